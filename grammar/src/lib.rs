@@ -1,0 +1,1 @@
+//! The `.ein` language: source text to tokens to syntax tree.

@@ -1,0 +1,10 @@
+//! What programs compiled by `einc` load: tensors, element types, array files, threads and kernels.
+//!
+//! This crate knows nothing of the compiler.
+#![warn(missing_docs)]
+
+pub mod dtype;
+pub mod tensor;
+
+pub use dtype::DType;
+pub use tensor::Tensor;
