@@ -1,1 +1,2 @@
+//! The `einc` command.
 fn main() {}

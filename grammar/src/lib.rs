@@ -1,1 +1,2 @@
 //! The `.ein` language: source text to tokens to syntax tree.
+pub mod tree;

@@ -4,7 +4,9 @@
 #![warn(missing_docs)]
 
 pub mod dtype;
+pub mod scalar;
 pub mod tensor;
 
 pub use dtype::DType;
+pub use scalar::Scalar;
 pub use tensor::Tensor;

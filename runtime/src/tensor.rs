@@ -91,7 +91,8 @@ impl Tensor {
 
 impl Clone for Tensor {
     fn clone(&self) -> Tensor {
-        Tensor::from_bytes(self.dtype, &self.shape, self.bytes()).expect("a tensor of this size exists already")
+        Tensor::from_bytes(self.dtype, &self.shape, self.bytes())
+            .expect("a tensor of this size exists already")
     }
 }
 

@@ -1,0 +1,706 @@
+//! The expressions inside statements, nodes and steps: what is computed at one point of an index space.
+//!
+//! One type serves program, graph and plan; they differ in what a read names: a tensor, an operand of a node, an
+//! operand of a step. Every expression has one [`DType`] that follows from its parts, there is no promotion, and
+//! both sides of an operator have one dtype. Sums and products are n-ary, so that sums of products stay visible.
+//!
+//! ```text
+//! sum[j](t0[i,j] * t1[j,k]) + select(i <= k, 1.0, 0.0)
+//! ```
+
+use crate::id::IdVec;
+use crate::id_type;
+use crate::source::Span;
+use einc_runtime::{DType, Scalar};
+use std::collections::BTreeSet;
+use std::fmt::{self, Display};
+
+id_type! {
+    /// Names an axis: a named range `0..extent`.
+    pub struct AxisId = "x"
+}
+
+/// A named range of the program.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Axis {
+    /// The index name in the source (made unique by no one; ids tell axes apart).
+    pub name: String,
+    /// How many values it takes.
+    pub extent: u64,
+}
+
+/// The axes of a program, graph or plan.
+pub type Axes = IdVec<AxisId, Axis>;
+
+/// What is computed at one point of an index space; reads name sources of type `S`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Expr<S> {
+    /// A constant of that dtype.
+    Const(Scalar, DType),
+    /// The value of an axis, an `i64`.
+    Index(AxisId),
+    /// An element of a source.
+    Read(Read<S>),
+    /// A function of one value.
+    Unary(Unary, Box<Expr<S>>),
+    /// A function of two values of one dtype.
+    Binary(Binary, Box<Expr<S>>, Box<Expr<S>>),
+    /// The sum of at least two terms of one dtype.
+    Sum(Vec<Expr<S>>),
+    /// The product of at least two factors of one dtype.
+    Product(Vec<Expr<S>>),
+    /// `[condition, then, otherwise]`.
+    Select(Box<[Expr<S>; 3]>),
+    /// The value in another dtype: to an integer from a float truncates and saturates (NaN gives 0), to an integer
+    /// from an integer wraps, to `bool` is `!= 0`, complex to real takes the real part.
+    Cast(DType, Box<Expr<S>>),
+    /// A reduction over axes that exist only within.
+    Reduce(Box<Reduce<S>>),
+    /// A map along axes, such as softmax or sort, at one position of its result.
+    Along(Box<Along<S>>),
+}
+
+/// An element of a source.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Read<S> {
+    /// What is read.
+    pub source: S,
+    /// Its element type.
+    pub dtype: DType,
+    /// One integer (`i64`) expression for each dim.
+    pub indices: Vec<Expr<S>>,
+    /// What happens outside the extents.
+    pub outside: Outside<S>,
+    /// Where it was written.
+    pub place: Span,
+}
+
+/// What a read outside the extents gives.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outside<S> {
+    /// Proved never to happen.
+    Never,
+    /// This value (of the read's dtype), evaluated only then.
+    Else(Box<Expr<S>>),
+    /// A run-time error that names position and value.
+    Checked,
+    /// The nearest element.
+    Clamp,
+    /// Undefined: the writer's promise.
+    Trust,
+}
+
+/// A reduction: `op[axes](body)`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reduce<S> {
+    /// How values are joined.
+    pub op: ReduceOp,
+    /// The axes that are summed over; they occur nowhere outside.
+    pub axes: Vec<AxisId>,
+    /// The joined values. Its dtype is the accumulator's; the result has it too (`i64` for `argmax`, `argmin`).
+    pub body: Expr<S>,
+}
+
+/// How a reduction joins values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ReduceOp {
+    /// Sum; 0 if empty.
+    Sum,
+    /// Product; 1 if empty.
+    Prod,
+    /// Least; NaN wins. `inf` or the greatest integer if empty.
+    Min,
+    /// Greatest; NaN wins. `-inf` or the least integer if empty.
+    Max,
+    /// Whether one of them is true.
+    Any,
+    /// Whether all of them are true.
+    All,
+    /// `log(sum(exp(x)))`, stable; `-inf` if empty.
+    LogSumExp,
+    /// Flat row-major position (`i64`) of the least; ties to the lower, NaN counts as least.
+    ArgMin,
+    /// Flat row-major position (`i64`) of the greatest; ties to the lower, NaN counts as greatest.
+    ArgMax,
+}
+
+/// A map along axes: the element at `out` of `op` applied to `body` over `axes`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Along<S> {
+    /// The map.
+    pub op: AlongOp,
+    /// The axes within `body` that it runs along; bound here unless they are also in `out`.
+    pub axes: Vec<AxisId>,
+    /// The axes of the result in their place. Maps that keep their indices have `out == axes`, which is why a free
+    /// occurrence of `axes` outside the body then means the result's position.
+    pub out: Vec<AxisId>,
+    /// The values.
+    pub body: Expr<S>,
+}
+
+/// Maps along axes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AlongOp {
+    /// `exp(x - max) / sum`, 0 where all are `-inf`; any number of axes, jointly.
+    Softmax,
+    /// `x - logsumexp(x)`; any number of axes, jointly.
+    LogSoftmax,
+    /// `x / sqrt(sum |x|^2)`; any number of axes, jointly; 0 where the norm is 0.
+    Normalize,
+    /// Inclusive running sum along one axis.
+    CumSum,
+    /// Inclusive running product along one axis.
+    CumProd,
+    /// `sum_t x[t] exp(-2 pi i t f / T)`, complex.
+    Dft,
+    /// `sum_t x[t] exp(+2 pi i t f / T) / T`, complex.
+    Idft,
+    /// Ascending values; NaN last.
+    Sort,
+    /// Positions (`i64`) of ascending values, ties to the lower; NaN last.
+    ArgSort,
+    /// The greatest values, descending, as many as `out` is long; NaN counts as greatest.
+    TopK,
+    /// Positions (`i64`) of the greatest values, ties to the lower.
+    ArgTopK,
+}
+
+/// Functions of one value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs)]
+pub enum Unary {
+    Neg,
+    Not,
+    Abs,
+    Sign,
+    Floor,
+    Ceil,
+    /// To the nearest integer, halves to even.
+    Round,
+    Exp,
+    Log,
+    Log1p,
+    Expm1,
+    Sqrt,
+    Rsqrt,
+    Sin,
+    Cos,
+    Tan,
+    Asin,
+    Acos,
+    Atan,
+    Sinh,
+    Cosh,
+    Tanh,
+    Erf,
+    Sigmoid,
+    Relu,
+    Gelu,
+    GeluTanh,
+    Silu,
+    Softplus,
+    /// Real part of a complex value, a real.
+    Real,
+    /// Imaginary part of a complex value, a real.
+    Imag,
+    Conj,
+    /// Angle of a complex value in (-pi, pi], a real.
+    Arg,
+    Popcount,
+}
+
+/// Functions of two values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs)]
+pub enum Binary {
+    /// Division of floats or complex values.
+    Div,
+    /// Division rounded down; of integers by zero gives 0, and the checker refuses a constant zero.
+    FloorDiv,
+    /// The remainder with the sign of the divisor (`-1 % 5` is 4); by zero gives 0.
+    Rem,
+    Pow,
+    Atan2,
+    /// The lesser; NaN wins.
+    Min,
+    /// The greater; NaN wins.
+    Max,
+    BitAnd,
+    BitOr,
+    BitXor,
+    Shl,
+    Shr,
+    Eq,
+    Ne,
+    Lt,
+    Le,
+    Gt,
+    Ge,
+    And,
+    Or,
+}
+
+impl<S> Expr<S> {
+    /// The dtype of its value.
+    pub fn dtype(&self) -> DType {
+        match self {
+            Expr::Const(_, dtype) | Expr::Cast(dtype, _) => *dtype,
+            Expr::Index(_) => DType::I64,
+            Expr::Read(read) => read.dtype,
+            Expr::Unary(op, a) => match op {
+                Unary::Real | Unary::Imag | Unary::Arg | Unary::Abs => a.dtype().real_part(),
+                Unary::Not => a.dtype(),
+                _ => a.dtype(),
+            },
+            Expr::Binary(op, a, _) => {
+                if op.is_comparison() {
+                    DType::Bool
+                } else {
+                    a.dtype()
+                }
+            }
+            Expr::Sum(parts) | Expr::Product(parts) => parts[0].dtype(),
+            Expr::Select(parts) => parts[1].dtype(),
+            Expr::Reduce(reduce) => match reduce.op {
+                ReduceOp::ArgMin | ReduceOp::ArgMax => DType::I64,
+                _ => reduce.body.dtype(),
+            },
+            Expr::Along(along) => match along.op {
+                AlongOp::ArgSort | AlongOp::ArgTopK => DType::I64,
+                _ => along.body.dtype(),
+            },
+        }
+    }
+
+    /// A real or integer constant of that dtype.
+    pub fn number(value: f64, dtype: DType) -> Expr<S> {
+        if dtype.is_complex() {
+            Expr::Const(Scalar::Complex(value, 0.0), dtype)
+        } else if dtype.is_float() {
+            Expr::Const(Scalar::Real(value), dtype)
+        } else {
+            Expr::Const(Scalar::Int(value as i128), dtype)
+        }
+    }
+
+    /// An `i64` constant.
+    pub fn int(value: i64) -> Expr<S> {
+        Expr::Const(Scalar::Int(value.into()), DType::I64)
+    }
+
+    /// Its direct parts, in order; reads give their indices and the value after `else`.
+    pub fn parts(&self) -> Vec<&Expr<S>> {
+        match self {
+            Expr::Const(..) | Expr::Index(_) => Vec::new(),
+            Expr::Read(read) => {
+                let mut parts: Vec<_> = read.indices.iter().collect();
+                if let Outside::Else(value) = &read.outside {
+                    parts.push(value);
+                }
+                parts
+            }
+            Expr::Unary(_, a) | Expr::Cast(_, a) => vec![a],
+            Expr::Binary(_, a, b) => vec![a, b],
+            Expr::Sum(parts) | Expr::Product(parts) => parts.iter().collect(),
+            Expr::Select(parts) => parts.iter().collect(),
+            Expr::Reduce(reduce) => vec![&reduce.body],
+            Expr::Along(along) => vec![&along.body],
+        }
+    }
+
+    /// The axes it depends on: those bound inside are left out.
+    pub fn free_axes(&self) -> BTreeSet<AxisId> {
+        let mut free = BTreeSet::new();
+        self.collect_free(&mut free);
+        free
+    }
+
+    fn collect_free(&self, free: &mut BTreeSet<AxisId>) {
+        match self {
+            Expr::Index(axis) => {
+                free.insert(*axis);
+            }
+            Expr::Reduce(reduce) => {
+                let mut inner = reduce.body.free_axes();
+                reduce.axes.iter().for_each(|axis| {
+                    inner.remove(axis);
+                });
+                free.extend(inner);
+            }
+            Expr::Along(along) => {
+                let mut inner = along.body.free_axes();
+                along.axes.iter().for_each(|axis| {
+                    inner.remove(axis);
+                });
+                free.extend(inner);
+                free.extend(&along.out);
+            }
+            _ => self.parts().into_iter().for_each(|part| part.collect_free(free)),
+        }
+    }
+
+    /// Calls `visit` on every read, outside in.
+    pub fn for_each_read<'a>(&'a self, visit: &mut dyn FnMut(&'a Read<S>)) {
+        if let Expr::Read(read) = self {
+            visit(read);
+        }
+        self.parts().into_iter().for_each(|part| part.for_each_read(visit));
+    }
+
+    /// The same expression with each read replaced by what `read` gives for it (its parts already replaced).
+    pub fn map_reads<T>(
+        &self,
+        read: &mut dyn FnMut(&Read<S>, Vec<Expr<T>>, Outside<T>) -> Expr<T>,
+    ) -> Expr<T> {
+        match self {
+            Expr::Const(value, dtype) => Expr::Const(*value, *dtype),
+            Expr::Index(axis) => Expr::Index(*axis),
+            Expr::Read(r) => {
+                let indices = r.indices.iter().map(|index| index.map_reads(read)).collect();
+                let outside = match &r.outside {
+                    Outside::Never => Outside::Never,
+                    Outside::Else(value) => Outside::Else(Box::new(value.map_reads(read))),
+                    Outside::Checked => Outside::Checked,
+                    Outside::Clamp => Outside::Clamp,
+                    Outside::Trust => Outside::Trust,
+                };
+                read(r, indices, outside)
+            }
+            Expr::Unary(op, a) => Expr::Unary(*op, Box::new(a.map_reads(read))),
+            Expr::Binary(op, a, b) => {
+                Expr::Binary(*op, Box::new(a.map_reads(read)), Box::new(b.map_reads(read)))
+            }
+            Expr::Sum(parts) => Expr::Sum(parts.iter().map(|part| part.map_reads(read)).collect()),
+            Expr::Product(parts) => Expr::Product(parts.iter().map(|part| part.map_reads(read)).collect()),
+            Expr::Select(parts) => Expr::Select(Box::new([0, 1, 2].map(|k| parts[k].map_reads(read)))),
+            Expr::Cast(dtype, a) => Expr::Cast(*dtype, Box::new(a.map_reads(read))),
+            Expr::Reduce(reduce) => Expr::Reduce(Box::new(Reduce {
+                op: reduce.op,
+                axes: reduce.axes.clone(),
+                body: reduce.body.map_reads(read),
+            })),
+            Expr::Along(along) => Expr::Along(Box::new(Along {
+                op: along.op,
+                axes: along.axes.clone(),
+                out: along.out.clone(),
+                body: along.body.map_reads(read),
+            })),
+        }
+    }
+
+    /// The expression as `constant + sum of coefficient * axis`, if it is that.
+    ///
+    /// Coefficients of zero are left out, and axes come in order of their ids.
+    pub fn affine(&self) -> Option<Affine> {
+        match self {
+            Expr::Const(Scalar::Int(value), _) => {
+                Some(Affine { terms: Vec::new(), constant: i64::try_from(*value).ok()? })
+            }
+            Expr::Index(axis) => Some(Affine { terms: vec![(*axis, 1)], constant: 0 }),
+            Expr::Cast(DType::I64, a) if matches!(**a, Expr::Index(_)) => a.affine(),
+            Expr::Unary(Unary::Neg, a) => a.affine()?.scaled(-1),
+            Expr::Sum(parts) => {
+                parts.iter().try_fold(Affine::default(), |sum, part| sum.plus(&part.affine()?))
+            }
+            Expr::Product(parts) => {
+                let mut product = Affine { terms: Vec::new(), constant: 1 };
+                for part in parts {
+                    let part = part.affine()?;
+                    product = if part.terms.is_empty() {
+                        product.scaled(part.constant)?
+                    } else if product.terms.is_empty() {
+                        part.scaled(product.constant)?
+                    } else {
+                        return None;
+                    };
+                }
+                Some(product)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// `constant + sum of coefficient * axis`.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Affine {
+    /// Axes with coefficients that are not zero, by axis.
+    pub terms: Vec<(AxisId, i64)>,
+    /// The constant part.
+    pub constant: i64,
+}
+
+impl Affine {
+    /// `self + other`, `None` on overflow.
+    pub fn plus(&self, other: &Affine) -> Option<Affine> {
+        let mut terms: std::collections::BTreeMap<AxisId, i64> = self.terms.iter().copied().collect();
+        for &(axis, coefficient) in &other.terms {
+            let entry = terms.entry(axis).or_insert(0);
+            *entry = entry.checked_add(coefficient)?;
+        }
+        Some(Affine {
+            terms: terms.into_iter().filter(|term| term.1 != 0).collect(),
+            constant: self.constant.checked_add(other.constant)?,
+        })
+    }
+
+    /// `factor * self`, `None` on overflow.
+    pub fn scaled(&self, factor: i64) -> Option<Affine> {
+        let mut terms = Vec::new();
+        for &(axis, coefficient) in &self.terms {
+            let scaled = coefficient.checked_mul(factor)?;
+            if scaled != 0 {
+                terms.push((axis, scaled));
+            }
+        }
+        Some(Affine { terms, constant: self.constant.checked_mul(factor)? })
+    }
+
+    /// The single axis it is, if its coefficient is 1 and the constant 0.
+    pub fn axis(&self) -> Option<AxisId> {
+        match self.terms[..] {
+            [(axis, 1)] if self.constant == 0 => Some(axis),
+            _ => None,
+        }
+    }
+
+    /// The least and greatest value over the axes' ranges; `None` if an axis is empty or on overflow.
+    pub fn bounds(&self, axes: &Axes) -> Option<(i64, i64)> {
+        let (mut low, mut high) = (self.constant, self.constant);
+        for &(axis, coefficient) in &self.terms {
+            let last = i64::try_from(axes[axis].extent.checked_sub(1)?).ok()?;
+            let reach = coefficient.checked_mul(last)?;
+            low = low.checked_add(reach.min(0))?;
+            high = high.checked_add(reach.max(0))?;
+        }
+        Some((low, high))
+    }
+}
+
+impl Binary {
+    /// Whether the result is a `bool`.
+    pub fn is_comparison(self) -> bool {
+        use Binary::*;
+        matches!(self, Eq | Ne | Lt | Le | Gt | Ge | And | Or)
+    }
+
+    /// The operator or function name as dumps print it.
+    pub fn name(self) -> &'static str {
+        use Binary::*;
+        match self {
+            Div => "/",
+            FloorDiv => "//",
+            Rem => "%",
+            Pow => "**",
+            Atan2 => "atan2",
+            Min => "min",
+            Max => "max",
+            BitAnd => "band",
+            BitOr => "bor",
+            BitXor => "bxor",
+            Shl => "shl",
+            Shr => "shr",
+            Eq => "==",
+            Ne => "!=",
+            Lt => "<",
+            Le => "<=",
+            Gt => ">",
+            Ge => ">=",
+            And => "and",
+            Or => "or",
+        }
+    }
+}
+
+impl Unary {
+    /// Every function of one value, by its name in the language (`-` and `not` are written as operators).
+    pub const ALL: [(Unary, &'static str); 34] = [
+        (Unary::Neg, "-"),
+        (Unary::Not, "not"),
+        (Unary::Abs, "abs"),
+        (Unary::Sign, "sign"),
+        (Unary::Floor, "floor"),
+        (Unary::Ceil, "ceil"),
+        (Unary::Round, "round"),
+        (Unary::Exp, "exp"),
+        (Unary::Log, "log"),
+        (Unary::Log1p, "log1p"),
+        (Unary::Expm1, "expm1"),
+        (Unary::Sqrt, "sqrt"),
+        (Unary::Rsqrt, "rsqrt"),
+        (Unary::Sin, "sin"),
+        (Unary::Cos, "cos"),
+        (Unary::Tan, "tan"),
+        (Unary::Asin, "asin"),
+        (Unary::Acos, "acos"),
+        (Unary::Atan, "atan"),
+        (Unary::Sinh, "sinh"),
+        (Unary::Cosh, "cosh"),
+        (Unary::Tanh, "tanh"),
+        (Unary::Erf, "erf"),
+        (Unary::Sigmoid, "sigmoid"),
+        (Unary::Relu, "relu"),
+        (Unary::Gelu, "gelu"),
+        (Unary::GeluTanh, "gelu_tanh"),
+        (Unary::Silu, "silu"),
+        (Unary::Softplus, "softplus"),
+        (Unary::Real, "real"),
+        (Unary::Imag, "imag"),
+        (Unary::Conj, "conj"),
+        (Unary::Arg, "arg"),
+        (Unary::Popcount, "popcount"),
+    ];
+
+    /// The name in the language.
+    pub fn name(self) -> &'static str {
+        Unary::ALL.iter().find(|(op, _)| *op == self).expect("every function is listed").1
+    }
+}
+
+impl ReduceOp {
+    /// The name in the language.
+    pub fn name(self) -> &'static str {
+        match self {
+            ReduceOp::Sum => "sum",
+            ReduceOp::Prod => "prod",
+            ReduceOp::Min => "min",
+            ReduceOp::Max => "max",
+            ReduceOp::Any => "any",
+            ReduceOp::All => "all",
+            ReduceOp::LogSumExp => "logsumexp",
+            ReduceOp::ArgMin => "argmin",
+            ReduceOp::ArgMax => "argmax",
+        }
+    }
+}
+
+impl AlongOp {
+    /// The name in the language.
+    pub fn name(self) -> &'static str {
+        match self {
+            AlongOp::Softmax => "softmax",
+            AlongOp::LogSoftmax => "log_softmax",
+            AlongOp::Normalize => "normalize",
+            AlongOp::CumSum => "cumsum",
+            AlongOp::CumProd => "cumprod",
+            AlongOp::Dft => "dft",
+            AlongOp::Idft => "idft",
+            AlongOp::Sort => "sort",
+            AlongOp::ArgSort => "argsort",
+            AlongOp::TopK => "topk",
+            AlongOp::ArgTopK => "argtopk",
+        }
+    }
+}
+
+/// An expression with the axes' names at hand, for printing.
+pub struct Shown<'a, S>(pub &'a Expr<S>, pub &'a Axes);
+
+impl<S: Display> Display for Shown<'_, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        show(self.0, self.1, 0, f)
+    }
+}
+
+/// The names of axes, joined by commas.
+pub fn axis_list(list: &[AxisId], axes: &Axes) -> String {
+    list.iter().map(|&axis| axes[axis].name.as_str()).collect::<Vec<_>>().join(",")
+}
+
+/// Writes a constant so that its dtype can be told: `3`, `3.0`, `(0.0+1.0j)`.
+pub fn show_scalar(value: &Scalar) -> String {
+    match value {
+        Scalar::Int(value) => value.to_string(),
+        Scalar::Real(value) => format!("{value:?}"),
+        Scalar::Complex(re, im) => {
+            format!("({re:?}{}{:?}j)", if im.is_sign_negative() { "-" } else { "+" }, im.abs())
+        }
+    }
+}
+
+fn show<S: Display>(expr: &Expr<S>, axes: &Axes, tight: u8, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let list = |parts: &[Expr<S>], joint: &str, level: u8, f: &mut fmt::Formatter<'_>| {
+        if tight > level {
+            f.write_str("(")?;
+        }
+        for (k, part) in parts.iter().enumerate() {
+            if k > 0 {
+                f.write_str(joint)?;
+            }
+            show(part, axes, level + 1, f)?;
+        }
+        if tight > level {
+            f.write_str(")")?;
+        }
+        Ok(())
+    };
+    match expr {
+        Expr::Const(value, dtype) => {
+            f.write_str(&show_scalar(value))?;
+            if *dtype != DType::I64 { write!(f, "{dtype}") } else { Ok(()) }
+        }
+        Expr::Index(axis) => f.write_str(&axes[*axis].name),
+        Expr::Read(read) => {
+            write!(f, "{}", read.source)?;
+            if read.indices.is_empty() {
+                return Ok(());
+            }
+            f.write_str("[")?;
+            for (k, index) in read.indices.iter().enumerate() {
+                if k > 0 {
+                    f.write_str(",")?;
+                }
+                show(index, axes, 0, f)?;
+            }
+            match &read.outside {
+                Outside::Never => {}
+                Outside::Else(value) => {
+                    f.write_str(" else ")?;
+                    show(value, axes, 0, f)?;
+                }
+                Outside::Checked => f.write_str(" checked")?,
+                Outside::Clamp => f.write_str(" clamp")?,
+                Outside::Trust => f.write_str(" trust")?,
+            }
+            f.write_str("]")
+        }
+        Expr::Unary(op, a) => {
+            write!(f, "{}(", op.name())?;
+            show(a, axes, 0, f)?;
+            f.write_str(")")
+        }
+        Expr::Binary(op, a, b) => {
+            f.write_str("(")?;
+            show(a, axes, 2, f)?;
+            write!(f, " {} ", op.name())?;
+            show(b, axes, 2, f)?;
+            f.write_str(")")
+        }
+        Expr::Sum(parts) => list(parts, " + ", 0, f),
+        Expr::Product(parts) => list(parts, " * ", 1, f),
+        Expr::Select(parts) => {
+            f.write_str("select(")?;
+            list(&parts[..], ", ", 0, f)?;
+            f.write_str(")")
+        }
+        Expr::Cast(dtype, a) => {
+            write!(f, "{dtype}(")?;
+            show(a, axes, 0, f)?;
+            f.write_str(")")
+        }
+        Expr::Reduce(reduce) => {
+            write!(f, "{}[{}](", reduce.op.name(), axis_list(&reduce.axes, axes))?;
+            show(&reduce.body, axes, 0, f)?;
+            f.write_str(")")
+        }
+        Expr::Along(along) => {
+            write!(f, "{}[{}", along.op.name(), axis_list(&along.axes, axes))?;
+            if along.out != along.axes {
+                write!(f, " -> {}", axis_list(&along.out, axes))?;
+            }
+            f.write_str("](")?;
+            show(&along.body, axes, 0, f)?;
+            f.write_str(")")
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Which value feeds which, without an order yet.

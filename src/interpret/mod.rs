@@ -1,0 +1,1 @@
+//! Runs checked programs slowly and exactly: the judge of every target.

@@ -1,0 +1,1 @@
+//! Loops over addressed memory: what back ends translate.

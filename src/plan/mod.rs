@@ -1,0 +1,214 @@
+//! What runs in which order over which memory: the plan.
+//!
+//! A plan is a list of steps over buffers. Every intermediate has its place in one arena, every operand is a strided
+//! view of a buffer, every contraction has two operands and an order. Back ends translate plans, they do not decide.
+
+use crate::expr::{AlongOp, Axes, AxisId, Expr, ReduceOp};
+use crate::id::IdVec;
+use crate::id_type;
+use crate::source::Span;
+use einc_runtime::DType;
+use std::fmt;
+use std::sync::Arc;
+
+id_type! {
+    /// Names a buffer of the plan.
+    pub struct BufferId = "b"
+}
+
+/// Steps over buffers.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The name of the program.
+    pub name: String,
+    /// Every axis of every step.
+    pub axes: Axes,
+    /// Every buffer.
+    pub buffers: IdVec<BufferId, Buffer>,
+    /// The steps in order.
+    pub steps: Vec<Step>,
+    /// Bytes of the arena.
+    pub arena: u64,
+}
+
+/// A piece of memory, 64-byte aligned.
+#[derive(Clone, Debug)]
+pub struct Buffer {
+    /// The tensor it holds, as the source calls it.
+    pub name: String,
+    /// Its element type.
+    pub dtype: DType,
+    /// How many elements it has.
+    pub elems: u64,
+    /// Where it is.
+    pub place: Place,
+}
+
+/// Where a buffer is.
+#[derive(Clone, Debug)]
+pub enum Place {
+    /// The caller's argument of that number; read only.
+    Input(usize),
+    /// The caller's result of that number.
+    Output(usize),
+    /// Computed when the plan was made.
+    Constant(Arc<einc_runtime::Tensor>),
+    /// That many bytes into the arena (a multiple of 64).
+    Arena(u64),
+}
+
+/// A strided view of a buffer: what a step reads or writes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Operand {
+    /// The memory.
+    pub buffer: BufferId,
+    /// Elements before the first one.
+    pub offset: i64,
+    /// Extent and stride (in elements) of each dim.
+    pub dims: Vec<(u64, i64)>,
+}
+
+/// What an expression of a step reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// An operand of the step, with one index for each dim.
+    Operand(u32),
+    /// The result of a reduction of the step, without indices.
+    Reduced(u32),
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Source::Operand(k) => write!(f, "o{k}"),
+            Source::Reduced(k) => write!(f, "r{k}"),
+        }
+    }
+}
+
+/// One step.
+#[derive(Clone, Debug)]
+pub enum Step {
+    /// A contraction of two operands.
+    Contract(Contract),
+    /// A loop nest.
+    Nest(Nest),
+    /// A map along axes: softmax, cumsum, sort and so on.
+    Along(AlongStep),
+    /// Additions at computed places.
+    Scatter(ScatterStep),
+    /// Steps that run once for every value of an axis, in order.
+    Scan(ScanStep),
+}
+
+/// `out = scale * sum(a * b)`, or `out += ..`: every operand dim is one axis.
+#[derive(Clone, Debug)]
+pub struct Contract {
+    /// The first operand, `dtype`.
+    pub a: View,
+    /// The second operand.
+    pub b: View,
+    /// The result; its axes are distinct.
+    pub out: View,
+    /// The dtype of all three.
+    pub dtype: DType,
+    /// Whether the result is added to what is there.
+    pub accumulate: bool,
+    /// The statement's place.
+    pub place: Span,
+}
+
+/// Memory addressed by axes: element `offset + sum of stride * axis`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct View {
+    /// The memory.
+    pub buffer: BufferId,
+    /// Elements before the first one.
+    pub offset: i64,
+    /// Stride of each axis (an axis that does not occur has stride 0); no axis twice, no stride 0.
+    pub strides: Vec<(AxisId, i64)>,
+}
+
+/// For every point of `axes`: compute the reductions, then store `value` to `out`.
+#[derive(Clone, Debug)]
+pub struct Nest {
+    /// The loops, outermost first: the axes of the result.
+    pub axes: Vec<AxisId>,
+    /// What the expressions read.
+    pub operands: Vec<Operand>,
+    /// Reductions over inner axes, in order; a later one may read an earlier one's result.
+    pub reductions: Vec<Reduction>,
+    /// The value, of the result's dtype; contains no reduction and no map along axes.
+    pub value: Expr<Source>,
+    /// Where it goes.
+    pub out: View,
+    /// The statement's place.
+    pub place: Span,
+}
+
+/// One reduction of a nest.
+#[derive(Clone, Debug)]
+pub struct Reduction {
+    /// How values are joined.
+    pub op: ReduceOp,
+    /// The loops.
+    pub axes: Vec<AxisId>,
+    /// The joined values; its dtype is the accumulator's.
+    pub body: Expr<Source>,
+}
+
+/// For every point of `rows`: evaluate `body` along `axes` and store `op` of it along `out_axes`.
+#[derive(Clone, Debug)]
+pub struct AlongStep {
+    /// The map.
+    pub op: AlongOp,
+    /// The axes that are kept.
+    pub rows: Vec<AxisId>,
+    /// The axes it runs along.
+    pub axes: Vec<AxisId>,
+    /// The axes of the result in their place (equal to `axes` for maps that keep their indices).
+    pub out_axes: Vec<AxisId>,
+    /// What the body reads.
+    pub operands: Vec<Operand>,
+    /// The values, over `rows` and `axes`.
+    pub body: Expr<Source>,
+    /// Where the result goes, over `rows` and `out_axes`.
+    pub out: View,
+    /// The dtype of the result.
+    pub dtype: DType,
+    /// The statement's place.
+    pub place: Span,
+}
+
+/// For every point of `axes`: `out[indices] += value`, in order.
+#[derive(Clone, Debug)]
+pub struct ScatterStep {
+    /// The loops, outermost first.
+    pub axes: Vec<AxisId>,
+    /// What the expressions read.
+    pub operands: Vec<Operand>,
+    /// One `i64` expression for each dim of `out`.
+    pub indices: Vec<Expr<Source>>,
+    /// What happens outside: `Checked`, `Clamp`, `Trust`, or `Never`.
+    pub outside: crate::expr::Outside<Source>,
+    /// What is added.
+    pub value: Expr<Source>,
+    /// What is added to; its buffer holds the base values already.
+    pub out: Operand,
+    /// The statement's place.
+    pub place: Span,
+}
+
+/// Steps that run once for every value of an axis, in order. The axis occurs in the views and expressions of the
+/// body like any other.
+#[derive(Clone, Debug)]
+pub struct ScanStep {
+    /// The axis.
+    pub axis: AxisId,
+    /// Whether it runs from the end.
+    pub reversed: bool,
+    /// The steps.
+    pub body: Vec<Step>,
+    /// The statement's place.
+    pub place: Span,
+}
