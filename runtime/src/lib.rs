@@ -4,9 +4,11 @@
 #![warn(missing_docs)]
 
 pub mod dtype;
+pub mod element;
 pub mod scalar;
 pub mod tensor;
 
 pub use dtype::DType;
+pub use element::Element;
 pub use scalar::Scalar;
 pub use tensor::Tensor;
