@@ -143,8 +143,9 @@ pub fn too_long(text: &str, file: u32) -> SyntaxError {
         .help("data belongs into a file of its own, read as an `input` or `param`")
 }
 
-/// A character that begins no token.
-pub fn bad_character(c: char, span: Span) -> SyntaxError {
+/// A text that is no token, for its first character.
+pub fn bad_character(text: &str, span: Span) -> SyntaxError {
+    let c = text.chars().next().unwrap_or('\0');
     let code = c as u32;
     let lookalike = |meant: &str| {
         SyntaxError::new(LOOKALIKE, format!("the character U+{code:04X} is not `{meant}`"), span)
@@ -187,10 +188,16 @@ pub fn bad_character(c: char, span: Span) -> SyntaxError {
             .label(span, "no `\"` follows")
             .help("end it with `\"`")
             .fix(Span { start: span.end, ..span }, "\""),
-        '\'' | '`' => SyntaxError::new(BAD_STRING, format!("`{c}` does not open a string"), span)
-            .label(span, "strings stand in double quotes")
-            .help("write `\"`")
-            .fix(span, "\""),
+        '\'' | '`' => {
+            let error = SyntaxError::new(BAD_STRING, format!("`{c}` does not open a string"), span)
+                .label(span, "strings stand in double quotes");
+            match text[1..].strip_suffix(c) {
+                Some(inner) if !inner.contains('"') => {
+                    error.help(format!("write `\"{inner}\"`")).fix(span, format!("\"{inner}\""))
+                }
+                _ => error.help("write `\"`"),
+            }
+        }
         '\\' => SyntaxError::new(UNKNOWN_CHARACTER, "`\\` has no meaning in the language", span)
             .label(span, "unknown character")
             .help("a statement goes on with the next line inside brackets and behind an operator"),

@@ -1,6 +1,9 @@
 //! What the crate promises, checked from outside its modules.
 
+mod forms;
+mod layout;
 mod programs;
+mod shape;
 
 use crate::tree::Item;
 use crate::{SyntaxError, parse};
