@@ -183,7 +183,7 @@ impl<'t> Reader<'t> {
                     let gathered = self.gather(mode);
                     if let Some(Root::Item(mut item)) = self.parse(gathered, Token::StartItem) {
                         item.doc = (!doc.is_empty()).then(|| doc.join("\n"));
-                        items.push(item);
+                        items.push(*item);
                     }
                     doc.clear();
                     // A statement takes at least one token, or reading would never end.

@@ -258,6 +258,7 @@ impl Token {
                     | ColonEq
                     | OtherEq
                     | Foreign
+                    | Bad
                     | Tilde
                     | Arrow
                     | Comma
@@ -283,6 +284,7 @@ impl Token {
                     | ColonEq
                     | OtherEq
                     | Foreign
+                    | Bad
                     | Tilde
                     | Arrow
                     | Comma

@@ -51,7 +51,7 @@ fn functions() {
     gives("fn g() -> (a: f32, f64[N])\n{\n}", "fn g () -> (a:f32[] ?:f64[N]) {}");
     gives(
         "fn a() -> f32 { fn b() -> f32 { return 1 }\n return b() }",
-        concat!("fn a () -> (?:f32[]) {fn b () -> (?:f32[]) {(return 1)}; (return (call b []))}"),
+        "fn a () -> (?:f32[]) {fn b () -> (?:f32[]) {(return 1)}; (return (call b []))}",
     );
 }
 
@@ -152,7 +152,7 @@ fn powers_and_casts() {
 fn conditions() {
     means(
         "if a < b and not c == d or e then x else if f then y else z",
-        concat!("(if (or (and (Lt a b) (not (Eq c d))) e) x (if f y z))"),
+        "(if (or (and (Lt a b) (not (Eq c d))) e) x (if f y z))",
     );
     means("a and b and c or d or e", "(or (and a b c) d e)");
     means("(a and b) and c", "(and (and a b) c)");
@@ -168,7 +168,7 @@ fn accesses() {
     means("x[2*s + u - 1 else -1]", "(at x [(sum +(product *2 *s) +u -1)] (else (neg 1)))");
     means(
         "x[i // 2, i % 2, (p q), (p), ..., ...b, _]",
-        concat!("(at x [(product *i //2) (product *i %2) {p q} p ... ...b _])"),
+        "(at x [(product *i //2) (product *i %2) {p q} p ... ...b _])",
     );
     means("E[tok[b, t], d]", "(at E [(at tok [b t]) d])");
     means("f(x, k = 3,)[i, j]", "(at (call f [x k=3]) [i j])");
@@ -212,19 +212,19 @@ fn names() {
     means("\u{b5} + \u{2126}", "(sum +μ +Ω)");
     gives(
         "by = with + from[wrt] * for(type, solve)",
-        concat!("by = (sum +with +(product *(at from [wrt]) *(call for [type solve])))"),
+        "by = (sum +with +(product *(at from [wrt]) *(call for [type solve])))",
     );
     gives(
         "from[i] = x\nwith = y\nby[j] += 1\ntype = 2\nsolve[i] = 3",
-        concat!("from[i] = x; with = y; by[j] += 1; type = 2; solve[i] = 3"),
+        "from[i] = x; with = y; by[j] += 1; type = 2; solve[i] = 3",
     );
     gives(
         "scan[t] from[t] = from[t - 1] from with",
-        concat!("scan t {from[t] = (at from [(sum +t -1)])} from [with]"),
+        "scan t {from[t] = (at from [(sum +t -1)])} from [with]",
     );
     gives(
         "decompose by[i] ~ with[i, r] by by(with = from) with by",
-        concat!("decompose by[i] ~ (at with [i r]) by by(with=from) with [by]"),
+        "decompose by[i] ~ (at with [i r]) by by(with=from) with [by]",
     );
     gives("grad from with with wrt wrt -> by", "grad from with Some(\"with\") wrt wrt->by");
     gives("@tile(i = 3)\nby[i] = 3", "@tile(i=3) by[i] = 3");

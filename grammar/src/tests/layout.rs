@@ -62,7 +62,7 @@ fn lines_and_comments() {
     assert_eq!(formatted("@a\n# c\n\n@b(\n 1)\ny = 2\r\n"), "@a\n# c\n\n@b(\n    1)\ny = 2\n");
     assert_eq!(
         formatted("scan[t] {\nm = 1\n} from\nm = 0\nwhere t in 0..2"),
-        concat!("scan[t] {\n    m = 1\n} from\n    m = 0\n    where t in 0..2\n")
+        "scan[t] {\n    m = 1\n} from\n    m = 0\n    where t in 0..2\n"
     );
     assert_eq!(formatted("# only"), "# only\n");
     assert_eq!(formatted(" \n\n"), "");

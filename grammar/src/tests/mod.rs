@@ -2,6 +2,8 @@
 
 mod forms;
 mod layout;
+mod mistakes;
+mod mutations;
 mod programs;
 mod shape;
 
