@@ -1,1 +1,3 @@
+//! Generates the parser.
+
 fn main() {}
