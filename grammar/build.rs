@@ -1,3 +1,5 @@
-//! Generates the parser.
+//! Generates the parser from `src/ein.lalrpop`.
 
-fn main() {}
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    lalrpop::Configuration::new().use_cargo_dir_conventions().emit_rerun_directives(true).process()
+}
