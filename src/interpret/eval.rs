@@ -157,9 +157,7 @@ impl<S> Prepare<'_, S> {
             Expr::Index(axis) => Node::Affine(vec![(axis.number(), 1)], 0),
             Expr::Read(read) => self.load(read),
             Expr::Unary(op, a) => Node::Unary(*op, a.dtype(), Box::new(self.node(a))),
-            Expr::Binary(op, a, b) => {
-                Node::Binary(*op, a.dtype(), Box::new([self.node(a), self.node(b)]))
-            }
+            Expr::Binary(op, a, b) => Node::Binary(*op, a.dtype(), Box::new([self.node(a), self.node(b)])),
             Expr::Sum(parts) => Node::Sum(expr.dtype(), self.nodes(parts)),
             Expr::Product(parts) => Node::Product(expr.dtype(), self.nodes(parts)),
             Expr::Select(parts) => Node::Select(Box::new([0, 1, 2].map(|k| self.node(&parts[k])))),

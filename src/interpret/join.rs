@@ -1,6 +1,8 @@
 //! Reductions: how many values become one.
 
-use super::value::{add, boolean, complex, greatest, is_nan, least, less, multiply, number, real, truth, zero};
+use super::value::{
+    add, boolean, complex, greatest, is_nan, least, less, multiply, number, real, truth, zero,
+};
 use crate::expr::ReduceOp;
 use einc_runtime::{DType, Scalar};
 
@@ -14,11 +16,8 @@ pub struct Compensated {
 impl Compensated {
     fn add(&mut self, value: f64) {
         let sum = self.sum + value;
-        self.error += if self.sum.abs() >= value.abs() {
-            (self.sum - sum) + value
-        } else {
-            (value - sum) + self.sum
-        };
+        self.error +=
+            if self.sum.abs() >= value.abs() { (self.sum - sum) + value } else { (value - sum) + self.sum };
         self.sum = sum;
     }
 
@@ -121,7 +120,9 @@ impl Join {
                 let better = match *best {
                     None => true,
                     Some(best) if is_nan(best) => false,
-                    Some(best) => is_nan(value) || if *greatest { less(best, value) } else { less(value, best) },
+                    Some(best) => {
+                        is_nan(value) || if *greatest { less(best, value) } else { less(value, best) }
+                    }
                 };
                 if better {
                     (*position, *best) = (*count, Some(value));

@@ -9,6 +9,8 @@ mod contract;
 mod eval;
 mod join;
 mod program;
+#[cfg(test)]
+mod tests;
 pub mod value;
 
 pub use program::run;

@@ -170,7 +170,8 @@ impl Runner<'_> {
         };
         let mut index = vec![0u64; prepared.axes.len()];
         for position in 0..values.elems() {
-            let place: usize = index.iter().zip(&prepared.strides).map(|(&k, &stride)| k as usize * stride).sum();
+            let place: usize =
+                index.iter().zip(&prepared.strides).map(|(&k, &stride)| k as usize * stride).sum();
             target.set(base + place, values.get(position));
             for (index, range) in index.iter_mut().zip(&prepared.axes).rev() {
                 *index += 1;
