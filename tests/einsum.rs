@@ -77,7 +77,7 @@ fn wrong(case: &Value, dtype: DType) -> Option<String> {
         Err(error) => return Some(error.message),
     };
     let out = result(&made);
-    let Some(expected) = case["out_shape"].as_array() else { return None };
+    let expected = case["out_shape"].as_array()?;
     let expected: Vec<u64> = expected.iter().map(|n| n.as_u64().unwrap()).collect();
     if out.shape() != expected {
         return Some(format!("the shape is {:?}, not {expected:?}", out.shape()));

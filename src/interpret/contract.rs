@@ -90,31 +90,49 @@ impl Contraction {
             tables.push(Table { axes: Vec::new(), values: vec![extent.cast(self.dtype)] });
             return;
         }
-        let mut best: Option<([u128; 2], Vec<Range>, Vec<Range>, Vec<usize>)> = None;
-        for range in summed.iter() {
-            let involved = &users[&range.axis];
-            let mut all: Vec<Range> = Vec::new();
-            for axis in involved.iter().flat_map(|&number| &tables[number].axes) {
-                if !all.contains(axis) {
-                    all.push(*axis);
-                }
-            }
-            let ends_here = |axis: &Range| {
-                summed.contains(axis) && users[&axis.axis].iter().all(|number| involved.contains(number))
-            };
-            let (inner, outer): (Vec<Range>, Vec<Range>) = all.iter().partition(|axis| ends_here(axis));
-            let cost = [size(&outer), size(&all)];
-            if best.as_ref().is_none_or(|best| cost < best.0) {
-                best = Some((cost, outer, inner, involved.clone()));
-            }
-        }
-        let (_, outer, inner, mut involved) = best.expect("an axis is left");
+        let choices = summed.iter().map(|range| Choice::new(range, tables, summed, &users));
+        let Choice { outer, inner, involved, .. } =
+            choices.min_by_key(|choice| choice.cost).expect("an axis is left");
         summed.retain(|range| !inner.contains(range));
-        involved.sort_unstable();
         let mut taken: Vec<Table> = involved.iter().rev().map(|&number| tables.remove(number)).collect();
         taken.reverse();
         let values = combine(&taken, &outer, &inner, self.dtype);
         tables.push(Table { axes: outer, values });
+    }
+}
+
+/// Multiplying all tables that have an axis, and summing over it.
+struct Choice {
+    /// The tables.
+    involved: Vec<usize>,
+    /// The axes that end with them.
+    inner: Vec<Range>,
+    /// The axes that stay.
+    outer: Vec<Range>,
+    /// Elements of the new table, then multiplications.
+    cost: [u128; 2],
+}
+
+impl Choice {
+    fn new(
+        range: &Range,
+        tables: &[Table],
+        summed: &[Range],
+        users: &BTreeMap<AxisId, Vec<usize>>,
+    ) -> Choice {
+        let involved = users[&range.axis].clone();
+        let mut all: Vec<Range> = Vec::new();
+        for axis in involved.iter().flat_map(|&number| &tables[number].axes) {
+            if !all.contains(axis) {
+                all.push(*axis);
+            }
+        }
+        let ends_here = |axis: &Range| {
+            summed.contains(axis) && users[&axis.axis].iter().all(|number| involved.contains(number))
+        };
+        let (inner, outer): (Vec<Range>, Vec<Range>) = all.iter().partition(|axis| ends_here(axis));
+        let cost = [size(&outer), size(&all)];
+        Choice { involved, inner, outer, cost }
     }
 }
 

@@ -8,9 +8,11 @@ mod along;
 mod contract;
 mod eval;
 mod join;
+mod plan;
 mod program;
 #[cfg(test)]
 mod tests;
 pub mod value;
 
+pub use plan::run_plan;
 pub use program::run;

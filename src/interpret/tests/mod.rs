@@ -2,6 +2,7 @@
 
 mod along;
 mod function;
+mod plan;
 mod reduction;
 mod statement;
 
