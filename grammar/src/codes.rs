@@ -29,7 +29,7 @@ codes! {
     COMPOUND_ASSIGNMENT = 114, "compound-assignment", "Of the assignments that change a value there is only `+=`, which adds into an `inout` tensor or scatters.\n\n    c[i] -= a[i]       # error\n    c[i] += -a[i]      # right";
     CHAINED_COMPARISON = 115, "chained-comparison", "A comparison gives a `bool`, which the next comparison cannot mean.\n\n    m[i] = if 0 <= i < n then 1 else 0               # error\n    m[i] = if 0 <= i and i < n then 1 else 0         # right\n    m[i] = if i in 0..n then 1 else 0                # right";
     FOREIGN_OPERATOR = 116, "foreign-operator", "An operator of another language. Powers are `**`; logic is `and`, `or`, `not`; bits are `band`, `bor`, `bxor`, `shl`, `shr`; a choice is `if c then a else b`.\n\n    y[i] = x[i] ^ 2        # error\n    y[i] = x[i] ** 2       # right";
-    FOREIGN_COMMENT = 117, "foreign-comment", "A comment begins with `#`. `//` is division rounded down.\n\n    y[i] = x[i]       // error\n    y[i] = x[i]       # right";
+    FOREIGN_COMMENT = 117, "foreign-comment", "A comment begins with `#`. `//` is division rounded down.\n\n    y[i] = x[i]       // an error\n    y[i] = x[i]       # right";
     BAD_NUMBER = 118, "bad-number", "A number is too large, or letters stand behind it that are no unit.\n\n    y[s] = x[2s + 1]         # error: write `2 * s`\n    @memory(limit = 2GB)     # error: write `2GiB`\n\nNumbers are written `42`, `1_000`, `0.5`, `2e-3`, `1j`, `2GiB`.";
     BAD_STRING = 119, "bad-string", "A string is not closed on its line, or holds an escape other than `\\\"` and `\\\\`.\n\n    import \"std/norm.ein       # error\n    import \"std/norm.ein\"      # right";
     DECLARATION_FORM = 120, "declaration-form", "A declaration is a qualifier, names, a colon and a type; other tensors are declared by what defines them.\n\n    input A[M, K]: f32           # error\n    input A: f32[M, K]           # right\n    let C[i] = A[i, j]           # error\n    C[i] = A[i, j]               # right";
@@ -143,8 +143,9 @@ pub fn too_long(text: &str, file: u32) -> SyntaxError {
         .help("data belongs into a file of its own, read as an `input` or `param`")
 }
 
-/// A character that begins no token.
-pub fn bad_character(c: char, span: Span) -> SyntaxError {
+/// A text that is no token, for its first character.
+pub fn bad_character(text: &str, span: Span) -> SyntaxError {
+    let c = text.chars().next().unwrap_or('\0');
     let code = c as u32;
     let lookalike = |meant: &str| {
         SyntaxError::new(LOOKALIKE, format!("the character U+{code:04X} is not `{meant}`"), span)
@@ -187,10 +188,16 @@ pub fn bad_character(c: char, span: Span) -> SyntaxError {
             .label(span, "no `\"` follows")
             .help("end it with `\"`")
             .fix(Span { start: span.end, ..span }, "\""),
-        '\'' | '`' => SyntaxError::new(BAD_STRING, format!("`{c}` does not open a string"), span)
-            .label(span, "strings stand in double quotes")
-            .help("write `\"`")
-            .fix(span, "\""),
+        '\'' | '`' => {
+            let error = SyntaxError::new(BAD_STRING, format!("`{c}` does not open a string"), span)
+                .label(span, "strings stand in double quotes");
+            match text[1..].strip_suffix(c) {
+                Some(inner) if !inner.contains('"') => {
+                    error.help(format!("write `\"{inner}\"`")).fix(span, format!("\"{inner}\""))
+                }
+                _ => error.help("write `\"`"),
+            }
+        }
         '\\' => SyntaxError::new(UNKNOWN_CHARACTER, "`\\` has no meaning in the language", span)
             .label(span, "unknown character")
             .help("a statement goes on with the next line inside brackets and behind an operator"),

@@ -14,6 +14,7 @@
 //! says what is wrong with one that cannot be read.
 
 mod codes;
+mod format;
 mod literal;
 mod make;
 mod slip;
@@ -102,4 +103,21 @@ pub fn parse_expr(text: &str, file: u32) -> Result<Expr, Vec<SyntaxError>> {
     }
     let mut reader = statement::Reader::new(text, file);
     reader.expr().ok_or_else(|| reader.into_errors())
+}
+
+/// The text in its one layout: spaces, indentation and blank lines are set, line breaks and comments stay.
+///
+/// Four spaces indent a block and a line that goes on; at most one blank line stands between lines; a product in
+/// an index is written tight beside a sum, `x[2*i + 1]`. Formatting twice changes nothing more.
+///
+/// ```
+/// let text = einc_grammar::format("y[ i ]=x[2 * i+1]# odd").unwrap();
+/// assert_eq!(text, "y[i] = x[2*i + 1]  # odd\n");
+/// ```
+pub fn format(text: &str) -> Result<String, Vec<SyntaxError>> {
+    if text.len() > LONGEST {
+        return Err(vec![codes::too_long(text, 0)]);
+    }
+    let lexemes = statement::Reader::new(text, 0).into_lexemes()?;
+    Ok(format::layout(text, &lexemes))
 }

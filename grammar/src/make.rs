@@ -10,7 +10,7 @@ use lalrpop_util::ParseError;
 /// What a start symbol yields.
 pub enum Root {
     /// A statement.
-    Item(Item),
+    Item(Box<Item>),
     /// An expression.
     Expr(Expr),
 }

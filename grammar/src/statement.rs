@@ -6,14 +6,13 @@
 //! statement it stands in and nothing more. An unclosed bracket ends with the line before the next one that looks
 //! like a statement.
 
-use crate::codes::{self, UNEXPECTED};
+use crate::codes;
 use crate::ein::StartParser;
 use crate::make::{Context, Root};
 use crate::slip;
 use crate::token::{self, CLAUSE_WORDS, Lexeme, STATEMENT_WORDS, Token};
 use crate::tree::{Expr, Item, Span};
 use crate::{DEEPEST, MOST_ERRORS, MOST_TERMS, SyntaxError};
-use std::collections::VecDeque;
 
 /// What a run of tokens is read as.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -31,13 +30,20 @@ enum Mode {
 struct Gathered {
     tokens: Vec<Lexeme>,
     block: Vec<Item>,
-    /// Whether an error was reported for it.
-    failed: bool,
+    /// The first thing wrong with it, which is what is reported.
+    error: Option<SyntaxError>,
+    /// Whether it is dropped without a report of its own.
+    dropped: bool,
 }
 
 impl Gathered {
     fn last(&self) -> Option<Token> {
         self.tokens.last().map(|lexeme| lexeme.token)
+    }
+
+    /// Notes what is wrong, unless something was before.
+    fn fail(&mut self, error: SyntaxError) {
+        self.error.get_or_insert(error);
     }
 }
 
@@ -69,8 +75,8 @@ pub struct Reader<'t> {
     file: u32,
     lexemes: Vec<Lexeme>,
     at: usize,
-    /// What is wrong with the tokens ahead, in order.
-    bad: VecDeque<SyntaxError>,
+    /// What is wrong with the bad tokens, in order.
+    bad: Vec<SyntaxError>,
     errors: Vec<SyntaxError>,
     parser: StartParser,
     /// How many blocks are open.
@@ -86,7 +92,7 @@ impl<'t> Reader<'t> {
             file,
             lexemes: lexed.lexemes,
             at: 0,
-            bad: lexed.errors.into(),
+            bad: lexed.errors,
             errors: Vec::new(),
             parser: StartParser::new(),
             blocks: 0,
@@ -98,6 +104,12 @@ impl<'t> Reader<'t> {
         self.errors.sort_by_key(|error| error.span.start);
         self.errors.truncate(MOST_ERRORS);
         self.errors
+    }
+
+    /// The tokens, with the keywords and newlines told apart that depend on their place; the errors otherwise.
+    pub fn into_lexemes(mut self) -> Result<Vec<Lexeme>, Vec<SyntaxError>> {
+        self.items();
+        if self.errors.is_empty() { Ok(self.lexemes) } else { Err(self.into_errors()) }
     }
 
     /// Every statement of the text.
@@ -116,7 +128,7 @@ impl<'t> Reader<'t> {
     pub fn expr(&mut self) -> Option<Expr> {
         let gathered = self.gather(Mode::Expr);
         let here = self.here();
-        if here.token != Token::End && !gathered.failed {
+        if here.token != Token::End && gathered.error.is_none() {
             let shown = format!("`{}`", self.slice(here));
             self.errors.push(codes::unexpected(&shown, &["an operator", "the end"], self.span(here)));
             return None;
@@ -171,7 +183,7 @@ impl<'t> Reader<'t> {
                     let gathered = self.gather(mode);
                     if let Some(Root::Item(mut item)) = self.parse(gathered, Token::StartItem) {
                         item.doc = (!doc.is_empty()).then(|| doc.join("\n"));
-                        items.push(item);
+                        items.push(*item);
                     }
                     doc.clear();
                     // A statement takes at least one token, or reading would never end.
@@ -183,7 +195,11 @@ impl<'t> Reader<'t> {
 
     /// Parses gathered tokens; reports what is wrong with them if nothing was reported before.
     fn parse(&mut self, gathered: Gathered, start: Token) -> Option<Root> {
-        if gathered.failed {
+        if let Some(error) = gathered.error {
+            self.errors.push(error);
+            return None;
+        }
+        if gathered.dropped {
             return None;
         }
         let at = gathered.tokens.first().map_or(self.here().start, |first| first.start);
@@ -225,18 +241,20 @@ impl<'t> Reader<'t> {
                     continue;
                 }
                 Token::Newline => {
+                    if open.is_empty() && attributes != Attributes::Past && !gathered.tokens.is_empty() {
+                        self.at += 1;
+                        continue;
+                    }
                     let goes_on = match (mode, open.last()) {
                         (Mode::Expr, _) => true,
                         (_, Some(_)) => {
                             let next = self.lexemes[self.next_token(self.at)].token;
                             !(next.is_keyword() && next.opens_statement())
                         }
-                        (_, None) => {
-                            attributes != Attributes::Past && !gathered.tokens.is_empty()
-                                || self.goes_on(&mut gathered, head)
-                        }
+                        (_, None) => self.goes_on(&mut gathered, head),
                     };
                     if goes_on {
+                        self.lexemes[self.at].token = Token::Continued;
                         self.at += 1;
                         continue;
                     }
@@ -249,8 +267,8 @@ impl<'t> Reader<'t> {
                 _ => false,
             };
             if ends {
-                if let Some(&opener) = open.last() {
-                    self.unclosed(&mut gathered, opener, first);
+                if !open.is_empty() {
+                    self.unclosed(&mut gathered, &open, first);
                 }
                 return gathered;
             }
@@ -259,7 +277,7 @@ impl<'t> Reader<'t> {
                 Token::OpenBrace => {
                     let block = matches!(head, Some(Token::Fn | Token::Target | Token::Scan));
                     self.block(&mut gathered, block.then_some(head).flatten());
-                    if matches!(head, Some(Token::Fn | Token::Target)) || gathered.failed {
+                    if matches!(head, Some(Token::Fn | Token::Target)) {
                         return gathered;
                     }
                     continue;
@@ -275,9 +293,9 @@ impl<'t> Reader<'t> {
                     }
                 }
                 Token::Bad => {
-                    let error = self.bad.iter().position(|error| error.span.start == here.start);
-                    if let Some(error) = error.and_then(|at| self.bad.drain(..=at).next_back()) {
-                        self.fail(&mut gathered, error);
+                    let error = self.bad.binary_search_by_key(&here.start, |error| error.span.start);
+                    if let Ok(error) = error.map(|at| self.bad[at].clone()) {
+                        gathered.fail(error);
                     }
                 }
                 _ => {}
@@ -289,10 +307,10 @@ impl<'t> Reader<'t> {
             }
             terms += usize::from(here.token.is_operator() || here.token == Token::Comma);
             if terms > MOST_TERMS {
-                self.fail(&mut gathered, codes::too_many_terms(self.span(here)));
+                gathered.fail(codes::too_many_terms(self.span(here)));
             }
             if self.blocks + open.len() + chained > DEEPEST {
-                self.fail(&mut gathered, codes::too_deep(self.span(here)));
+                gathered.fail(codes::too_deep(self.span(here)));
             }
             attributes = match (attributes, here.token) {
                 (Attributes::Between, Token::At) => Attributes::Sign,
@@ -308,9 +326,7 @@ impl<'t> Reader<'t> {
             if attributes == Attributes::Past && head.is_none() {
                 head = Some(here.token);
             }
-            if !gathered.failed {
-                gathered.tokens.push(here);
-            }
+            gathered.tokens.push(here);
             self.at += 1;
         }
     }
@@ -348,7 +364,10 @@ impl<'t> Reader<'t> {
 
     /// The place of the next token that is neither newline nor comment, from `at` on.
     fn next_token(&self, mut at: usize) -> usize {
-        while matches!(self.lexemes[at].token, Token::Newline | Token::Comment | Token::Doc) {
+        while matches!(
+            self.lexemes[at].token,
+            Token::Newline | Token::Continued | Token::Comment | Token::Doc
+        ) {
             at += 1;
         }
         at
@@ -366,7 +385,7 @@ impl<'t> Reader<'t> {
             let in_where = gathered.tokens.iter().any(|lexeme| lexeme.token == Token::Where);
             if next.token.opens_statement() || in_where && self.defines(at) {
                 let comma = gathered.tokens[gathered.tokens.len() - 1];
-                self.fail(gathered, codes::dangling_comma(self.span(comma)));
+                gathered.fail(codes::dangling_comma(self.span(comma)));
                 return false;
             }
             return true;
@@ -423,21 +442,13 @@ impl<'t> Reader<'t> {
         matches!(self.lexemes[at].token, Token::Eq | Token::PlusEq | Token::ColonEq | Token::OtherEq)
     }
 
-    /// Reports an error of a statement, unless one was reported.
-    fn fail(&mut self, gathered: &mut Gathered, error: SyntaxError) {
-        if !gathered.failed {
-            gathered.failed = true;
-            self.errors.push(error);
-        }
-    }
-
     /// Takes the closing bracket here off the open ones.
     fn close(&mut self, gathered: &mut Gathered, open: &mut Vec<usize>) {
         let here = self.here();
         let opener = if here.token == Token::CloseParen { Token::OpenParen } else { Token::OpenBracket };
         let Some(&last) = open.last() else {
             let error = codes::unmatched(self.slice(here), self.span(here));
-            self.fail(gathered, error);
+            gathered.fail(error);
             return;
         };
         if self.lexemes[last].token != opener {
@@ -449,19 +460,18 @@ impl<'t> Reader<'t> {
                     codes::mismatched(self.slice(wrong), self.span(wrong), self.slice(here), self.span(here))
                 }
             };
-            self.fail(gathered, error);
+            gathered.fail(error);
             open.truncate(depth.unwrap_or(open.len() - 1) + 1);
         }
         open.pop();
     }
 
     /// Reports a bracket that nothing closes, and goes back to the end of the line where its statement may end.
-    fn unclosed(&mut self, gathered: &mut Gathered, opener: usize, first: usize) {
-        let wrong = self.lexemes[opener];
+    fn unclosed(&mut self, gathered: &mut Gathered, open: &[usize], first: usize) {
         let margin = self.column(self.lexemes[first]);
-        let mut end = opener;
+        let mut end = open[0];
         while end < self.at {
-            if self.lexemes[end].token == Token::Newline {
+            if matches!(self.lexemes[end].token, Token::Newline | Token::Continued) {
                 let next = self.lexemes[self.next_token(end)];
                 let statement = match next.token {
                     Token::Name => self.column(next) <= margin,
@@ -473,13 +483,25 @@ impl<'t> Reader<'t> {
             }
             end += 1;
         }
+        for lexeme in &mut self.lexemes[end..self.at] {
+            if lexeme.token == Token::Continued {
+                lexeme.token = Token::Newline;
+            }
+        }
         self.at = end;
+        let opener = open.iter().rfind(|&&opener| opener < end).copied().unwrap_or(open[0]);
+        let wrong = self.lexemes[opener];
         let line_end = self.lexemes[opener..end].iter().rfind(|lexeme| {
-            !matches!(lexeme.token, Token::Newline | Token::Comment | Token::Doc | Token::Semicolon)
+            !matches!(
+                lexeme.token,
+                Token::Newline | Token::Continued | Token::Comment | Token::Doc | Token::Semicolon
+            )
         });
         let line_end = self.span(*line_end.unwrap_or(&wrong));
         let error = codes::unclosed(self.slice(wrong), self.span(wrong), line_end);
-        self.fail(gathered, error);
+        // What was wrong behind the end belongs to the statements there.
+        let end = self.lexemes[end].start;
+        gathered.error = gathered.error.take().filter(|error| error.span.start < end).or(Some(error));
     }
 
     fn column(&self, lexeme: Lexeme) -> usize {
@@ -487,19 +509,12 @@ impl<'t> Reader<'t> {
         before.len() - before.rfind(['\n', '\r']).map_or(0, |at| at + 1)
     }
 
-    /// Reads the block that opens here; without a `head` that has a block, passes over it.
+    /// Reads the block that opens here; passes over it where the `head` of the statement has none.
     fn block(&mut self, gathered: &mut Gathered, head: Option<Token>) {
         let opener = self.here();
         let too_deep = self.blocks >= DEEPEST;
         if too_deep {
-            self.fail(gathered, codes::too_deep(self.span(opener)));
-        } else if head.is_none() {
-            let error = SyntaxError::new(UNEXPECTED, "no block can stand here", self.span(opener))
-                .label(self.span(opener), "unexpected block")
-                .help(
-                    "blocks in braces belong to `fn`, `scan` and `target`; expressions are grouped by `( )`",
-                );
-            self.fail(gathered, error);
+            gathered.fail(codes::too_deep(self.span(opener)));
         }
         self.at += 1;
         if too_deep || head.is_none() {
@@ -512,6 +527,9 @@ impl<'t> Reader<'t> {
                 }
                 self.at += 1;
             }
+            // The parser refuses it wherever it stands.
+            let end = self.lexemes[self.at - 1].end;
+            gathered.tokens.push(Lexeme { token: Token::Block, start: opener.start, end });
             return;
         }
         self.blocks += 1;
@@ -523,14 +541,12 @@ impl<'t> Reader<'t> {
             self.at += 1;
         } else if self.errors.len() < MOST_ERRORS {
             let end = self.span(opener);
-            self.fail(gathered, codes::unclosed("{", self.span(opener), end));
+            gathered.fail(codes::unclosed("{", self.span(opener), end));
         } else {
-            gathered.failed = true;
+            gathered.dropped = true;
         }
-        if !gathered.failed {
-            gathered.block.extend(items);
-            gathered.tokens.push(Lexeme { token: Token::Block, start: opener.start, end: closer.end });
-        }
+        gathered.block.extend(items);
+        gathered.tokens.push(Lexeme { token: Token::Block, start: opener.start, end: closer.end });
     }
 }
 

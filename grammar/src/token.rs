@@ -146,6 +146,8 @@ pub enum Token {
     #[token("=>")]
     #[token("===")]
     Foreign,
+    /// A newline that does not end its statement; told apart when statements are cut.
+    Continued,
     /// What is no token; the error is kept beside the tokens.
     Bad,
 
@@ -205,11 +207,6 @@ impl Token {
         (Token::Import as u8..=Token::Where as u8).contains(&(self as u8))
     }
 
-    /// Whether it is one of the words that are keywords only in their place.
-    pub fn is_soft_keyword(self) -> bool {
-        (Token::By as u8..=Token::Solve as u8).contains(&(self as u8))
-    }
-
     /// Whether only a statement can begin with it.
     pub fn opens_statement(self) -> bool {
         (Token::Import as u8..=Token::Return as u8).contains(&(self as u8))
@@ -261,6 +258,7 @@ impl Token {
                     | ColonEq
                     | OtherEq
                     | Foreign
+                    | Bad
                     | Tilde
                     | Arrow
                     | Comma
@@ -286,6 +284,7 @@ impl Token {
                     | ColonEq
                     | OtherEq
                     | Foreign
+                    | Bad
                     | Tilde
                     | Arrow
                     | Comma
@@ -360,6 +359,9 @@ pub fn lex(text: &str, file: u32) -> Lexed {
                     first.len_utf8() + name_tail(&rest[first.len_utf8()..])
                 } else if first == '"' {
                     rest.find(['\r', '\n']).unwrap_or(rest.len())
+                } else if let '\'' | '`' = first {
+                    let line = rest[1..].split(['\r', '\n']).next().unwrap_or_default();
+                    line.find(first).map_or(1, |close| close + 2)
                 } else {
                     first.len_utf8()
                 };
@@ -371,7 +373,7 @@ pub fn lex(text: &str, file: u32) -> Lexed {
                 if unicode_ident::is_xid_start(first) {
                     Token::Name
                 } else {
-                    errors.push(codes::bad_character(first, place(file, start, end)));
+                    errors.push(codes::bad_character(&text[start..end], place(file, start, end)));
                     Token::Bad
                 }
             }

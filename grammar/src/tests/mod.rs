@@ -1,6 +1,11 @@
 //! What the crate promises, checked from outside its modules.
 
+mod forms;
+mod layout;
+mod mistakes;
+mod mutations;
 mod programs;
+mod shape;
 
 use crate::tree::Item;
 use crate::{SyntaxError, parse};
