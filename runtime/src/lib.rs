@@ -8,6 +8,7 @@ pub mod element;
 pub mod file;
 pub mod npy;
 pub mod npz;
+pub mod pool;
 pub mod safetensors;
 pub mod scalar;
 pub mod tensor;
