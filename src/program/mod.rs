@@ -15,6 +15,7 @@
 mod bounds;
 mod build;
 mod check;
+pub mod einsum;
 mod load;
 mod node;
 mod range;
@@ -219,3 +220,6 @@ impl Program {
         writeln!(f, " = {}", Shown(&define.value, &self.axes))
     }
 }
+
+#[cfg(test)]
+mod tests;
