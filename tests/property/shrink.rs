@@ -64,7 +64,7 @@ fn values(statement: &Statement) -> Vec<&E> {
     }
 }
 
-/// Drops the statements that no output needs.
+/// Drops the statements and inputs that no output needs.
 fn without_unused(mut case: Case) -> Case {
     let mut needed: BTreeSet<TensorId> = case.program.outputs.iter().map(|output| output.1).collect();
     let mut kept = Vec::new();
@@ -83,6 +83,9 @@ fn without_unused(mut case: Case) -> Case {
     }
     kept.reverse();
     case.program.statements = kept;
+    let inputs = case.program.inputs.drain(..).zip(case.inputs.drain(..));
+    let (ids, tensors) = inputs.filter(|(id, _)| needed.contains(id)).unzip();
+    (case.program.inputs, case.inputs) = (ids, tensors);
     case
 }
 
