@@ -43,7 +43,7 @@ fn assert_close(
     text: &dyn std::fmt::Display,
 ) {
     for ((name, _), (found, wanted)) in program.outputs.iter().zip(found.iter().zip(wanted)) {
-        assert_eq!(found.shape(), wanted.shape(), "{stage}: {name}\n{text}");
+        assert_eq!(found.elems(), wanted.elems(), "{stage}: {name}\n{text}");
         for k in 0..wanted.elems() {
             let near = match (found.get(k), wanted.get(k)) {
                 (Scalar::Real(a), Scalar::Real(b)) => a == b || (a - b).abs() <= 1e-5 * (1.0 + b.abs()),
@@ -75,10 +75,20 @@ fn graph_of(program: &Program) -> Graph {
     pass::run(graph, PASSES, &mut |name, graph| check(name, graph))
 }
 
-fn plan_of(program: &Program) -> Plan {
+/// The plan of a program, which is lawful and computes the program's values.
+pub(super) fn plan_of(program: &Program) -> Plan {
+    plan_with(program, &Settings::default())
+}
+
+fn plan_with(program: &Program, settings: &Settings) -> Plan {
     let graph = graph_of(program);
-    let plan = plan(&graph, &Settings::default()).expect("the plan fits");
+    let plan = plan(&graph, settings).expect("the plan fits");
     plan.verify().unwrap_or_else(|law| panic!("{law}\n{graph}\n{plan}"));
+    let arguments = inputs(program);
+    let references: Vec<&Tensor> = arguments.iter().collect();
+    let wanted = crate::interpret::run(program, &references).expect("no access leaves its tensor");
+    let found = crate::interpret::run_plan(&plan, &references).expect("no access leaves its tensor");
+    assert_close(program, &found, &wanted, "plan", &format!("{graph}\n{plan}"));
     plan
 }
 
@@ -89,26 +99,26 @@ fn contracts(plan: &Plan) -> usize {
 #[test]
 fn matmul_is_one_contraction() {
     let mut s = Sample::new(DType::F32);
-    let (i, j, k) = (s.axis("i", 512), s.axis("j", 256), s.axis("k", 128));
-    let (a, b) = (s.input("A", &[512, 256]), s.input("B", &[256, 128]));
+    let (i, j, k) = (s.axis("i", 12), s.axis("j", 10), s.axis("k", 8));
+    let (a, b) = (s.input("A", &[12, 10]), s.input("B", &[10, 8]));
     let c = s.define("C", &[i, k], sum(&[j], mul([s.at(a, &[i, j]), s.at(b, &[j, k])])));
     s.output(c);
     let text = graph_of(&s.program).to_string();
     assert_eq!(
         text,
         "graph sample\n\
-         n0 = input 0 A: f32[512,256]\n\
-         n1 = input 1 B: f32[256,128]\n\
-         n2 C[i,k]: f32[512,128] = sum[j] n0[i,j] * n1[j,k]\n\
+         n0 = input 0 A: f32[12,10]\n\
+         n1 = input 1 B: f32[10,8]\n\
+         n2 C[i,k]: f32[12,8] = sum[j] n0[i,j] * n1[j,k]\n\
          output C = n2\n"
     );
     assert_eq!(
         plan_of(&s.program).to_string(),
         "plan sample, arena 0 B\n\
-         b0 A: f32 131072 input 0\n\
-         b1 B: f32 32768 input 1\n\
-         b2 C: f32 65536 output 0\n\
-         contract b2[i 128, k 1] = b0[i 256, j 1] * b1[j 128, k 1]\n"
+         b0 A: f32 120 input 0\n\
+         b1 B: f32 80 input 1\n\
+         b2 C: f32 96 output 0\n\
+         contract b2[i 8, k 1] = b0[i 10, j 1] * b1[j 8, k 1]\n"
     );
 }
 
@@ -116,14 +126,14 @@ fn matmul_is_one_contraction() {
 #[test]
 fn chain_is_ordered() {
     let mut s = Sample::new(DType::F64);
-    let (i, j, k, l) = (s.axis("i", 64), s.axis("j", 64), s.axis("k", 64), s.axis("l", 2));
-    let (a, b, c) = (s.input("A", &[64, 64]), s.input("B", &[64, 64]), s.input("C", &[64, 2]));
+    let (i, j, k, l) = (s.axis("i", 16), s.axis("j", 16), s.axis("k", 16), s.axis("l", 2));
+    let (a, b, c) = (s.input("A", &[16, 16]), s.input("B", &[16, 16]), s.input("C", &[16, 2]));
     let value = mul([s.at(a, &[i, j]), s.at(b, &[j, k]), s.at(c, &[k, l])]);
     let d = s.define("D", &[i, l], sum(&[j, k], value));
     s.output(d);
     let plan = plan_of(&s.program);
     assert_eq!(contracts(&plan), 2);
-    assert_eq!(plan.arena, 64 * 2 * 8);
+    assert_eq!(plan.arena, 16 * 2 * 8);
 }
 
 #[test]
@@ -251,6 +261,13 @@ fn copies_and_pointwise_values_are_folded() {
     s.output(y);
     let plan = plan_of(&s.program);
     assert_eq!((contracts(&plan), plan.steps.len()), (1, 2), "{plan}");
+    assert_eq!(plan.arena, 0, "the sums are made where the result goes: {plan}");
+    let cost = super::cost(&plan);
+    assert_eq!(cost.steps[0].flops, 2.0 * 6.0 * 7.0 * 8.0);
+    assert_eq!(cost.steps[0].bytes, 8.0 * (42.0 + 56.0 + 48.0));
+    assert_eq!(cost.peak, 8 * (42 + 56 + 8 + 48));
+    // Products and sums, the scale, the bias and the function.
+    assert_eq!(super::flops_as_written(&s.program), 48.0 * (2.0 * 7.0 + 1.0 + 1.0 + 1.0));
 }
 
 /// `X (W + 2 B A)` written in one statement and as a sum of two products.
