@@ -3,3 +3,4 @@
 mod einsum;
 mod layers;
 mod readme;
+mod property;
