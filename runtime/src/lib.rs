@@ -4,9 +4,18 @@
 #![warn(missing_docs)]
 
 pub mod dtype;
+pub mod element;
+pub mod file;
+pub mod npy;
+pub mod npz;
+pub mod pool;
+pub mod safetensors;
 pub mod scalar;
 pub mod tensor;
+mod zip;
 
 pub use dtype::DType;
+pub use element::Element;
+pub use file::{FileError, FileErrorKind};
 pub use scalar::Scalar;
 pub use tensor::Tensor;
