@@ -9,6 +9,7 @@ pub mod id;
 pub mod interpret;
 pub mod loops;
 pub mod machine;
+pub mod pass;
 pub mod plan;
 pub mod program;
 pub mod source;

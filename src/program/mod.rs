@@ -12,6 +12,8 @@
 //! Statements run in order and define each tensor once. Every axis has a known extent: a program is checked for
 //! given sizes (and again, cheaply, for others).
 
+pub mod einsum;
+
 use crate::expr::{Axes, AxisId, Expr, Outside, Shown, axis_list};
 use crate::id::IdVec;
 use crate::id_type;

@@ -1,0 +1,304 @@
+//! The best tree of a few operands, by dynamic programming over all their subsets.
+//!
+//! Every subset is split in two in every way, outer products included, so the result is the optimum over all binary
+//! trees. The cost of a split needs only tables over subsets: with `touch(S)` the product of the extents of all axes
+//! that occur in `S` and `inside(S)` that of the axes that occur nowhere else, the result of `S` has
+//! `touch(S) / inside(S)` elements and the step that joins `L` and `R` has `touch(S) / inside(L) / inside(R)`
+//! multiply-adds. Time is `3^n / 2` of such steps.
+
+use super::cost::{Objective, StepShape};
+use super::math;
+
+/// The largest number of operands that [`solve`] takes.
+pub(super) const LIMIT: usize = 16;
+
+/// An axis of a small network: a bit for each operand that carries it.
+#[derive(Clone, Copy)]
+pub(super) struct SmallAxis {
+    /// The operands.
+    pub(super) operands: u32,
+    /// Whether it is an axis of the result, too.
+    pub(super) kept: bool,
+    /// Its binary logarithm.
+    pub(super) log2: f64,
+    /// Its extent, if that is known exactly.
+    pub(super) extent: f64,
+}
+
+/// The best tree and the binary logarithm of its cost.
+pub(super) struct Solution {
+    /// Pairs in SSA numbering.
+    pub(super) path: Vec<(usize, usize)>,
+    /// The logarithm of the objective.
+    pub(super) log2: f64,
+}
+
+/// Memory that is kept between calls.
+#[derive(Default)]
+pub(super) struct Tables {
+    /// Logarithm, or number, of the elements of all axes that occur in a subset.
+    touch: Vec<f64>,
+    /// The same for those that occur nowhere else; its reciprocal when numbers.
+    inside: Vec<f64>,
+    size: Vec<f64>,
+    best: Vec<f64>,
+    split: Vec<u32>,
+}
+
+/// Finds the best tree of `count` operands (1 to [`LIMIT`]) under an objective.
+///
+/// `inputs` says which operands are inputs of the network, as far as the objective asks.
+pub(super) fn solve(
+    count: usize,
+    axes: &[SmallAxis],
+    objective: &Objective<'_>,
+    inputs: u32,
+    tables: &mut Tables,
+) -> Solution {
+    let subsets = 1usize << count;
+    let total: f64 = axes.iter().map(|axis| axis.log2).sum();
+    for table in [&mut tables.touch, &mut tables.inside, &mut tables.size, &mut tables.best] {
+        table.clear();
+        table.resize(subsets, 0.0);
+    }
+    tables.split.clear();
+    tables.split.resize(subsets, 0);
+    // Numbers are faster than logarithms, and exact as long as they are whole and below 2^53.
+    let log = match objective {
+        Objective::Macs | Objective::Flops | Objective::Size | Objective::Write | Objective::Combo(_) => {
+            if total < 900.0 {
+                numbers(count, axes, objective, tables);
+                math::log2(tables.best[subsets - 1])
+            } else {
+                logarithms(count, axes, objective, inputs, tables);
+                tables.best[subsets - 1]
+            }
+        }
+        Objective::Peak | Objective::Custom(_) => {
+            logarithms(count, axes, objective, inputs, tables);
+            tables.best[subsets - 1]
+        }
+    };
+    Solution { path: path_of(count, &tables.split), log2: if count > 1 { log } else { f64::NEG_INFINITY } }
+}
+
+/// Writes down the tree of the splits.
+fn path_of(count: usize, split: &[u32]) -> Vec<(usize, usize)> {
+    let mut path = Vec::with_capacity(count.saturating_sub(1));
+    fn visit(set: u32, count: usize, split: &[u32], path: &mut Vec<(usize, usize)>) -> usize {
+        if set.count_ones() == 1 {
+            return set.trailing_zeros() as usize;
+        }
+        let left = visit(split[set as usize], count, split, path);
+        let right = visit(set & !split[set as usize], count, split, path);
+        path.push((left, right));
+        count + path.len() - 1
+    }
+    if count > 1 {
+        visit(((1u64 << count) - 1) as u32, count, split, &mut path);
+    }
+    path
+}
+
+/// Fills the tables with numbers and runs the dynamic program.
+fn numbers(count: usize, axes: &[SmallAxis], objective: &Objective<'_>, tables: &mut Tables) {
+    let subsets = 1usize << count;
+    let Tables { touch, inside, size, best, split } = tables;
+    // First the products of the axes whose operands all lie within a subset: with and without those of the output.
+    touch.fill(1.0);
+    inside.fill(1.0);
+    let mut total = 1.0;
+    for axis in axes {
+        total *= axis.extent;
+        touch[axis.operands as usize] *= axis.extent;
+        if !axis.kept {
+            inside[axis.operands as usize] *= axis.extent;
+        }
+    }
+    for bit in 0..count {
+        let bit = 1 << bit;
+        for set in 0..subsets {
+            if set & bit != 0 {
+                touch[set] *= touch[set ^ bit];
+                inside[set] *= inside[set ^ bit];
+            }
+        }
+    }
+    // An axis occurs in a subset unless all its operands lie in the complement.
+    for set in 0..subsets / 2 {
+        let (a, b) = (touch[subsets - 1 - set], touch[set]);
+        touch[set] = total / a;
+        touch[subsets - 1 - set] = total / b;
+    }
+    for set in 0..subsets {
+        size[set] = touch[set] / inside[set];
+        inside[set] = 1.0 / inside[set];
+    }
+    let (touch, inside, size) = (&touch[..], &inside[..], &size[..]);
+    match objective {
+        Objective::Macs => {
+            program(count, best, split, |s| touch[s], |t, l, r| t * inside[l] * inside[r], |_| 0.0)
+        }
+        Objective::Flops => program(
+            count,
+            best,
+            split,
+            |s| touch[s],
+            |t, l, r| {
+                let macs = t * inside[l] * inside[r];
+                if macs > size[l | r] * 1.000_001 { 2.0 * macs } else { macs }
+            },
+            |_| 0.0,
+        ),
+        Objective::Write => program(count, best, split, |_| 0.0, |_, _, _| 0.0, |s| size[s]),
+        Objective::Combo(weight) => program(
+            count,
+            best,
+            split,
+            |s| touch[s],
+            |t, l, r| t * inside[l] * inside[r],
+            |s| weight * size[s],
+        ),
+        _ => largest(count, best, split, size),
+    }
+}
+
+/// The dynamic program for sums: `before` is read once a subset, `step` once a split, `after` is added to the best.
+#[inline]
+fn program(
+    count: usize,
+    best: &mut [f64],
+    split: &mut [u32],
+    before: impl Fn(usize) -> f64,
+    step: impl Fn(f64, usize, usize) -> f64,
+    after: impl Fn(usize) -> f64,
+) {
+    for set in 3..1usize << count {
+        let low = set & set.wrapping_neg();
+        let rest = set ^ low;
+        if rest == 0 {
+            continue;
+        }
+        let head = before(set);
+        let (mut least, mut choice) = (f64::INFINITY, low);
+        // All subsets of the rest but the whole one join the lowest operand.
+        let mut sub = rest;
+        while sub != 0 {
+            sub = (sub - 1) & rest;
+            let (left, right) = (sub | low, rest ^ sub);
+            let below = best[left] + best[right];
+            if below < least {
+                let cost = below + step(head, left, right);
+                if cost < least {
+                    least = cost;
+                    choice = left;
+                }
+            }
+        }
+        best[set] = least + after(set);
+        split[set] = choice as u32;
+    }
+}
+
+/// The dynamic program for the largest result.
+fn largest(count: usize, best: &mut [f64], split: &mut [u32], size: &[f64]) {
+    for set in 3..1usize << count {
+        let low = set & set.wrapping_neg();
+        let rest = set ^ low;
+        if rest == 0 {
+            continue;
+        }
+        let (mut least, mut choice) = (f64::INFINITY, low);
+        let mut sub = rest;
+        while sub != 0 {
+            sub = (sub - 1) & rest;
+            let below = best[sub | low].max(best[rest ^ sub]);
+            if below < least {
+                least = below;
+                choice = sub | low;
+            }
+        }
+        best[set] = least.max(size[set]);
+        split[set] = choice as u32;
+    }
+}
+
+/// Fills the tables with logarithms and runs the dynamic program for any objective.
+fn logarithms(count: usize, axes: &[SmallAxis], objective: &Objective<'_>, inputs: u32, tables: &mut Tables) {
+    let subsets = 1usize << count;
+    let Tables { touch, inside, size, best, split } = tables;
+    let mut total = 0.0;
+    for axis in axes {
+        total += axis.log2;
+        touch[axis.operands as usize] += axis.log2;
+        if !axis.kept {
+            inside[axis.operands as usize] += axis.log2;
+        }
+    }
+    for bit in 0..count {
+        let bit = 1 << bit;
+        for set in 0..subsets {
+            if set & bit != 0 {
+                touch[set] += touch[set ^ bit];
+                inside[set] += inside[set ^ bit];
+            }
+        }
+    }
+    for set in 0..subsets / 2 {
+        let (a, b) = (touch[subsets - 1 - set], touch[set]);
+        touch[set] = total - a;
+        touch[subsets - 1 - set] = total - b;
+    }
+    for set in 0..subsets {
+        size[set] = touch[set] - inside[set];
+        best[set] = f64::NEG_INFINITY;
+    }
+    for set in 3..subsets {
+        let low = set & set.wrapping_neg();
+        let rest = set ^ low;
+        if rest == 0 {
+            continue;
+        }
+        let (mut least, mut choice) = (f64::INFINITY, low);
+        let mut sub = rest;
+        while sub != 0 {
+            sub = (sub - 1) & rest;
+            let (left, right) = (sub | low, rest ^ sub);
+            let cost = if let Objective::Peak = objective {
+                let alive = |s: usize| if s.is_power_of_two() { f64::NEG_INFINITY } else { size[s] };
+                let (p, a, q, b) = (best[left], alive(left), best[right], alive(right));
+                if p.max(q) >= least {
+                    continue;
+                }
+                let forward = p.max(math::log2_add(a, q));
+                let backward = q.max(math::log2_add(b, p));
+                forward.min(backward).max(math::log2_add(math::log2_add(a, b), size[set]))
+            } else {
+                if best[left].max(best[right]) >= least {
+                    continue;
+                }
+                let is_input = |s: usize| s.is_power_of_two() && inputs & s as u32 != 0;
+                let shape = StepShape {
+                    left: size[left],
+                    right: size[right],
+                    result: size[set],
+                    all: touch[set] - inside[left] - inside[right],
+                    left_input: is_input(left),
+                    right_input: is_input(right),
+                };
+                let cost = objective.step(&shape);
+                if objective.is_largest() {
+                    cost.max(best[left]).max(best[right])
+                } else {
+                    math::log2_add(cost, math::log2_add(best[left], best[right]))
+                }
+            };
+            if cost < least {
+                least = cost;
+                choice = left;
+            }
+        }
+        best[set] = least;
+        split[set] = choice as u32;
+    }
+}

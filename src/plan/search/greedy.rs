@@ -1,0 +1,188 @@
+//! Trees made by always joining the pair of tensors that looks best.
+
+use super::canonical::join_sizes;
+use super::math::{self, Random};
+use super::problem::Problem;
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
+
+/// How pairs are scored.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Taste {
+    /// The score is the size of the result divided by this, less this times the sizes of the operands.
+    pub(super) favour: f64,
+    /// How strongly the scores are disturbed.
+    pub(super) temperature: f64,
+}
+
+impl Taste {
+    /// The plain taste: result less operands, undisturbed.
+    pub(super) const PLAIN: Taste = Taste { favour: 1.0, temperature: 0.0 };
+
+    /// A random taste; the spread matters more than any single value.
+    pub(super) fn draw(random: &mut Random) -> Taste {
+        let favour = math::exp2(-3.3 + 5.3 * random.unit());
+        let temperature = math::exp2(-10.0 + 10.0 * random.unit());
+        Taste { favour, temperature }
+    }
+}
+
+struct Candidate {
+    score: f64,
+    left: u32,
+    right: u32,
+}
+
+impl PartialEq for Candidate {
+    fn eq(&self, other: &Candidate) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Candidate {}
+
+impl PartialOrd for Candidate {
+    fn partial_cmp(&self, other: &Candidate) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Candidate {
+    /// The greatest is the one with the least score, then the oldest.
+    fn cmp(&self, other: &Candidate) -> Ordering {
+        let by_score = other.score.total_cmp(&self.score);
+        by_score.then((other.left, other.right).cmp(&(self.left, self.right)))
+    }
+}
+
+/// Above this many carriers an axis proposes only some pairs.
+const CROWD: usize = 24;
+
+/// The tensors that are not joined yet.
+struct State<'a> {
+    problem: &'a Problem,
+    taste: Taste,
+    lists: Vec<Vec<u32>>,
+    sizes: Vec<f64>,
+    alive: Vec<bool>,
+    carriers: Vec<Vec<u32>>,
+    heap: BinaryHeap<Candidate>,
+    mark: Vec<u32>,
+    work: u64,
+}
+
+impl State<'_> {
+    fn propose(&mut self, left: u32, right: u32, random: &mut Random) {
+        let (a, b) = (left as usize, right as usize);
+        self.work += 20 + 2 * (self.lists[a].len() + self.lists[b].len()) as u64;
+        let (_, result) = join_sizes(&self.lists[a], &self.lists[b], &self.problem.logs, |axis| {
+            self.problem.kept[axis as usize] || self.carriers[axis as usize].len() > 2
+        });
+        let log = math::log2(self.taste.favour);
+        let gain = result - log;
+        let loss = log + math::log2_add(self.sizes[a], self.sizes[b]);
+        // The logarithm of the difference, with its sign.
+        let mut score = if gain > loss {
+            (gain + math::log2((1.0 - math::exp2(loss - gain)).max(1e-9))).max(0.0)
+        } else {
+            -(loss + math::log2((1.0 - math::exp2(gain - loss)).max(1e-9))).max(0.0)
+        };
+        if self.taste.temperature > 0.0 {
+            score -= self.taste.temperature * random.gumbel();
+        }
+        self.heap.push(Candidate { score, left, right });
+    }
+
+    /// Proposes pairs of a tensor with those it shares an axis with; `older` keeps to smaller numbers.
+    fn propose_all(&mut self, tensor: u32, older: bool, random: &mut Random) {
+        let list = std::mem::take(&mut self.lists[tensor as usize]);
+        let mut partners: Vec<u32> = Vec::new();
+        for &axis in &list {
+            let carriers = &self.carriers[axis as usize];
+            let crowd = carriers.len() > CROWD;
+            let place = carriers.iter().position(|&k| k == tensor).unwrap_or(0);
+            for step in 1..carriers.len().min(if crowd { 9 } else { usize::MAX }) {
+                let other = carriers[(place + carriers.len() - step) % carriers.len()];
+                if self.mark[other as usize] != tensor && (!older || other < tensor) && other != tensor {
+                    self.mark[other as usize] = tensor;
+                    partners.push(other);
+                }
+            }
+        }
+        self.lists[tensor as usize] = list;
+        for other in partners {
+            self.propose(other, tensor, random);
+        }
+    }
+}
+
+/// Joins the leaves of a connected problem and returns the path, adding to `work` what it took.
+pub(super) fn greedy(
+    problem: &Problem,
+    taste: Taste,
+    random: &mut Random,
+    work: &mut u64,
+) -> Vec<(u32, u32)> {
+    let count = problem.count();
+    let size = |list: &[u32]| list.iter().map(|&axis| problem.logs[axis as usize]).sum::<f64>();
+    let total = 2 * count;
+    let mut state = State {
+        problem,
+        taste,
+        lists: problem.lists.clone(),
+        sizes: problem.lists.iter().map(|list| size(list)).collect(),
+        alive: vec![true; count],
+        carriers: problem.carriers.clone(),
+        heap: BinaryHeap::new(),
+        mark: vec![u32::MAX; total],
+        work: 0,
+    };
+    for tensor in 0..count as u32 {
+        state.propose_all(tensor, true, random);
+    }
+    let mut path = Vec::with_capacity(count.saturating_sub(1));
+    while path.len() + 1 < count {
+        let Some(Candidate { left, right, .. }) = state.heap.pop() else { break };
+        if !state.alive[left as usize] || !state.alive[right as usize] {
+            continue;
+        }
+        let tensor = (count + path.len()) as u32;
+        path.push((left, right));
+        let a = std::mem::take(&mut state.lists[left as usize]);
+        let b = std::mem::take(&mut state.lists[right as usize]);
+        state.alive[left as usize] = false;
+        state.alive[right as usize] = false;
+        let mut joined = Vec::with_capacity(a.len() + b.len());
+        joined.extend(&a);
+        joined.extend(&b);
+        joined.sort_unstable();
+        joined.dedup();
+        joined.retain(|&axis| {
+            let carriers = &mut state.carriers[axis as usize];
+            carriers.retain(|&k| k != left && k != right);
+            let stays = problem.kept[axis as usize] || !carriers.is_empty();
+            if stays {
+                carriers.push(tensor);
+            }
+            stays
+        });
+        state.sizes.push(size(&joined));
+        state.lists.push(joined);
+        state.alive.push(true);
+        state.propose_all(tensor, false, random);
+    }
+    // Crowded axes may leave pairs unproposed: join what is left, smallest first.
+    if path.len() + 1 < count {
+        let mut rest: BinaryHeap<Candidate> = (0..state.alive.len())
+            .filter(|&k| state.alive[k])
+            .map(|k| Candidate { score: state.sizes[k], left: k as u32, right: 0 })
+            .collect();
+        while let (Some(a), Some(b)) = (rest.pop(), rest.pop()) {
+            let tensor = (count + path.len()) as u32;
+            path.push((a.left, b.left));
+            rest.push(Candidate { score: a.score.max(b.score), left: tensor, right: 0 });
+        }
+    }
+    *work += state.work;
+    path
+}

@@ -1,0 +1,222 @@
+//! Plans against an independent evaluator and against every tree there is.
+
+use super::*;
+use std::collections::{BTreeSet, HashMap};
+
+/// What a tree costs, counted slowly from the definitions with sets and whole numbers.
+struct Slow {
+    macs: u128,
+    ops: u128,
+    size: u128,
+    write: u128,
+    peak: u128,
+}
+
+fn elems(axes: &BTreeSet<u32>, extents: &[u64]) -> u128 {
+    axes.iter().map(|&axis| u128::from(extents[axis as usize])).product()
+}
+
+/// The axes of a set of inputs that occur outside it, too.
+fn axes_of(network: &Network, inputs: &BTreeSet<usize>) -> BTreeSet<u32> {
+    let mut axes = BTreeSet::new();
+    for &input in inputs {
+        for &axis in &network.inputs()[input] {
+            let outside = network.output().contains(&axis)
+                || (0..network.inputs().len())
+                    .any(|other| !inputs.contains(&other) && network.inputs()[other].contains(&axis));
+            if outside {
+                axes.insert(axis);
+            }
+        }
+    }
+    axes
+}
+
+fn slow(network: &Network, path: &[(usize, usize)], slices: &[u32]) -> Slow {
+    let mut extents = network.extents().to_vec();
+    let runs: u128 = slices.iter().map(|&axis| u128::from(extents[axis as usize])).product();
+    slices.iter().for_each(|&axis| extents[axis as usize] = 1);
+    let mut sets: HashMap<usize, BTreeSet<usize>> =
+        (0..network.inputs().len()).map(|input| (input, BTreeSet::from([input]))).collect();
+    let mut peaks: HashMap<usize, (u128, u128)> = (0..network.inputs().len()).map(|k| (k, (0, 0))).collect();
+    let mut slow = Slow { macs: 0, ops: 0, size: 0, write: 0, peak: 0 };
+    for (step, &(left, right)) in path.iter().enumerate() {
+        let (a, b) = (sets.remove(&left).unwrap(), sets.remove(&right).unwrap());
+        let both: BTreeSet<usize> = a.union(&b).copied().collect();
+        let all: BTreeSet<u32> = axes_of(network, &a).union(&axes_of(network, &b)).copied().collect();
+        let result = axes_of(network, &both);
+        let (macs, size) = (elems(&all, &extents), elems(&result, &extents));
+        slow.macs += macs * runs;
+        slow.ops += macs * runs * if macs == size { 1 } else { 2 };
+        slow.size = slow.size.max(size);
+        slow.write += size * runs;
+        let ((p, x), (q, y)) = (peaks[&left], peaks[&right]);
+        let peak = p.max(x + q).min(q.max(y + p)).max(x + y + size);
+        peaks.insert(network.inputs().len() + step, (peak, size));
+        sets.insert(network.inputs().len() + step, both);
+        slow.peak = peak;
+    }
+    slow
+}
+
+/// Calls `visit` with every sequence of pairs.
+fn every_path(count: usize, visit: &mut dyn FnMut(&[(usize, usize)])) {
+    fn go(
+        alive: &[usize],
+        next: usize,
+        path: &mut Vec<(usize, usize)>,
+        visit: &mut dyn FnMut(&[(usize, usize)]),
+    ) {
+        if alive.len() <= 1 {
+            return visit(path);
+        }
+        for j in 1..alive.len() {
+            for i in 0..j {
+                let mut rest: Vec<usize> =
+                    alive.iter().enumerate().filter(|&(k, _)| k != i && k != j).map(|(_, &id)| id).collect();
+                rest.push(next);
+                path.push((alive[i], alive[j]));
+                go(&rest, next + 1, path, visit);
+                path.pop();
+            }
+        }
+    }
+    go(&(0..count).collect::<Vec<_>>(), count, &mut Vec::new(), visit);
+}
+
+/// Twice the elements read and written, and something for every step.
+struct Traffic;
+
+impl StepCost for Traffic {
+    fn cost(&self, step: &StepShape) -> f64 {
+        10.0 + 2.0 * (step.left.exp2() + step.right.exp2() + step.result.exp2())
+    }
+}
+
+fn assert_agrees(network: &Network, plan: &Plan) {
+    let slow = slow(network, &plan.path, &plan.slices);
+    let pairs = [
+        (plan.cost.macs, slow.macs, "macs"),
+        (plan.cost.ops, slow.ops, "ops"),
+        (plan.cost.size, slow.size, "size"),
+        (plan.cost.write, slow.write, "write"),
+        (plan.cost.peak, slow.peak, "peak"),
+    ];
+    for (fast, slow, name) in pairs {
+        assert!((fast.value() - slow as f64).abs() <= 1e-12 * slow as f64, "{name}: {fast} against {slow}");
+    }
+}
+
+#[test]
+fn small_networks_get_the_optimum_of_every_objective() {
+    let mut networks: Vec<Network> = (0..60)
+        .map(|seed| generate::random_hypergraph(2 + seed as usize % 5, 3 + seed as usize % 7, 6, seed))
+        .collect();
+    networks.push(generate::chain(6, 1, 9, 3));
+    networks.push(
+        Network::new(vec![vec![0], vec![1], vec![2], vec![0, 1, 2, 3]], vec![0, 1, 2, 3], vec![2, 3, 4, 5])
+            .unwrap(),
+    );
+    for (number, network) in networks.iter().enumerate() {
+        let mut best = [f64::INFINITY; 7];
+        every_path(network.inputs().len(), &mut |path| {
+            let slow = slow(network, path, &[]);
+            let custom: f64 =
+                steps(network, path, &[]).unwrap().iter().map(|step| Traffic.cost(&step.shape)).sum();
+            let values = [
+                slow.macs as f64,
+                slow.ops as f64,
+                slow.size as f64,
+                slow.write as f64,
+                slow.macs as f64 + 64.0 * slow.write as f64,
+                slow.peak as f64,
+                custom,
+            ];
+            for (best, value) in best.iter_mut().zip(values) {
+                *best = best.min(value);
+            }
+        });
+        let objectives = [
+            Objective::Macs,
+            Objective::Flops,
+            Objective::Size,
+            Objective::Write,
+            Objective::Combo(64.0),
+            Objective::Peak,
+            Objective::Custom(&Traffic),
+        ];
+        for (objective, best) in objectives.into_iter().zip(best) {
+            let plan = optimize(network, &mut Options { objective, ..Options::default() }).unwrap();
+            assert_agrees(network, &plan);
+            assert!(
+                (plan.log2_value - best.log2()).abs() < 1e-9,
+                "network {number} {objective:?}: {} against {}",
+                plan.log2_value.exp2(),
+                best
+            );
+            assert!(plan.proven && plan.log2_bound == plan.log2_value);
+        }
+    }
+}
+
+#[test]
+fn networks_of_nothing_and_of_scalars_have_plans() {
+    let none = optimize(&generate::empty(), &mut Options::default()).unwrap();
+    assert!(none.path.is_empty() && none.cost.macs == Amount::ZERO);
+    let scalars = Network::new(vec![vec![]; 40], vec![], vec![]).unwrap();
+    let plan = optimize(&scalars, &mut Options::default()).unwrap();
+    assert_agrees(&scalars, &plan);
+    assert_eq!(plan.cost.macs.value(), 39.0);
+    let one = Network::new(vec![vec![0, 0, 1]], vec![0], vec![3, 4]).unwrap();
+    assert!(optimize(&one, &mut Options::default()).unwrap().path.is_empty());
+}
+
+#[test]
+fn extents_of_zero_and_one_are_counted() {
+    for count in [4, 30] {
+        let mut inputs: Vec<Vec<u32>> = (0..count).map(|k| vec![k, k + 1]).collect();
+        inputs.push(vec![0]);
+        let mut extents: Vec<u64> = vec![3; count as usize + 1];
+        extents[1] = 0;
+        extents[2] = 1;
+        let network = Network::new(inputs, vec![0, count], extents).unwrap();
+        let plan = optimize(&network, &mut Options::default()).unwrap();
+        assert_agrees(&network, &plan);
+    }
+}
+
+#[test]
+fn wrong_networks_are_refused() {
+    let refused = |inputs, output, extents| Network::new(inputs, output, extents).unwrap_err();
+    assert!(matches!(
+        refused(vec![vec![5]], vec![], vec![2]),
+        Refusal::UnknownAxis { operand: Some(0), axis: 5 }
+    ));
+    assert!(matches!(refused(vec![vec![0]], vec![1], vec![2, 2]), Refusal::MissingOutput { axis: 1 }));
+    assert!(matches!(refused(vec![vec![0]], vec![0, 0], vec![2]), Refusal::RepeatedOutput { axis: 0 }));
+    assert!(matches!(
+        refused(vec![vec![0]], vec![7], vec![2]),
+        Refusal::UnknownAxis { operand: None, axis: 7 }
+    ));
+}
+
+#[test]
+fn generated_networks_get_valid_plans() {
+    let networks = [
+        generate::chain(40, 2, 9, 1),
+        generate::tree(50, 3, 1),
+        generate::mps(20, 2, 8),
+        generate::peps(3, 4, 2, 2),
+        generate::lattice(&[5, 5], 2, false),
+        generate::lattice(&[3, 3, 3], 2, true),
+        generate::random_regular(40, 3, 2, 1),
+        generate::random_hypergraph(30, 60, 4, 1),
+        generate::circuit(8, 6),
+        generate::qaoa(12, 3, 2, 1),
+        generate::model_counting(40, 100, 3, 1),
+    ];
+    for network in &networks {
+        let mut options = Options { work: Some(2_000_000), ..Options::default() };
+        assert_agrees(network, &optimize(network, &mut options).unwrap());
+    }
+}
