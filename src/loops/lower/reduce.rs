@@ -9,8 +9,8 @@ use crate::expr::{Axes, AxisId, Binary, ReduceOp, Unary};
 use crate::loops::*;
 use crate::plan::Reduction;
 
-/// Additions in a row that a sum of floats may have before it is cut.
-const BLOCK: i64 = 128;
+/// Additions in a row after which a sum of floats is cut.
+const BLOCK: i64 = 32;
 
 /// A reduction at the points of one tile.
 pub(super) struct Sums<'a> {
@@ -23,6 +23,18 @@ pub(super) struct Sums<'a> {
 
 /// Adds the value at a point (of the tile's point of that number) to an accumulator.
 type Term<'a> = &'a mut dyn FnMut(&mut Builder, usize, &Point, Val) -> Val;
+
+/// How values are joined, whatever they are.
+struct Join<'a> {
+    op: ReduceOp,
+    dtype: DType,
+    /// Lanes of the accumulators.
+    lanes: u8,
+    axes: &'a Axes,
+    inner: Inner,
+    /// Whether long sums are cut into blocks.
+    cut: bool,
+}
 
 /// The loop along the innermost axis: `copies` accumulators, `unroll` groups of lanes in each pass.
 struct Inner {
@@ -176,9 +188,16 @@ impl Builder {
         let small = groups * tile <= 32;
         let copies = (8 / tile).clamp(1, 4).min(groups.max(1));
         let unroll = if small { groups.max(1) } else { copies.max(2).min(groups) };
-        let inner = Inner { axis: innermost, lanes: lanes as u8, copies: copies as usize, unroll };
         let whole = groups * lanes;
-        let results = self.fold_loops(op, dtype, own, &points, &outer, axes, &inner, whole, term);
+        let join = Join {
+            op,
+            dtype,
+            lanes: own.max(lanes as u8),
+            axes,
+            inner: Inner { axis: innermost, lanes: lanes as u8, copies: copies as usize, unroll },
+            cut: op == ReduceOp::Sum && !dtype.is_integer() && dtype != DType::Bool,
+        };
+        let results = self.join_outer(&join, &outer, whole, &points, term);
         if whole == extent(innermost) && lanes == 1 {
             return results;
         }
@@ -225,95 +244,136 @@ impl Builder {
         });
     }
 
-    /// Sums over `outer` and over the first `whole` values of the innermost axis.
-    #[allow(clippy::too_many_arguments)]
-    fn fold_loops(
+    /// Joins over `outer` and over the first `whole` values of the innermost axis.
+    fn join_outer(
         &mut self,
-        op: ReduceOp,
-        dtype: DType,
-        own: u8,
-        points: &[Point],
+        join: &Join,
         outer: &[AxisId],
-        axes: &Axes,
-        inner: &Inner,
         whole: i64,
+        points: &[Point],
         term: Term,
     ) -> Vec<Val> {
-        let lanes = own.max(inner.lanes);
-        let step = i64::from(inner.lanes) * inner.unroll;
-        let cut = op == ReduceOp::Sum && !dtype.is_integer() && dtype != DType::Bool;
-        let trips = whole / i64::from(inner.lanes) / inner.copies as i64;
-        let mut all = trips;
-        outer.iter().for_each(|&axis| all = all.saturating_mul(axes[axis].extent.min(1 << 40) as i64));
-        if !cut || all <= 2 * BLOCK {
-            let sums = self.accumulators(op, dtype, lanes, points.len(), inner.copies);
-            self.each(outer, axes, points.to_vec(), &mut |builder, points| {
-                builder.pass(&points, axes, inner, (0, whole), &Lin::default(), &sums, term);
-            });
-            return self.tree(op, &sums);
-        }
-        let totals: Vec<Val> = points.iter().map(|_| self.accumulator(op, dtype, lanes)).collect();
-        // The loops inside one block: as many as make it long enough.
-        let mut inside = outer.len();
-        let mut length = trips;
-        while length < BLOCK / 4 && inside > 0 {
-            inside -= 1;
-            length = length.saturating_mul(axes[outer[inside]].extent.min(1 << 40) as i64);
-        }
-        let block = if inside == outer.len() {
-            (BLOCK * inner.copies as i64 / inner.unroll).max(1) * step
-        } else {
-            whole
-        };
-        let blocks = whole / block * block;
-        self.each(&outer[..inside], axes, points.to_vec(), &mut |builder, points| {
-            let mut one = |builder: &mut Builder, start: Lin, length: i64| {
-                let sums = builder.accumulators(op, dtype, lanes, points.len(), inner.copies);
-                builder.each(&outer[inside..], axes, points.clone(), &mut |builder, points| {
-                    builder.pass(&points, axes, inner, (0, length), &start, &sums, term);
-                });
-                let results = builder.tree(op, &sums);
-                for (total, result) in totals.iter().zip(results) {
-                    let sum = builder.joined(op, *total, result);
-                    builder.assign(*total, sum);
-                }
-            };
-            let name = axes[inner.axis].name.clone();
-            builder.looped(&name, (0, blocks, block), false, &mut |builder, at| one(builder, at, block));
-            if whole > blocks {
-                one(builder, Lin::constant(blocks), whole - blocks);
+        match outer.split_first() {
+            Some((&axis, rest)) if join.cut => {
+                let extent = i64::try_from(join.axes[axis].extent).unwrap_or(i64::MAX);
+                self.join_range(join, axis, Some(rest), (Lin::default(), extent), whole, points, term)
             }
+            None if join.cut => {
+                self.join_range(join, join.inner.axis, None, (Lin::default(), whole), whole, points, term)
+            }
+            _ => {
+                let sums = self.accumulators(join, points.len());
+                self.each(outer, join.axes, points.to_vec(), &mut |builder, points| {
+                    builder.pass(&points, join, whole, &Lin::default(), &sums, term);
+                });
+                self.tree(join.op, &sums)
+            }
+        }
+    }
+
+    /// Joins over a part of one axis and over all of the axes inside it; `None` stands for the innermost axis.
+    #[allow(clippy::too_many_arguments)]
+    fn join_range(
+        &mut self,
+        join: &Join,
+        axis: AxisId,
+        rest: Option<&[AxisId]>,
+        (start, length): (Lin, i64),
+        whole: i64,
+        points: &[Point],
+        term: Term,
+    ) -> Vec<Val> {
+        let group = i64::from(join.inner.lanes) * join.inner.copies as i64;
+        // Additions to one accumulator for each value of the axis, and how many values belong together.
+        let (each, unit) = match rest {
+            None => (1, group),
+            Some(rest) => {
+                let inside = rest.iter().fold((whole / group).max(1), |n, &axis| {
+                    n.saturating_mul(i64::try_from(join.axes[axis].extent).unwrap_or(i64::MAX))
+                });
+                (inside, 1)
+            }
+        };
+        let count = length / unit;
+        if count.saturating_mul(each) <= 2 * BLOCK {
+            let sums = self.accumulators(join, points.len());
+            let Some(rest) = rest else {
+                self.pass(points, join, length, &start, &sums, term);
+                return self.tree(join.op, &sums);
+            };
+            self.looped(&join.axes[axis].name.clone(), (0, length, 1), false, &mut |builder, at| {
+                let at = start.plus(&at, 1);
+                let points: Vec<Point> = points.iter().map(|point| point.with(axis, at.clone())).collect();
+                builder.each(rest, join.axes, points, &mut |builder, points| {
+                    builder.pass(&points, join, whole, &Lin::default(), &sums, term);
+                });
+            });
+            return self.tree(join.op, &sums);
+        }
+        let totals: Vec<Val> =
+            points.iter().map(|_| self.accumulator(join.op, join.dtype, join.lanes)).collect();
+        let add = |builder: &mut Builder, results: Vec<Val>| {
+            for (total, result) in totals.iter().zip(results) {
+                let sum = builder.joined(join.op, *total, result);
+                builder.assign(*total, sum);
+            }
+        };
+        let name = join.axes[axis].name.clone();
+        if let Some(rest) = rest.filter(|_| each > BLOCK / 4 && count <= 2 * BLOCK) {
+            self.looped(&name, (0, length, 1), false, &mut |builder, at| {
+                let at = start.plus(&at, 1);
+                let points: Vec<Point> = points.iter().map(|point| point.with(axis, at.clone())).collect();
+                let results = builder.join_outer(join, rest, whole, &points, term);
+                add(builder, results);
+            });
+            return totals;
+        }
+        let mut block = (BLOCK / each).max(1);
+        while block < count / (2 * BLOCK) {
+            block *= BLOCK;
+        }
+        // Whole passes only, so that no block has a rest of its own.
+        let pass = if rest.is_none() { (join.inner.unroll / join.inner.copies as i64).max(1) } else { 1 };
+        let block = ((block + pass - 1) / pass * pass * unit).min(length);
+        if rest.is_none() && block == length {
+            let sums = self.accumulators(join, points.len());
+            self.pass(points, join, length, &start, &sums, term);
+            return self.tree(join.op, &sums);
+        }
+        let end = length / block * block;
+        self.looped(&name, (0, end, block), false, &mut |builder, at| {
+            let part = (start.plus(&at, 1), block);
+            let results = builder.join_range(join, axis, rest, part, whole, points, term);
+            add(builder, results);
         });
+        if end < length {
+            let part = (start.shifted(end), length - end);
+            let results = self.join_range(join, axis, rest, part, whole, points, term);
+            add(self, results);
+        }
         totals
     }
 
-    fn accumulators(
-        &mut self,
-        op: ReduceOp,
-        dtype: DType,
-        lanes: u8,
-        tile: usize,
-        copies: usize,
-    ) -> Vec<Vec<Val>> {
+    fn accumulators(&mut self, join: &Join, tile: usize) -> Vec<Vec<Val>> {
+        let (op, dtype, lanes, copies) = (join.op, join.dtype, join.lanes, join.inner.copies);
         (0..tile).map(|_| (0..copies).map(|_| self.accumulator(op, dtype, lanes)).collect()).collect()
     }
 
-    /// One run along the innermost axis, from `start` on.
-    #[allow(clippy::too_many_arguments)]
+    /// One run over `length` values of the innermost axis, from `start` on.
     fn pass(
         &mut self,
         points: &[Point],
-        axes: &Axes,
-        inner: &Inner,
-        (first, last): (i64, i64),
+        join: &Join,
+        length: i64,
         start: &Lin,
         sums: &[Vec<Val>],
         term: Term,
     ) {
+        let (inner, axes) = (&join.inner, join.axes);
         let lanes = i64::from(inner.lanes);
-        let whole = (last - first) / (lanes * inner.unroll) * (lanes * inner.unroll);
+        let whole = length / (lanes * inner.unroll) * (lanes * inner.unroll);
         let name = axes[inner.axis].name.clone();
-        for (from, to, unroll) in [(first, first + whole, inner.unroll), (first + whole, last, 1)] {
+        for (from, to, unroll) in [(0, whole, inner.unroll), (whole, length, 1)] {
             self.looped(&name, (from, to, lanes * unroll), false, &mut |builder, at| {
                 let at = start.plus(&at, 1);
                 let mut current: Vec<Vec<Val>> = sums.to_vec();

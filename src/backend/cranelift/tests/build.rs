@@ -90,7 +90,14 @@ impl Build {
     ) {
         let operands = operands.iter().map(|&operand| operand.clone()).collect();
         let place = Span::default();
-        self.plan.steps.push(Step::Nest(Nest { axes: axes.to_vec(), operands, reductions, value, out, place }));
+        self.plan.steps.push(Step::Nest(Nest {
+            axes: axes.to_vec(),
+            operands,
+            reductions,
+            value,
+            out,
+            place,
+        }));
     }
 
     /// Runs the plan on one thread and on three; both must agree.

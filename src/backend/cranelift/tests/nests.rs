@@ -162,7 +162,9 @@ fn reductions_keep_their_rules() {
         assert_eq!(run(DType::F64, ReduceOp::ArgMax, &with), Scalar::Int(position as i128));
         assert_eq!(run(DType::F64, ReduceOp::ArgMin, &with), Scalar::Int(position as i128));
     }
-    let Scalar::Real(value) = run(DType::F64, ReduceOp::LogSumExp, &[1000.0, 1001.0, 999.0]) else { panic!("a real") };
+    let Scalar::Real(value) = run(DType::F64, ReduceOp::LogSumExp, &[1000.0, 1001.0, 999.0]) else {
+        panic!("a real")
+    };
     let wanted = 1001.0 + (1.0 + (-1.0f64).exp() + (-2.0f64).exp()).ln();
     assert!((value - wanted).abs() < 1e-12);
     assert_eq!(run::<f64>(DType::F64, ReduceOp::LogSumExp, &[]), Scalar::Real(f64::NEG_INFINITY));
