@@ -8,6 +8,7 @@ pub mod graph;
 pub mod id;
 pub mod interpret;
 pub mod loops;
+pub mod machine;
 pub mod pass;
 pub mod plan;
 pub mod program;
