@@ -13,6 +13,22 @@
 //! given sizes (and again, cheaply, for others).
 
 pub mod einsum;
+mod bounds;
+mod build;
+mod check;
+mod load;
+mod node;
+mod range;
+mod refuse;
+mod resolve;
+mod scan;
+mod scope;
+mod size;
+mod statement;
+mod types;
+
+pub use check::{ArgInfo, Bindings, check, check_all};
+pub use load::{Module, load, syntax_diagnostic};
 
 use crate::expr::{Axes, AxisId, Expr, Outside, Shown, axis_list};
 use crate::id::IdVec;
