@@ -138,7 +138,7 @@ pub(super) unsafe fn run<T: HasKernels>(
                 for rows in blocks(&part.rows, ready.rows_block) {
                     let at = if stays { number * ready.a_block() } else { 0 };
                     offsets(free(&ready.rows), rows.clone(), work.space.row_a, work.space.row_c);
-                    if !ready.a_unpacked && !(stays && packed) {
+                    if !(ready.a_unpacked || stays && packed) {
                         work.pack_rows(rows.len(), &sums, at);
                     }
                     work.tiles(rows.len(), &panels, sums.len(), at, accumulate);
