@@ -1,2 +1,3 @@
 //! Tests.
 mod einsum;
+mod property;
