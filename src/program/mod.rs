@@ -220,3 +220,6 @@ impl Program {
         writeln!(f, " = {}", Shown(&define.value, &self.axes))
     }
 }
+
+#[cfg(test)]
+mod tests;
