@@ -1,6 +1,7 @@
 //! Every code a diagnostic can have, with its name and its explanation: 1xx syntax, 2xx names and indices, 3xx shapes
 //! and types, 4xx decomposition and gradient, 5xx planning and resources, 6xx targets, 7xx files and data, 9xx internal.
 
+use einc_grammar::SYNTAX_CODES as SYNTAX;
 use std::fmt;
 
 /// A stable code such as `EIN0301`; [`Code::slug`] is its name and [`Code::explanation`] what `einc explain` prints.
@@ -67,7 +68,7 @@ codes! {
     OutOfMemory = 502, "out-of-memory", "The operating system gave no memory for the tensors of the program.";
     Secret = 601, "secret-not-supported", "A `secret` input needs a target that computes on ciphertexts, and this target does not.";
     TargetSetting = 602, "target-setting", "A `target` block names an unknown target or setting.\n\n    target cpu { threads = 2, deterministic = 1 }";
-    Format = 603, "format-not-supported", "This storage format is checked but tensors cannot be stored in it yet.\n\n    csr csc coo csf packed(group = 32) bitpacked colmajor mask(csr)";
+    Format = 603, "format-not-supported", "This storage format is checked but tensors cannot be stored in it yet.\n\n    csr csc coo csf mask(csr)\n\nThe dense formats `packed`, `bitpacked` and `colmajor` are taken and stored unpacked, row by row.";
     TargetOnly = 604, "other-target", "This attribute has a meaning on another target only.";
     Unsupported = 605, "unsupported", "The target cannot express this part of the program.";
     MissingInput = 701, "missing-input", "The program needs an array that was not given.\n\n    einc run file.ein A=a.npy --inputs more.npz\n\n`einc check FILE` lists the inputs.";
@@ -119,8 +120,6 @@ impl Code {
         self.entry().map_or("", |entry| entry.2)
     }
 }
-
-const SYNTAX: &[(u16, &str, &str)] = &[];
 
 impl fmt::Display for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
