@@ -5,6 +5,7 @@ use super::cost::Objective;
 use super::eliminate::{Rule, eliminate, eliminate_in_order, fill_order};
 use super::exact::Tables;
 use super::greedy::{Taste, greedy};
+use super::memory::Limit;
 use super::math::{self, LogTable, Random};
 use super::partition::partition;
 use super::problem::Problem;
@@ -54,21 +55,23 @@ pub(super) fn search(
 
 /// One search.
 pub(super) struct Search<'a, 'b> {
-    problem: &'a Problem,
-    objective: Objective<'a>,
-    energy: Energy<'a>,
-    measure: Measure,
-    extents: Vec<f64>,
-    random: Random,
-    table: LogTable,
-    tables: Tables,
-    budget: &'a mut Budget<'b>,
+    pub(super) problem: &'a Problem,
+    pub(super) objective: Objective<'a>,
+    pub(super) energy: Energy<'a>,
+    pub(super) measure: Measure,
+    pub(super) extents: Vec<f64>,
+    pub(super) random: Random,
+    pub(super) table: LogTable,
+    pub(super) tables: Tables,
+    pub(super) budget: &'a mut Budget<'b>,
     /// The best trees found, best first, with the logarithm of their objective.
-    pool: Vec<(f64, Shape)>,
+    pub(super) pool: Vec<(f64, Shape)>,
     /// The best start of each way to make them.
-    firsts: [Option<(f64, Shape)>; 4],
+    pub(super) firsts: [Option<(f64, Shape)>; 4],
     pub(super) rounds: u64,
-    report: &'a mut dyn FnMut(f64, u64),
+    /// What every tree that is kept stays within.
+    pub(super) limit: Option<Limit>,
+    pub(super) report: &'a mut dyn FnMut(f64, u64),
 }
 
 impl<'a, 'b> Search<'a, 'b> {
@@ -94,6 +97,7 @@ impl<'a, 'b> Search<'a, 'b> {
             pool: Vec::new(),
             firsts: [const { None }; 4],
             rounds: 0,
+            limit: None,
             report,
         }
     }
@@ -115,20 +119,20 @@ impl<'a, 'b> Search<'a, 'b> {
         self.anneal(&HOTS[3..]);
     }
 
-    fn tree(&self, shape: &Shape) -> Tree {
+    pub(super) fn tree(&self, shape: &Shape) -> Tree {
         Tree::new(self.problem, &self.measure, &self.energy, shape)
     }
 
     /// The logarithm of the objective of a tree.
-    fn value(&self, tree: &Tree) -> f64 {
+    pub(super) fn value(&self, tree: &Tree) -> f64 {
         match self.objective {
             Objective::Size => tree.largest() + 1e-6 * tree.total(),
             Objective::Peak => tree.peak() + 1e-6 * tree.total(),
-            _ => tree.total(),
+            _ => tree.total() + tree.sliced.iter().map(|&axis| self.problem.logs[axis as usize]).sum::<f64>(),
         }
     }
 
-    fn offer_path(&mut self, path: Vec<(u32, u32)>) -> (f64, Shape) {
+    pub(super) fn offer_path(&mut self, path: Vec<(u32, u32)>) -> (f64, Shape) {
         let shape = Shape { path, sliced: Vec::new() };
         let tree = self.tree(&shape);
         self.budget.work += 4 * tree.visit_work() * tree.count as u64;
@@ -136,8 +140,16 @@ impl<'a, 'b> Search<'a, 'b> {
         (self.value(&tree), shape)
     }
 
+    /// Whether a tree is within the memory limit.
+    pub(super) fn fits(&self, tree: &Tree) -> bool {
+        self.limit.is_none_or(|limit| limit.needs(tree) <= limit.log2 + 1e-9)
+    }
+
     /// Keeps a tree if it is among the best.
-    fn offer(&mut self, tree: &Tree) {
+    pub(super) fn offer(&mut self, tree: &Tree) {
+        if !self.fits(tree) {
+            return;
+        }
         let value = self.value(tree);
         if self.pool.len() >= POOL && self.pool.last().is_some_and(|last| value >= last.0) {
             return;
@@ -184,7 +196,7 @@ impl<'a, 'b> Search<'a, 'b> {
                 }
                 _ => {
                     let noise = if tries[3] == 0 { 0.0 } else { 0.3 * random.unit() * random.unit() };
-                    let most = *work + (limit - *work) / 3;
+                    let most = *work + (limit - *work) / 6;
                     match fill_order(self.problem, noise, random, work, most) {
                         Some(order) => eliminate_in_order(self.problem, &order, work),
                         None => {
@@ -267,7 +279,7 @@ impl<'a, 'b> Search<'a, 'b> {
     }
 
     /// One round: so many sweeps while the inverse temperature goes from `hot` to `cold`.
-    fn round(&mut self, tree: &mut Tree, hot: f64, cold: f64, sweeps: u64) {
+    pub(super) fn round(&mut self, tree: &mut Tree, hot: f64, cold: f64, sweeps: u64) {
         self.rounds += 1;
         let mut floor = f64::NEG_INFINITY;
         let check = (sweeps / 40).max(4);
@@ -313,7 +325,7 @@ impl<'a, 'b> Search<'a, 'b> {
     }
 
     /// Makes windows below the expensive nodes optimal.
-    fn windows(&mut self, tree: &mut Tree, limit: usize) {
+    pub(super) fn windows(&mut self, tree: &mut Tree, limit: usize) {
         let count = tree.count;
         let total = tree.total();
         let mut nodes: Vec<u32> = (count as u32..2 * count as u32 - 1)
