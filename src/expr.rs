@@ -397,6 +397,48 @@ impl<S> Expr<S> {
         }
     }
 
+    /// The same expression with axes exchanged, bound ones included: each pair is an axis and its replacement.
+    pub fn with_axes(&self, pairs: &[(AxisId, AxisId)]) -> Expr<S>
+    where
+        S: Clone,
+    {
+        let other = |axis: AxisId| pairs.iter().find(|pair| pair.0 == axis).map_or(axis, |pair| pair.1);
+        let others = |axes: &[AxisId]| axes.iter().map(|&axis| other(axis)).collect();
+        match self {
+            Expr::Index(axis) => Expr::Index(other(*axis)),
+            Expr::Const(value, dtype) => Expr::Const(*value, *dtype),
+            Expr::Read(read) => Expr::Read(Read {
+                source: read.source.clone(),
+                dtype: read.dtype,
+                indices: read.indices.iter().map(|index| index.with_axes(pairs)).collect(),
+                outside: match &read.outside {
+                    Outside::Else(value) => Outside::Else(Box::new(value.with_axes(pairs))),
+                    outside => outside.clone(),
+                },
+                place: read.place,
+            }),
+            Expr::Unary(op, a) => Expr::Unary(*op, Box::new(a.with_axes(pairs))),
+            Expr::Binary(op, a, b) => {
+                Expr::Binary(*op, Box::new(a.with_axes(pairs)), Box::new(b.with_axes(pairs)))
+            }
+            Expr::Sum(parts) => Expr::Sum(parts.iter().map(|part| part.with_axes(pairs)).collect()),
+            Expr::Product(parts) => Expr::Product(parts.iter().map(|part| part.with_axes(pairs)).collect()),
+            Expr::Select(parts) => Expr::Select(Box::new([0, 1, 2].map(|k| parts[k].with_axes(pairs)))),
+            Expr::Cast(dtype, a) => Expr::Cast(*dtype, Box::new(a.with_axes(pairs))),
+            Expr::Reduce(reduce) => Expr::Reduce(Box::new(Reduce {
+                op: reduce.op,
+                axes: others(&reduce.axes),
+                body: reduce.body.with_axes(pairs),
+            })),
+            Expr::Along(along) => Expr::Along(Box::new(Along {
+                op: along.op,
+                axes: others(&along.axes),
+                out: others(&along.out),
+                body: along.body.with_axes(pairs),
+            })),
+        }
+    }
+
     /// The expression as `constant + sum of coefficient * axis`, if it is that.
     ///
     /// Coefficients of zero are left out, and axes come in order of their ids.

@@ -1,3 +1,10 @@
-//! Tests.
+//! Tests of the whole compiler, in one binary: each folder has one harness, and the rest is data.
+
+mod cli;
 mod einsum;
+mod golden;
+mod layers;
 mod property;
+mod readme;
+mod run;
+mod support;

@@ -5,10 +5,18 @@
 
 pub mod dtype;
 pub mod element;
+pub mod file;
+pub mod gemm;
+pub mod npy;
+pub mod npz;
+pub mod pool;
+pub mod safetensors;
 pub mod scalar;
 pub mod tensor;
+mod zip;
 
 pub use dtype::DType;
 pub use element::Element;
+pub use file::{FileError, FileErrorKind};
 pub use scalar::Scalar;
 pub use tensor::Tensor;

@@ -7,17 +7,24 @@
 //! anything but when to stop, and computes its own logarithms.
 
 mod amount;
+mod budget;
 mod canonical;
 mod cost;
+mod eliminate;
 mod exact;
 pub mod generate;
 mod greedy;
+mod interval;
 mod math;
 mod network;
+mod partition;
 mod problem;
+mod search;
 mod solve;
 #[cfg(test)]
 mod tests;
+mod tree;
+mod window;
 
 pub use amount::Amount;
 pub use cost::{Cost, Objective, Step, StepCost, StepShape, best_order, evaluate, memory_over_time, steps};
