@@ -2,5 +2,5 @@
 
 mod einsum;
 mod layers;
-mod readme;
 mod property;
+mod readme;

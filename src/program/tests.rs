@@ -67,20 +67,55 @@ fn two_extents_of_one_index_are_refused() {
 fn design_programs_check() {
     for entry in std::fs::read_dir("examples/language").expect("the examples are there") {
         let path = entry.expect("readable").path();
-        if path.extension().is_none_or(|e| e != "ein") { continue; }
+        if path.extension().is_none_or(|e| e != "ein") {
+            continue;
+        }
         let mut sources = Sources::default();
-        let file = sources.add(path.display().to_string(), Some(path.clone()), std::fs::read_to_string(&path).unwrap());
+        let file = sources.add(
+            path.display().to_string(),
+            Some(path.clone()),
+            std::fs::read_to_string(&path).unwrap(),
+        );
         let (module, mut diagnostics) = load(&mut sources, file);
         diagnostics.extend(check_all(&module));
-        println!("{}: {:#?}", path.display(), diagnostics.iter().map(|d| (d.code.to_string(), d.message.clone(), sources.text(d.labels.first().map_or(Default::default(), |l| l.0)).to_string())).collect::<Vec<_>>());
+        println!(
+            "{}: {:#?}",
+            path.display(),
+            diagnostics
+                .iter()
+                .map(|d| (
+                    d.code.to_string(),
+                    d.message.clone(),
+                    sources.text(d.labels.first().map_or(Default::default(), |l| l.0)).to_string()
+                ))
+                .collect::<Vec<_>>()
+        );
     }
     for entry in std::fs::read_dir("examples/papers").expect("the examples are there") {
         let path = entry.expect("readable").path();
-        if path.extension().is_none_or(|e| e != "ein") { continue; }
+        if path.extension().is_none_or(|e| e != "ein") {
+            continue;
+        }
         let mut sources = Sources::default();
-        let file = sources.add(path.display().to_string(), Some(path.clone()), std::fs::read_to_string(&path).unwrap());
+        let file = sources.add(
+            path.display().to_string(),
+            Some(path.clone()),
+            std::fs::read_to_string(&path).unwrap(),
+        );
         let (module, mut diagnostics) = load(&mut sources, file);
         diagnostics.extend(check_all(&module));
-        println!("{}: {:#?}", path.display(), diagnostics.iter().map(|d| (d.code.to_string(), d.message.clone(), sources.text(d.labels.first().map_or(Default::default(), |l| l.0)).to_string(), sources.position(d.labels.first().map_or(Default::default(), |l| l.0)))).collect::<Vec<_>>());
+        println!(
+            "{}: {:#?}",
+            path.display(),
+            diagnostics
+                .iter()
+                .map(|d| (
+                    d.code.to_string(),
+                    d.message.clone(),
+                    sources.text(d.labels.first().map_or(Default::default(), |l| l.0)).to_string(),
+                    sources.position(d.labels.first().map_or(Default::default(), |l| l.0))
+                ))
+                .collect::<Vec<_>>()
+        );
     }
 }
