@@ -1,5 +1,9 @@
 //! Tests of the whole compiler, in one binary: each folder has one harness, and the rest is data.
 
+mod cli;
 mod einsum;
+mod golden;
 mod layers;
 mod readme;
+mod run;
+mod support;

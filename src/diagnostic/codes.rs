@@ -1,6 +1,7 @@
 //! Every code a diagnostic can have, with its name and its explanation: 1xx syntax, 2xx names and indices, 3xx shapes
 //! and types, 4xx decomposition and gradient, 5xx planning and resources, 6xx targets, 7xx files and data, 9xx internal.
 
+use einc_grammar::SYNTAX_CODES as SYNTAX;
 use std::fmt;
 
 /// A stable code such as `EIN0301`; [`Code::slug`] is its name and [`Code::explanation`] what `einc explain` prints.
@@ -119,8 +120,6 @@ impl Code {
         self.entry().map_or("", |entry| entry.2)
     }
 }
-
-const SYNTAX: &[(u16, &str, &str)] = &[];
 
 impl fmt::Display for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

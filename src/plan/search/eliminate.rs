@@ -57,7 +57,8 @@ impl State<'_> {
         match rule {
             Rule::Degree => size - disturb,
             Rule::Fill => {
-                let fill = (degree * degree.saturating_sub(1) / 2).saturating_sub(pairs.saturating_sub(degree));
+                let fill =
+                    (degree * degree.saturating_sub(1) / 2).saturating_sub(pairs.saturating_sub(degree));
                 math::log2(1.0 + fill as f64) + 1e-3 * size - disturb
             }
             Rule::Gain => {

@@ -151,8 +151,7 @@ impl<'a, 'b> Search<'a, 'b> {
         let mut round = 0;
         while !self.budget.over() {
             let sweeps = (share / sweep.max(1)).clamp(1, 1 << 20);
-            let shape =
-                if round < 4 { starts[round % starts.len()].clone() } else { self.pool[0].1.clone() };
+            let shape = if round < 4 { starts[round % starts.len()].clone() } else { self.pool[0].1.clone() };
             let (hot, cold) = if round < 4 { (1.0, 16.0) } else { (2.0 + 2.0 * (round % 3) as f64, 18.0) };
             let mut tree = self.tree(&shape);
             self.round(&mut tree, hot, cold, sweeps);

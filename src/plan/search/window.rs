@@ -61,7 +61,8 @@ pub(super) fn improve(
         }
     };
     let before = combine(&mut inner.iter().map(|&node| tree.energy[node as usize]));
-    let inputs = leaves.iter().enumerate().fold(0, |mask, (k, &leaf)| mask | u32::from(tree.leaf_input(leaf)) << k);
+    let inputs =
+        leaves.iter().enumerate().fold(0, |mask, (k, &leaf)| mask | u32::from(tree.leaf_input(leaf)) << k);
     let solution = exact::solve(leaves.len(), &axes, &energy.objective, inputs, tables);
     if solution.log2 >= before - 1e-7 {
         return false;
