@@ -10,6 +10,7 @@ pub mod graph;
 pub mod id;
 pub mod interpret;
 pub mod loops;
+pub mod machine;
 pub mod pass;
 pub mod pipeline;
 pub mod plan;

@@ -4,6 +4,7 @@ mod cli;
 mod einsum;
 mod golden;
 mod layers;
+mod property;
 mod readme;
 mod run;
 mod support;

@@ -6,6 +6,7 @@
 pub mod dtype;
 pub mod element;
 pub mod file;
+pub mod gemm;
 pub mod npy;
 pub mod npz;
 pub mod pool;

@@ -10,12 +10,13 @@
 //! - a reduction that would otherwise be computed again at points that it does not depend on;
 //! - a reduction inside another whose axes it uses, and every map along axes.
 
+use super::product::{Product, collect_products, in_place};
 use super::rewrite::{affine_expr, map_parts, multiply, scalar_of};
 use super::{Access, Along, Graph, Node, NodeId, Op, Scan, ScanId, Scatter, Term};
-use crate::expr::{Affine, Axis, AxisId, Binary, Expr, Outside, Read, Reduce, ReduceOp, Unary};
+use crate::expr::{Affine, Axis, AxisId, Binary, Expr, Outside, Read, Reduce, ReduceOp};
 use crate::program::{Define, Program, Role, Statement, TensorId};
 use crate::source::Span;
-use einc_runtime::{DType, Scalar};
+use einc_runtime::DType;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How often a computed factor of a product must be reused to be worth a node of its own.
@@ -34,7 +35,8 @@ impl Graph {
     pub fn new(program: &Program) -> Graph {
         let mut graph = Graph::empty(&program.name, program.axes.clone());
         graph.memory_limit = program.memory_limit;
-        let mut builder = Builder { graph, nodes: BTreeMap::new(), context: Context::default() };
+        let mut builder =
+            Builder { graph, nodes: BTreeMap::new(), context: Context::default(), last_part: None };
         for (number, &id) in program.inputs.iter().enumerate() {
             let tensor = &program.tensors[id];
             debug_assert!(tensor.role != Role::Computed);
@@ -64,10 +66,32 @@ impl Graph {
     }
 }
 
+impl Graph {
+    /// The graph with the parts of a map's formula that should be values of their own made so.
+    pub(super) fn extract(self, id: NodeId) -> Graph {
+        let node = self.node(id).clone();
+        let Op::Map(value) = &node.op else { return self };
+        let context = Context {
+            name: node.name.clone(),
+            scan: node.scan,
+            scan_axis: self.scan_axis(&node),
+            keep_order: node.keep_order,
+            place: node.place,
+            parts: 0,
+        };
+        let mut builder = Builder { graph: self, nodes: BTreeMap::new(), context, last_part: None };
+        let op = builder.value(&node.dims, value);
+        builder.graph.node_mut(id).op = op;
+        builder.graph
+    }
+}
+
 struct Builder {
     graph: Graph,
     nodes: BTreeMap<TensorId, NodeId>,
     context: Context,
+    /// The node made last for a part of a statement.
+    last_part: Option<NodeId>,
 }
 
 /// The statement at hand.
@@ -206,26 +230,21 @@ impl Builder {
             let body = self.lower(&along.body, &loops);
             return Op::Along(Along { op: along.op, axes: along.axes.clone(), out: along.out.clone(), body });
         }
-        let before = self.graph.ids().len();
         let value = self.lower(value, &loops);
-        self.take_contraction(&loops.outer, &value, before).unwrap_or(Op::Map(value))
+        self.take_contraction(&loops.outer, &value).unwrap_or(Op::Map(value))
     }
 
-    /// The contraction that a value only repeats at its own axes, taken out of the node made for it after the first
-    /// `before` nodes.
-    fn take_contraction(&mut self, outer: &[AxisId], value: &Expr<NodeId>, before: usize) -> Option<Op> {
+    /// The contraction that a value only repeats at its own axes, taken out of the node just made for it.
+    fn take_contraction(&mut self, outer: &[AxisId], value: &Expr<NodeId>) -> Option<Op> {
         let Expr::Read(read) = value else { return None };
         let part = self.graph.node(read.source);
         let own: Vec<Expr<NodeId>> = part.axes().into_iter().map(Expr::Index).collect();
         let whole = own.len() == outer.len() && own == read.indices;
-        if !whole
-            || !matches!(part.op, Op::Contract(_))
-            || read.source.0 as usize + 1 != self.graph.ids().len()
-        {
+        if !whole || !matches!(part.op, Op::Contract(_)) || self.last_part != Some(read.source) {
             return None;
         }
-        let fresh = read.source.0 as usize >= before;
-        fresh.then(|| self.graph.remove(read.source).op)
+        self.last_part = None;
+        Some(self.graph.remove(read.source).op)
     }
 
     /// A node for a part of the statement at hand over its own axes, and the read that stands for it.
@@ -242,6 +261,7 @@ impl Builder {
             place: self.context.place,
         };
         let source = self.graph.add(node);
+        self.last_part = Some(source);
         let indices = axes.into_iter().map(Expr::Index).collect();
         let place = self.context.place;
         Expr::Read(Read { source, dtype, indices, outside: Outside::Never, place })
@@ -253,7 +273,7 @@ impl Builder {
         let dims: Vec<Vec<AxisId>> = axes.iter().map(|&axis| vec![axis]).collect();
         let op = self.value(&dims, expr);
         if let Op::Map(read) = &op
-            && self.in_place(read).is_some()
+            && in_place(&self.graph, read).is_some()
         {
             // The value is a node already.
             return read.clone();
@@ -314,7 +334,7 @@ impl Builder {
                 && loops.bound.is_empty()
                 && product.factors.len() == 2
                 && self.graph.points(&reduce.axes) <= SHORT
-                && product.factors.iter().all(|factor| self.in_place(factor).is_some())
+                && product.factors.iter().all(|factor| in_place(&self.graph, factor).is_some())
         };
         if products.iter().all(inline) {
             return None;
@@ -323,7 +343,7 @@ impl Builder {
             let value = if contracts {
                 self.contract_product(product, reduce, loops)?
             } else {
-                let body = rebuild(product, dtype);
+                let body = product.expr(dtype);
                 let term =
                     Expr::Reduce(Box::new(Reduce { op: ReduceOp::Sum, axes: reduce.axes.clone(), body }));
                 self.lower(&term, loops)
@@ -347,26 +367,10 @@ impl Builder {
         }
         let points = self.graph.points(&all);
         product.factors.iter().zip(&sets).all(|(factor, set)| {
-            self.in_place(factor).is_some()
+            in_place(&self.graph, factor).is_some()
                 || self.windows(factor).is_some()
                 || points / self.graph.points(set).max(1) >= REUSE
         })
-    }
-
-    /// A read that a contraction can make in place.
-    fn in_place(&self, factor: &Expr<NodeId>) -> Option<Access> {
-        let Expr::Read(read) = factor else { return None };
-        let shape = &self.graph.node(read.source).shape;
-        let mut indices = Vec::with_capacity(read.indices.len());
-        for (index, &extent) in read.indices.iter().zip(shape) {
-            let index = index.affine()?;
-            let (low, high) = index.bounds(&self.graph.axes)?;
-            let inside = low >= 0 && u64::try_from(high).is_ok_and(|high| high < extent);
-            (read.outside == Outside::Never || inside).then_some(())?;
-            inside.then_some(())?;
-            indices.push(index);
-        }
-        Some(Access { node: read.source, indices })
     }
 
     /// The window of each dim of a read that leaves its tensor or wraps: what the index is a function of, and the
@@ -432,11 +436,11 @@ impl Builder {
         let dtype = reduce.body.dtype();
         let mut operands = Vec::new();
         for factor in &product.factors {
-            let operand = match (self.in_place(factor), self.windows(factor), factor) {
+            let operand = match (in_place(&self.graph, factor), self.windows(factor), factor) {
                 (Some(access), _, _) => access,
                 (None, Some(windows), Expr::Read(read)) => self.pad(read, windows)?,
                 _ => match self.materialise(factor) {
-                    Expr::Read(read) => self.in_place(&Expr::Read(read))?,
+                    Expr::Read(read) => in_place(&self.graph, &Expr::Read(read))?,
                     _ => return None,
                 },
             };
@@ -468,62 +472,4 @@ impl Builder {
         let read = self.part(own, Op::Contract(vec![Term { scale: one, sum, operands }]), dtype);
         Some(if scale == one { read } else { Expr::Product(vec![Expr::Const(scale, dtype), read]) })
     }
-}
-
-/// A product: a number and factors that are no numbers.
-struct Product {
-    scale: Scalar,
-    factors: Vec<Expr<NodeId>>,
-}
-
-/// The products whose sum an expression is; `None` if it is too large to spell out or a factor's scale is unknown.
-fn collect_products(
-    expr: &Expr<NodeId>,
-    scale: Scalar,
-    dtype: DType,
-    products: &mut Vec<Product>,
-) -> Option<()> {
-    match expr {
-        Expr::Sum(parts) => parts.iter().try_for_each(|part| collect_products(part, scale, dtype, products)),
-        Expr::Unary(Unary::Neg, a) => {
-            collect_products(a, multiply(scale, scalar_of(-1, dtype), dtype)?, dtype, products)
-        }
-        _ => {
-            let mut product = Product { scale, factors: Vec::new() };
-            collect_factors(expr, dtype, &mut product)?;
-            products.push(product);
-            Some(())
-        }
-    }
-}
-
-fn collect_factors(expr: &Expr<NodeId>, dtype: DType, product: &mut Product) -> Option<()> {
-    match expr {
-        Expr::Const(value, _) => product.scale = multiply(product.scale, *value, dtype)?,
-        Expr::Product(parts) => parts.iter().try_for_each(|part| collect_factors(part, dtype, product))?,
-        Expr::Unary(Unary::Neg, a) => {
-            product.scale = multiply(product.scale, scalar_of(-1, dtype), dtype)?;
-            collect_factors(a, dtype, product)?;
-        }
-        // Dividing by a number is multiplying by its inverse, but only a power of two has one without rounding; a
-        // contraction rounds its sums anyway, which is more than this.
-        Expr::Binary(Binary::Div, a, b) if dtype.is_float() => match **b {
-            Expr::Const(Scalar::Real(by), _) if by != 0.0 && by.is_finite() => {
-                product.scale = multiply(product.scale, Scalar::Real(1.0 / by), dtype)?;
-                collect_factors(a, dtype, product)?;
-            }
-            _ => product.factors.push(expr.clone()),
-        },
-        _ => product.factors.push(expr.clone()),
-    }
-    Some(())
-}
-
-/// The expression of a product.
-fn rebuild(product: Product, dtype: DType) -> Expr<NodeId> {
-    let mut factors = product.factors;
-    if product.scale != scalar_of(1, dtype) || factors.is_empty() {
-        factors.insert(0, Expr::Const(product.scale, dtype));
-    }
-    if factors.len() == 1 { factors.remove(0) } else { Expr::Product(factors) }
 }

@@ -16,13 +16,29 @@
 
 mod build;
 mod drop_unused;
+mod find_contractions;
+mod flatten_contraction;
+mod fold_constants;
+mod fold_copies;
+mod fuse_pointwise;
+mod inline;
+mod product;
+mod program;
 mod rewrite;
 #[cfg(test)]
 pub(crate) mod sample;
+mod share_common;
 mod show;
 mod verify;
 
 pub use drop_unused::drop_unused;
+pub use find_contractions::find_contractions;
+pub use flatten_contraction::flatten_contraction;
+pub use fold_constants::fold_constants;
+pub use fold_copies::fold_copies;
+pub use fuse_pointwise::fuse_pointwise;
+pub use program::to_program;
+pub use share_common::share_common;
 pub(crate) use show::is_one;
 
 use crate::expr::{Affine, AlongOp, Axes, AxisId, Expr, Outside, Read};
@@ -49,6 +65,12 @@ id_type! {
 
 /// The passes that every graph goes through, in order.
 pub const PASSES: &[Pass<Graph>] = &[
+    Pass { name: "fold-constants", run: fold_constants },
+    Pass { name: "share-common", run: share_common },
+    Pass { name: "fold-copies", run: fold_copies },
+    Pass { name: "fuse-pointwise", run: fuse_pointwise },
+    Pass { name: "find-contractions", run: find_contractions }, // products that were fused into their sums
+    Pass { name: "flatten-contraction", run: flatten_contraction },
     Pass { name: "drop-unused", run: drop_unused }, // what the others left without a reader
 ];
 

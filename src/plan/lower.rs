@@ -2,7 +2,7 @@
 
 use super::{
     AlongStep, Buffer, BufferId, Nest, Operand, Place, Plan, Reduction, ScanStep, ScatterStep, Settings,
-    Source, Step, View, arena,
+    Source, Step, View, arena, in_place,
 };
 use crate::diagnostic::Diagnostic;
 use crate::expr::{Affine, AxisId, Expr, Outside, Read};
@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 /// for it before it runs.
 pub fn plan(graph: &Graph, settings: &Settings) -> Result<Plan, Diagnostic> {
     let plan = Lowering::new(graph, settings).run();
-    let plan = arena::assign(plan);
+    let plan = arena::assign(in_place::reuse(plan));
     super::limit::check(&plan, graph, settings)?;
     Ok(plan)
 }

@@ -13,15 +13,20 @@
 
 mod arena;
 mod contraction;
+mod cost;
+mod in_place;
 mod limit;
 mod lower;
 mod order;
+#[cfg(test)]
+mod random_tests;
 pub mod search;
 mod show;
 #[cfg(test)]
 mod tests;
 mod verify;
 
+pub use cost::{Cost, StepCost, cost, flops_as_written};
 pub use limit::show_bytes;
 pub use lower::plan;
 

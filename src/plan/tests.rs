@@ -3,24 +3,92 @@
 use super::{Plan, Settings, Step, plan};
 use crate::expr::{AlongOp, Binary, Expr, Outside, ReduceOp, Unary};
 use crate::graph::sample::*;
-use crate::graph::{Graph, PASSES};
+use crate::graph::{Graph, PASSES, to_program};
 use crate::pass;
 use crate::program::Program;
-use einc_runtime::DType;
+use einc_runtime::{DType, Scalar, Tensor};
 
-/// The graph after all passes, each of which must leave a lawful graph.
-fn graph_of(program: &Program) -> Graph {
-    let graph = Graph::new(program);
-    graph.verify().unwrap_or_else(|law| panic!("bug in build: {law}\n{graph}"));
-    pass::run(graph, PASSES, &mut |name, graph| {
-        graph.verify().unwrap_or_else(|law| panic!("bug in pass `{name}`: {law}\n{graph}"));
-    })
+/// Small integers, other ones for each input, in the inputs' dtypes.
+fn inputs(program: &Program) -> Vec<Tensor> {
+    let mut seed = 7u64;
+    let mut next = || {
+        seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (seed >> 33) as i64 % 5 - 2
+    };
+    let mut tensors = Vec::new();
+    for &id in &program.inputs {
+        let declared = &program.tensors[id];
+        let mut tensor = Tensor::zeros(declared.dtype, &declared.shape).expect("tests are small");
+        for k in 0..tensor.elems() {
+            let value = next();
+            tensor.set(
+                k,
+                if declared.dtype.is_float() {
+                    Scalar::Real(value as f64)
+                } else {
+                    Scalar::Int(value.into())
+                },
+            );
+        }
+        tensors.push(tensor);
+    }
+    tensors
 }
 
-fn plan_of(program: &Program) -> Plan {
+fn assert_close(
+    program: &Program,
+    found: &[Tensor],
+    wanted: &[Tensor],
+    stage: &str,
+    text: &dyn std::fmt::Display,
+) {
+    for ((name, _), (found, wanted)) in program.outputs.iter().zip(found.iter().zip(wanted)) {
+        assert_eq!(found.elems(), wanted.elems(), "{stage}: {name}\n{text}");
+        for k in 0..wanted.elems() {
+            let near = match (found.get(k), wanted.get(k)) {
+                (Scalar::Real(a), Scalar::Real(b)) => a == b || (a - b).abs() <= 1e-5 * (1.0 + b.abs()),
+                (a, b) => a == b,
+            };
+            assert!(near, "{stage}: {name}[{k}] is {:?}, not {:?}\n{text}", found.get(k), wanted.get(k));
+        }
+    }
+}
+
+/// Runs a graph in the interpreter of programs.
+fn run_graph(graph: &Graph, arguments: &[Tensor]) -> Vec<Tensor> {
+    let (program, constants) = to_program(graph).expect("no value depends on itself");
+    let inputs: Vec<&Tensor> = arguments.iter().chain(constants.iter().map(|table| &**table)).collect();
+    crate::interpret::run(&program, &inputs).expect("no access leaves its tensor")
+}
+
+/// The graph after all passes. Each of them must leave a lawful graph of the same values.
+fn graph_of(program: &Program) -> Graph {
+    let arguments = inputs(program);
+    let references: Vec<&Tensor> = arguments.iter().collect();
+    let wanted = crate::interpret::run(program, &references).expect("no access leaves its tensor");
+    let check = |name: &str, graph: &Graph| {
+        graph.verify().unwrap_or_else(|law| panic!("bug in `{name}`: {law}\n{graph}"));
+        assert_close(program, &run_graph(graph, &arguments), &wanted, name, graph);
+    };
+    let graph = Graph::new(program);
+    check("build", &graph);
+    pass::run(graph, PASSES, &mut |name, graph| check(name, graph))
+}
+
+/// The plan of a program, which is lawful and computes the program's values.
+pub(super) fn plan_of(program: &Program) -> Plan {
+    plan_with(program, &Settings::default())
+}
+
+fn plan_with(program: &Program, settings: &Settings) -> Plan {
     let graph = graph_of(program);
-    let plan = plan(&graph, &Settings::default()).expect("the plan fits");
+    let plan = plan(&graph, settings).expect("the plan fits");
     plan.verify().unwrap_or_else(|law| panic!("{law}\n{graph}\n{plan}"));
+    let arguments = inputs(program);
+    let references: Vec<&Tensor> = arguments.iter().collect();
+    let wanted = crate::interpret::run(program, &references).expect("no access leaves its tensor");
+    let found = crate::interpret::run_plan(&plan, &references).expect("no access leaves its tensor");
+    assert_close(program, &found, &wanted, "plan", &format!("{graph}\n{plan}"));
     plan
 }
 
@@ -31,26 +99,26 @@ fn contracts(plan: &Plan) -> usize {
 #[test]
 fn matmul_is_one_contraction() {
     let mut s = Sample::new(DType::F32);
-    let (i, j, k) = (s.axis("i", 512), s.axis("j", 256), s.axis("k", 128));
-    let (a, b) = (s.input("A", &[512, 256]), s.input("B", &[256, 128]));
+    let (i, j, k) = (s.axis("i", 12), s.axis("j", 10), s.axis("k", 8));
+    let (a, b) = (s.input("A", &[12, 10]), s.input("B", &[10, 8]));
     let c = s.define("C", &[i, k], sum(&[j], mul([s.at(a, &[i, j]), s.at(b, &[j, k])])));
     s.output(c);
     let text = graph_of(&s.program).to_string();
     assert_eq!(
         text,
         "graph sample\n\
-         n0 = input 0 A: f32[512,256]\n\
-         n1 = input 1 B: f32[256,128]\n\
-         n2 C[i,k]: f32[512,128] = sum[j] n0[i,j] * n1[j,k]\n\
+         n0 = input 0 A: f32[12,10]\n\
+         n1 = input 1 B: f32[10,8]\n\
+         n2 C[i,k]: f32[12,8] = sum[j] n0[i,j] * n1[j,k]\n\
          output C = n2\n"
     );
     assert_eq!(
         plan_of(&s.program).to_string(),
         "plan sample, arena 0 B\n\
-         b0 A: f32 131072 input 0\n\
-         b1 B: f32 32768 input 1\n\
-         b2 C: f32 65536 output 0\n\
-         contract b2[i 128, k 1] = b0[i 256, j 1] * b1[j 128, k 1]\n"
+         b0 A: f32 120 input 0\n\
+         b1 B: f32 80 input 1\n\
+         b2 C: f32 96 output 0\n\
+         contract b2[i 8, k 1] = b0[i 10, j 1] * b1[j 8, k 1]\n"
     );
 }
 
@@ -58,14 +126,14 @@ fn matmul_is_one_contraction() {
 #[test]
 fn chain_is_ordered() {
     let mut s = Sample::new(DType::F64);
-    let (i, j, k, l) = (s.axis("i", 64), s.axis("j", 64), s.axis("k", 64), s.axis("l", 2));
-    let (a, b, c) = (s.input("A", &[64, 64]), s.input("B", &[64, 64]), s.input("C", &[64, 2]));
+    let (i, j, k, l) = (s.axis("i", 16), s.axis("j", 16), s.axis("k", 16), s.axis("l", 2));
+    let (a, b, c) = (s.input("A", &[16, 16]), s.input("B", &[16, 16]), s.input("C", &[16, 2]));
     let value = mul([s.at(a, &[i, j]), s.at(b, &[j, k]), s.at(c, &[k, l])]);
     let d = s.define("D", &[i, l], sum(&[j, k], value));
     s.output(d);
     let plan = plan_of(&s.program);
     assert_eq!(contracts(&plan), 2);
-    assert_eq!(plan.arena, 64 * 2 * 8);
+    assert_eq!(plan.arena, 16 * 2 * 8);
 }
 
 #[test]
@@ -163,4 +231,125 @@ fn too_much_memory_is_refused() {
     let error = plan(&graph_of(&s.program), &settings).expect_err("8 MB do not fit 1 MiB");
     assert_eq!(error.code, crate::diagnostic::Code::MemoryLimit);
     assert_eq!(error.message, "no plan fits 1.0 MiB: the smallest found needs 7.6 MiB");
+}
+
+/// Statements of a chain are ordered together.
+#[test]
+fn chains_over_several_statements_are_one_contraction() {
+    let mut s = Sample::new(DType::F64);
+    let (i, j, k, l) = (s.axis("i", 16), s.axis("j", 16), s.axis("k", 16), s.axis("l", 2));
+    let (a, b, c) = (s.input("A", &[16, 16]), s.input("B", &[16, 16]), s.input("C", &[16, 2]));
+    let ab = s.define("AB", &[i, k], sum(&[j], mul([s.at(a, &[i, j]), s.at(b, &[j, k])])));
+    let d = s.define("D", &[i, l], sum(&[k], mul([s.at(ab, &[i, k]), s.at(c, &[k, l])])));
+    s.output(d);
+    let text = graph_of(&s.program).to_string();
+    assert!(text.contains("= sum[k,j] n0[i,j] * n1[j,k] * n2[k,l]"), "{text}");
+    assert_eq!(plan_of(&s.program).arena, 16 * 2 * 8);
+}
+
+/// A permuted copy is read in place, a scale and a bias are applied where their values are written.
+#[test]
+fn copies_and_pointwise_values_are_folded() {
+    let mut s = Sample::new(DType::F64);
+    let (i, j, k) = (s.axis("i", 6), s.axis("j", 7), s.axis("k", 8));
+    let (a, b, bias) = (s.input("A", &[7, 6]), s.input("B", &[7, 8]), s.input("bias", &[8]));
+    let t = s.define("T", &[i, j], s.at(a, &[j, i]));
+    let c = s.define("C", &[i, k], sum(&[j], mul([s.at(t, &[i, j]), s.at(b, &[j, k])])));
+    let scaled = s.define("S", &[i, k], mul([Expr::number(3.0, DType::F64), s.at(c, &[i, k])]));
+    let shifted = s.define("H", &[i, k], add([s.at(scaled, &[i, k]), s.at(bias, &[k])]));
+    let y = s.define("y", &[i, k], unary(Unary::Relu, s.at(shifted, &[i, k])));
+    s.output(y);
+    let plan = plan_of(&s.program);
+    assert_eq!((contracts(&plan), plan.steps.len()), (1, 2), "{plan}");
+    assert_eq!(plan.arena, 0, "the sums are made where the result goes: {plan}");
+    let cost = super::cost(&plan);
+    assert_eq!(cost.steps[0].flops, 2.0 * 6.0 * 7.0 * 8.0);
+    assert_eq!(cost.steps[0].bytes, 8.0 * (42.0 + 56.0 + 48.0));
+    assert_eq!(cost.peak, 8 * (42 + 56 + 8 + 48));
+    // Products and sums, the scale, the bias and the function.
+    assert_eq!(super::flops_as_written(&s.program), 48.0 * (2.0 * 7.0 + 1.0 + 1.0 + 1.0));
+}
+
+/// `X (W + 2 B A)` written in one statement and as a sum of two products.
+#[test]
+fn sums_of_contractions_are_terms_of_one() {
+    let mut s = Sample::new(DType::F64);
+    let (n, i, o, r) = (s.axis("n", 9), s.axis("i", 8), s.axis("o", 7), s.axis("r", 2));
+    let (x, w) = (s.input("X", &[9, 8]), s.input("W", &[7, 8]));
+    let (b, a) = (s.input("B", &[7, 2]), s.input("A", &[2, 8]));
+    let base = sum(&[i], mul([s.at(x, &[n, i]), s.at(w, &[o, i])]));
+    let (i2, two) = (s.axis("i", 8), Expr::number(2.0, DType::F64));
+    let lora = mul([s.at(x, &[n, i2]), s.at(b, &[o, r]), s.at(a, &[r, i2]), two]);
+    let y = s.define("Y", &[n, o], add([base, sum(&[i2, r], lora)]));
+    s.output(y);
+    let graph = graph_of(&s.program);
+    assert!(
+        graph.to_string().contains("sum[i] n0[n,i] * n1[o,i] + sum[i,r] 2.0 * n0[n,i] * n2[o,r] * n3[r,i]"),
+        "{graph}"
+    );
+    assert_eq!(contracts(&plan_of(&s.program)), 3);
+}
+
+/// A table is computed here, an equal value once.
+#[test]
+fn tables_are_constants_and_equal_values_one() {
+    let mut s = Sample::new(DType::F64);
+    let (k, n, m) = (s.axis("k", 4), s.axis("n", 4), s.axis("m", 4));
+    let x = s.input("x", &[4]);
+    let angle = Expr::Cast(DType::F64, Box::new(mul([ix(k), ix(n)])));
+    let table = s.define("dct", &[k, n], unary(Unary::Cos, angle));
+    let y = s.define("y", &[k], sum(&[n], mul([s.at(table, &[k, n]), s.at(x, &[n])])));
+    let z = s.define("z", &[k], sum(&[m], mul([s.at(table, &[k, m]), s.at(x, &[m])])));
+    s.output(y);
+    s.output(z);
+    let graph = graph_of(&s.program);
+    let text = graph.to_string();
+    assert!(text.contains("constant dct: f64[4,4]"), "{text}");
+    assert_eq!(graph.outputs[0].1, graph.outputs[1].1, "{text}");
+    assert_eq!(plan_of(&s.program).steps.len(), 2, "one product and one copy");
+}
+
+/// `T[i,j,k] = A[i,j] B[j,k]` summed in another statement never exists.
+#[test]
+fn a_product_summed_later_is_a_contraction() {
+    let mut s = Sample::new(DType::F64);
+    let (i, j, k) = (s.axis("i", 6), s.axis("j", 6), s.axis("k", 6));
+    let (a, b) = (s.input("A", &[6, 6]), s.input("B", &[6, 6]));
+    let t = s.define("T", &[i, j, k], mul([s.at(a, &[i, j]), s.at(b, &[j, k])]));
+    let c = s.define("C", &[i, k], sum(&[j], s.at(t, &[i, j, k])));
+    s.output(c);
+    let plan = plan_of(&s.program);
+    assert_eq!((contracts(&plan), plan.arena), (1, 0), "{plan}");
+}
+
+/// Flattened dims are taken apart where they are read.
+#[test]
+fn flattened_dims_are_read_through() {
+    let mut s = Sample::new(DType::F64);
+    let (p, r, q, k) = (s.axis("p", 3), s.axis("r", 4), s.axis("q", 12), s.axis("k", 5));
+    let (a, b) = (s.input("A", &[4, 3]), s.input("B", &[12, 5]));
+    let mut define = s.prepare("F", &[p, r], |_| Expr::number(0.0, DType::F64));
+    define.dims = vec![vec![p, r]];
+    define.value = s.at(a, &[r, p]);
+    s.program.tensors[define.target].shape = vec![12];
+    let f = define.target;
+    s.program.statements.push(crate::program::Statement::Define(define));
+    let y = s.define("y", &[k], sum(&[q], mul([s.at(f, &[q]), s.at(b, &[q, k])])));
+    s.output(y);
+    assert_eq!(contracts(&plan_of(&s.program)), 1);
+}
+
+/// `cnt[tok[b]] += w[b]` from a base, then read.
+#[test]
+fn a_scatter_adds_to_a_copy_of_its_base() {
+    let mut s = Sample::new(DType::I64);
+    let (b, v) = (s.axis("b", 6), s.axis("v", 4));
+    let (base, w, tok) = (s.input("base", &[4]), s.input("w", &[6]), s.input("tok", &[6]));
+    let index = binary(Binary::Rem, s.at(tok, &[b]), Expr::int(4));
+    let count = s.scatter("cnt", Some(base), &[4], &[b], vec![index], s.at(w, &[b]));
+    let y = s.define("y", &[v], mul([s.at(count, &[v]), s.at(base, &[v])]));
+    s.output(count);
+    s.output(y);
+    let plan = plan_of(&s.program);
+    assert!(plan.steps.iter().any(|step| matches!(step, Step::Scatter(_))), "{plan}");
 }

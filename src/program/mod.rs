@@ -222,3 +222,6 @@ impl Program {
         writeln!(f, " = {}", Shown(&define.value, &self.axes))
     }
 }
+
+#[cfg(test)]
+mod tests;

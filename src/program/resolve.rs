@@ -1007,17 +1007,6 @@ impl<'a> Checker<'a> {
         }
         self.einsum_of(scope, text, *place, &symbols, span)
     }
-
-    fn einsum_of(
-        &mut self,
-        _scope: &mut Scope,
-        _text: &str,
-        place: Span,
-        _symbols: &[Symbol],
-        _span: Span,
-    ) -> Step<Symbol> {
-        Err(self.error(Code::BadEinsum, "einsum strings are not there yet", place, "here"))
-    }
 }
 
 fn boxed2(a: Node, b: Node) -> Box<[Node; 2]> {

@@ -276,7 +276,6 @@ impl Checker<'_> {
                             guarded: false,
                         });
                     }
-                    let name = self.program.tensors[symbol.tensor].name.clone();
                     Node { kind: Kind::Access { symbol, indices: Vec::new(), otherwise: None }, span }
                 }
                 None => {

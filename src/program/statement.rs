@@ -400,6 +400,77 @@ impl<'a> Checker<'a> {
         Ok(symbol)
     }
 
+    /// The tensor that an einsum string makes of its operands.
+    pub(super) fn einsum_of(
+        &mut self,
+        scope: &Scope,
+        text: &str,
+        place: Span,
+        symbols: &[Symbol],
+        span: Span,
+    ) -> Step<Symbol> {
+        let ranks: Vec<usize> = symbols.iter().map(|symbol| symbol.shape.len()).collect();
+        let spec = super::einsum::parse(text, &ranks)
+            .map_err(|error| self.error(Code::BadEinsum, error.message, place, "this einsum string"))?;
+        let mut context = Context::new(&Options::default());
+        for name in &spec.names {
+            context.add(name, place, true);
+        }
+        let one = Size::constant(1);
+        let mut factors = Vec::new();
+        for (operand, symbol) in spec.operands.iter().zip(symbols) {
+            let mut indices = Vec::new();
+            for (dim, (&label, extent)) in operand.iter().zip(&symbol.shape).enumerate() {
+                let is_one = self.sizes.same(extent, &one) == Sameness::Equal;
+                let longer = spec.operands.iter().zip(symbols).any(|(labels, other)| {
+                    labels
+                        .iter()
+                        .zip(&other.shape)
+                        .any(|(&l, size)| l == label && self.sizes.same(size, &one) != Sameness::Equal)
+                });
+                if is_one && longer {
+                    if label >= spec.unnamed {
+                        let message = format!("`{}` stretches a dim of extent 1", spec.names[label]);
+                        self.report(
+                            Diagnostic::warning(Code::SizeOneBroadcast, message)
+                                .label(place, "as NumPy does"),
+                        );
+                    }
+                    indices.push(Position::Unit);
+                    continue;
+                }
+                let position = Position::Expr(Node { kind: Kind::Var(label), span: place });
+                context.uses.push(Use {
+                    position: position.clone(),
+                    extent: extent.clone(),
+                    tensor: self.program.tensors[symbol.tensor].name.clone(),
+                    dim,
+                    span: place,
+                    guarded: false,
+                });
+                indices.push(position);
+            }
+            let kind = Kind::Access { symbol: symbol.clone(), indices, otherwise: None };
+            factors.push((false, Node { kind, span }));
+        }
+        for &label in &spec.output {
+            context.vars[label].summed = false;
+        }
+        self.solve(&mut context)?;
+        let left = Left {
+            dims: spec.output.iter().map(|&label| LeftDim::Index(label)).collect(),
+            ..Left::default()
+        };
+        let node = match &factors[..] {
+            [(_, only)] => only.clone(),
+            _ => Node { kind: Kind::Product(factors), span },
+        };
+        let name = Name { text: format!("einsum.{}", self.program.tensors.len()), span };
+        let (statement, symbol) = self.build_define(scope, &mut context, &name, &left, &node, None, span)?;
+        self.program.statements.push(Step_::Define(statement));
+        Ok(symbol)
+    }
+
     /// An argument of a call: a whole tensor, a call, or an expression of rank 0.
     pub(super) fn argument(&mut self, scope: &mut Scope, arg: &Expr) -> Step<Symbol> {
         match &arg.kind {

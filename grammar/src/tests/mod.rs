@@ -1,5 +1,6 @@
 //! What the crate promises, checked from outside its modules.
 
+mod documents;
 mod forms;
 mod layout;
 mod mistakes;

@@ -1,8 +1,7 @@
 //! The network as the search sees it: smaller, and without what cannot matter.
 //!
 //! Axes of extent one, repeated axes of one operand and axes that only one operand has go away; axes that occur in
-//! the same operands become one; operands whose contraction with a neighbour hardly costs anything are contracted
-//! ahead; what is left falls into connected components.
+//! the same operands become one; what is left falls into connected components.
 
 use super::Network;
 use super::math;
@@ -18,10 +17,6 @@ pub(super) struct Canonical {
     pub(super) logs: Vec<f64>,
     /// The axes of the network that an axis stands for.
     pub(super) members: Vec<Vec<u32>>,
-    /// The tensor that a leaf stands for, in the numbering of the path so far.
-    pub(super) leaves: Vec<usize>,
-    /// The steps that make the leaves.
-    pub(super) prefix: Vec<(usize, usize)>,
 }
 
 impl Canonical {
@@ -74,106 +69,7 @@ impl Canonical {
             axes.sort_unstable();
             axes.dedup();
         }
-        let leaves = (0..lists.len()).collect();
-        Canonical { lists, output, logs, members, leaves, prefix: Vec::new() }
-    }
-
-    /// Contracts neighbours ahead where the result is no larger than the larger of them and the step costs at most
-    /// twice as much as reading it.
-    pub(super) fn absorb(&mut self) {
-        let inputs = self.lists.len();
-        let mut carriers: Vec<Vec<u32>> = vec![Vec::new(); self.logs.len()];
-        for (leaf, axes) in self.lists.iter().enumerate() {
-            axes.iter().for_each(|&axis| carriers[axis as usize].push(leaf as u32));
-        }
-        let mut kept = vec![false; self.logs.len()];
-        self.output.iter().for_each(|&axis| kept[axis as usize] = true);
-        let logs = &self.logs;
-        let size = |axes: &[u32]| axes.iter().map(|&axis| logs[axis as usize]).sum::<f64>();
-        let mut queue: std::collections::VecDeque<usize> = (0..inputs).collect();
-        let mut queued = vec![true; inputs];
-        let mut alive = vec![true; inputs];
-        let mut left = inputs;
-        while let Some(leaf) = queue.pop_front() {
-            queued[leaf] = false;
-            if !alive[leaf] || self.lists[leaf].is_empty() || left <= 1 {
-                continue;
-            }
-            let own = size(&self.lists[leaf]);
-            let mut partner: Option<(usize, f64)> = None;
-            for &axis in &self.lists[leaf] {
-                let others = &carriers[axis as usize];
-                if others.len() > 64 {
-                    continue;
-                }
-                for &other in others {
-                    let other = other as usize;
-                    if other == leaf {
-                        continue;
-                    }
-                    let larger = own.max(size(&self.lists[other]));
-                    let (all, result) = join_sizes(&self.lists[leaf], &self.lists[other], logs, |axis| {
-                        kept[axis as usize] || carriers[axis as usize].len() > 2
-                    });
-                    if result <= larger + 1e-9
-                        && all <= larger + 1.0 + 1e-9
-                        && partner.is_none_or(|(_, least)| all < least)
-                    {
-                        partner = Some((other, all));
-                    }
-                }
-            }
-            let Some((other, _)) = partner else { continue };
-            // The joined tensor takes the place of `other`.
-            self.prefix.push((self.leaves[leaf], self.leaves[other]));
-            self.leaves[other] = inputs + self.prefix.len() - 1;
-            alive[leaf] = false;
-            left -= 1;
-            let gone = std::mem::take(&mut self.lists[leaf]);
-            for &axis in &gone {
-                carriers[axis as usize].retain(|&k| k as usize != leaf);
-            }
-            let mut joined = std::mem::take(&mut self.lists[other]);
-            for &axis in &gone {
-                if joined.binary_search(&axis).is_err() {
-                    carriers[axis as usize].push(other as u32);
-                }
-            }
-            joined.extend(gone);
-            joined.sort_unstable();
-            joined.dedup();
-            joined.retain(|&axis| {
-                let stays = kept[axis as usize] || carriers[axis as usize].len() > 1;
-                if !stays {
-                    carriers[axis as usize].clear();
-                }
-                stays
-            });
-            for &axis in &joined {
-                if carriers[axis as usize].len() <= 64 {
-                    for &k in &carriers[axis as usize] {
-                        if !queued[k as usize] {
-                            queued[k as usize] = true;
-                            queue.push_back(k as usize);
-                        }
-                    }
-                }
-            }
-            self.lists[other] = joined;
-        }
-        let mut alive = alive.iter();
-        self.lists.retain(|_| alive.next().copied().unwrap_or(true));
-        let alive: Vec<bool> = {
-            // A leaf is gone when its tensor is an operand of the prefix.
-            let mut used = vec![false; inputs + self.prefix.len()];
-            self.prefix.iter().for_each(|&(a, b)| {
-                used[a] = true;
-                used[b] = true;
-            });
-            self.leaves.iter().map(|&id| !used[id]).collect()
-        };
-        let mut alive = alive.iter();
-        self.leaves.retain(|_| alive.next().copied().unwrap_or(true));
+        Canonical { lists, output, logs, members }
     }
 
     /// The leaves of each connected component, in the order of their first leaves.

@@ -25,6 +25,12 @@ impl Taste {
         let temperature = math::exp2(-10.0 + 10.0 * random.unit());
         Taste { favour, temperature }
     }
+
+    /// A random taste like this one.
+    pub(super) fn near(self, random: &mut Random) -> Taste {
+        let mut vary = |x: f64| x * math::exp2(random.unit() - 0.5);
+        Taste { favour: vary(self.favour), temperature: vary(self.temperature.max(0.001)) }
+    }
 }
 
 struct Candidate {
@@ -56,7 +62,9 @@ impl Ord for Candidate {
 }
 
 /// Above this many carriers an axis proposes only some pairs.
-const CROWD: usize = 24;
+const CROWD: usize = 16;
+/// A tensor is paired with at most this many others at once.
+const PARTNERS: usize = 64;
 
 /// The tensors that are not joined yet.
 struct State<'a> {
@@ -101,7 +109,10 @@ impl State<'_> {
             let carriers = &self.carriers[axis as usize];
             let crowd = carriers.len() > CROWD;
             let place = carriers.iter().position(|&k| k == tensor).unwrap_or(0);
-            for step in 1..carriers.len().min(if crowd { 9 } else { usize::MAX }) {
+            if partners.len() > PARTNERS {
+                break;
+            }
+            for step in 1..carriers.len().min(if crowd { 5 } else { usize::MAX }) {
                 let other = carriers[(place + carriers.len() - step) % carriers.len()];
                 if self.mark[other as usize] != tensor && (!older || other < tensor) && other != tensor {
                     self.mark[other as usize] = tensor;

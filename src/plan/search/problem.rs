@@ -1,6 +1,10 @@
 //! One connected network on dense arrays: what the searches work on.
 
-use super::canonical::Canonical;
+use super::canonical::{Canonical, join_sizes};
+use std::collections::{HashMap, VecDeque};
+
+/// Axes with more carriers than this are not looked at for absorption.
+const CROWD: usize = 64;
 
 /// A connected network.
 pub(super) struct Problem {
@@ -22,16 +26,13 @@ pub(super) struct Problem {
 
 impl Problem {
     /// Takes some leaves of a reduced network, which share no axis with the others.
-    pub(super) fn new(canonical: &Canonical, leaves: &[usize], inputs: usize) -> Problem {
-        let mut axes: Vec<u32> =
-            leaves.iter().flat_map(|&leaf| canonical.lists[leaf].iter().copied()).collect();
+    pub(super) fn new(canonical: &Canonical, leaves: &[usize]) -> Problem {
+        let mut axes: Vec<u32> = leaves.iter().flat_map(|&leaf| canonical.lists[leaf].iter().copied()).collect();
         axes.sort_unstable();
         axes.dedup();
         // Axes of one extent lie together, so that their logarithms can be added by counting.
-        axes.sort_by(|&a, &b| {
-            canonical.logs[a as usize].total_cmp(&canonical.logs[b as usize]).then(a.cmp(&b))
-        });
-        let mut number = std::collections::HashMap::with_capacity(axes.len());
+        axes.sort_by(|&a, &b| canonical.logs[a as usize].total_cmp(&canonical.logs[b as usize]).then(a.cmp(&b)));
+        let mut number = HashMap::with_capacity(axes.len());
         axes.iter().enumerate().for_each(|(k, &axis)| {
             number.insert(axis, k as u32);
         });
@@ -40,27 +41,137 @@ impl Problem {
             list.sort_unstable();
             list
         };
-        let lists: Vec<Vec<u32>> = leaves.iter().map(|&leaf| renumber(&canonical.lists[leaf])).collect();
-        let output = renumber(&canonical.output);
-        let mut carriers = vec![Vec::new(); axes.len()];
+        let lists = leaves.iter().map(|&leaf| renumber(&canonical.lists[leaf])).collect();
+        let logs = axes.iter().map(|&axis| canonical.logs[axis as usize]).collect();
+        Problem::of(lists, renumber(&canonical.output), logs, vec![true; leaves.len()], axes)
+    }
+
+    fn of(
+        lists: Vec<Vec<u32>>,
+        output: Vec<u32>,
+        logs: Vec<f64>,
+        is_input: Vec<bool>,
+        axes: Vec<u32>,
+    ) -> Problem {
+        let mut carriers = vec![Vec::new(); logs.len()];
         for (leaf, list) in lists.iter().enumerate() {
             list.iter().for_each(|&axis| carriers[axis as usize].push(leaf as u32));
         }
-        let mut kept = vec![false; axes.len()];
+        let mut kept = vec![false; logs.len()];
         output.iter().for_each(|&axis| kept[axis as usize] = true);
-        Problem {
-            lists,
-            output,
-            logs: axes.iter().map(|&axis| canonical.logs[axis as usize]).collect(),
-            carriers,
-            kept,
-            is_input: leaves.iter().map(|&leaf| canonical.leaves[leaf] < inputs).collect(),
-            axes,
-        }
+        Problem { lists, output, logs, carriers, kept, is_input, axes }
     }
 
     /// How many leaves there are.
     pub(super) fn count(&self) -> usize {
         self.lists.len()
+    }
+
+    /// Contracts neighbours ahead where the result is no larger than the larger of them and the step costs at most
+    /// twice as much as reading it.
+    pub(super) fn absorb(&self) -> Absorbed {
+        let count = self.count();
+        let mut lists = self.lists.clone();
+        let mut carriers = self.carriers.clone();
+        let size = |list: &[u32]| list.iter().map(|&axis| self.logs[axis as usize]).sum::<f64>();
+        let mut prefix: Vec<(u32, u32)> = Vec::new();
+        let mut tensors: Vec<u32> = (0..count as u32).collect();
+        let mut queue: VecDeque<usize> = (0..count).collect();
+        let mut queued = vec![true; count];
+        let mut alive = vec![true; count];
+        while let Some(leaf) = queue.pop_front() {
+            queued[leaf] = false;
+            if !alive[leaf] || prefix.len() + 2 >= count {
+                continue;
+            }
+            let own = size(&lists[leaf]);
+            let mut partner: Option<(usize, f64)> = None;
+            for &axis in &lists[leaf] {
+                let others = &carriers[axis as usize];
+                if others.len() > CROWD {
+                    continue;
+                }
+                for &other in others {
+                    let other = other as usize;
+                    if other == leaf {
+                        continue;
+                    }
+                    let larger = own.max(size(&lists[other]));
+                    let (all, result) = join_sizes(&lists[leaf], &lists[other], &self.logs, |axis| {
+                        self.kept[axis as usize] || carriers[axis as usize].len() > 2
+                    });
+                    if result <= larger + 1e-9
+                        && all <= larger + 1.0 + 1e-9
+                        && partner.is_none_or(|(_, least)| all < least)
+                    {
+                        partner = Some((other, all));
+                    }
+                }
+            }
+            let Some((other, _)) = partner else { continue };
+            // The joined tensor takes the place of `other`.
+            prefix.push((tensors[leaf], tensors[other]));
+            tensors[other] = (count + prefix.len() - 1) as u32;
+            alive[leaf] = false;
+            let gone = std::mem::take(&mut lists[leaf]);
+            let mut joined = std::mem::take(&mut lists[other]);
+            for &axis in &gone {
+                carriers[axis as usize].retain(|&k| k as usize != leaf);
+                if joined.binary_search(&axis).is_err() {
+                    carriers[axis as usize].push(other as u32);
+                }
+            }
+            joined.extend(gone);
+            joined.sort_unstable();
+            joined.dedup();
+            joined.retain(|&axis| self.kept[axis as usize] || carriers[axis as usize].len() > 1);
+            for &axis in &joined {
+                if carriers[axis as usize].len() <= CROWD {
+                    for &k in &carriers[axis as usize] {
+                        if !queued[k as usize] {
+                            queued[k as usize] = true;
+                            queue.push_back(k as usize);
+                        }
+                    }
+                }
+            }
+            lists[other] = joined;
+        }
+        let left: Vec<usize> = (0..count).filter(|&leaf| alive[leaf]).collect();
+        // Axes that are summed within the prefix leave the numbering.
+        let mut used = vec![false; self.logs.len()];
+        left.iter().flat_map(|&leaf| &lists[leaf]).for_each(|&axis| used[axis as usize] = true);
+        let old: Vec<u32> = (0..used.len() as u32).filter(|&axis| used[axis as usize]).collect();
+        let mut number = vec![0u32; used.len()];
+        old.iter().enumerate().for_each(|(k, &axis)| number[axis as usize] = k as u32);
+        let renumber = |list: &[u32]| list.iter().map(|&axis| number[axis as usize]).collect::<Vec<u32>>();
+        let problem = Problem::of(
+            left.iter().map(|&leaf| renumber(&lists[leaf])).collect(),
+            renumber(&self.output),
+            old.iter().map(|&axis| self.logs[axis as usize]).collect(),
+            left.iter().map(|&leaf| (tensors[leaf] as usize) < count && self.is_input[leaf]).collect(),
+            old.iter().map(|&axis| self.axes[axis as usize]).collect(),
+        );
+        Absorbed { problem, prefix, leaves: left.iter().map(|&leaf| tensors[leaf]).collect() }
+    }
+}
+
+/// A problem some of whose leaves are joined already.
+pub(super) struct Absorbed {
+    /// What is left.
+    pub(super) problem: Problem,
+    prefix: Vec<(u32, u32)>,
+    leaves: Vec<u32>,
+}
+
+impl Absorbed {
+    /// The path of the original problem that makes the leaves and then follows a path of what is left.
+    pub(super) fn expand(&self, path: &[(u32, u32)]) -> Vec<(u32, u32)> {
+        let few = self.leaves.len() as u32;
+        // As many leaves went away as the prefix has steps, so the results of the steps keep their numbers but for
+        // the leaves and the steps that are now more.
+        let shift = 2 * self.prefix.len() as u32;
+        let id = |k: u32| if k < few { self.leaves[k as usize] } else { k + shift };
+        self.prefix.iter().copied().chain(path.iter().map(|&(a, b)| (id(a), id(b)))).collect()
     }
 }

@@ -14,6 +14,44 @@ use super::{interval, window};
 /// How many starts are kept.
 const POOL: usize = 8;
 
+/// Steps this many powers of two below the whole do not matter.
+const DEPTH: f64 = 60.0;
+
+/// Inverse temperatures at which rounds start, hottest first.
+const HOTS: [f64; 5] = [0.2, 0.4, 0.8, 1.6, 4.0];
+
+/// Up to this many leaves a problem is searched as it is; larger ones are first reduced by absorption.
+const ABSORB: usize = 256;
+
+/// Finds a path of a connected problem, and says how many rounds that took.
+pub(super) fn search(
+    problem: &Problem,
+    objective: Objective<'_>,
+    seed: u64,
+    budget: &mut Budget<'_>,
+    report: &mut dyn FnMut(f64, u64),
+) -> (Vec<(u32, u32)>, u64) {
+    if problem.count() <= ABSORB {
+        let mut search = Search::new(problem, objective, seed, budget, report);
+        search.run();
+        return (search.pool.swap_remove(0).1.path, search.rounds);
+    }
+    let absorbed = problem.absorb();
+    let limit = budget.limit;
+    budget.limit = limit - limit / 6;
+    let (path, rounds) = if absorbed.problem.count() == 2 {
+        (vec![(0, 1)], 0)
+    } else {
+        let mut search = Search::new(&absorbed.problem, objective, seed, budget, report);
+        search.run();
+        (search.pool.swap_remove(0).1.path, search.rounds)
+    };
+    budget.limit = limit;
+    let mut search = Search::new(problem, objective, seed, budget, report);
+    search.polish(absorbed.expand(&path));
+    (search.pool.swap_remove(0).1.path, rounds + search.rounds)
+}
+
 /// One search.
 pub(super) struct Search<'a, 'b> {
     problem: &'a Problem,
@@ -57,22 +95,21 @@ impl<'a, 'b> Search<'a, 'b> {
         }
     }
 
-    /// The best path found and the logarithm of its objective.
-    pub(super) fn run(&mut self) -> (f64, Shape) {
+    /// Finds starts and improves them.
+    fn run(&mut self) {
         let plain = greedy(self.problem, Taste::PLAIN, &mut self.random, &mut self.budget.work);
         self.offer_path(plain);
         let limit = self.budget.work + self.budget.left() / 6;
         self.starts(limit);
-        self.anneal();
-        self.pool.swap_remove(0)
+        self.anneal(&HOTS);
     }
 
     /// Improves a given tree without making others.
-    pub(super) fn polish(&mut self, path: Vec<(u32, u32)>) -> (f64, Shape) {
+    fn polish(&mut self, path: Vec<(u32, u32)>) {
         self.offer_path(path);
         let mut tree = self.tree(&self.pool[0].1.clone());
         self.descend(&mut tree);
-        self.pool.swap_remove(0)
+        self.anneal(&HOTS[3..]);
     }
 
     fn tree(&self, shape: &Shape) -> Tree {
@@ -88,11 +125,12 @@ impl<'a, 'b> Search<'a, 'b> {
         }
     }
 
-    fn offer_path(&mut self, path: Vec<(u32, u32)>) {
+    fn offer_path(&mut self, path: Vec<(u32, u32)>) -> f64 {
         let shape = Shape { path, sliced: Vec::new() };
         let tree = self.tree(&shape);
         self.budget.work += 4 * tree.visit_work() * tree.count as u64;
         self.offer(&tree);
+        self.value(&tree)
     }
 
     /// Keeps a tree if it is among the best.
@@ -112,22 +150,35 @@ impl<'a, 'b> Search<'a, 'b> {
         }
     }
 
-    /// Draws starts until the work reaches a limit.
+    /// Draws starts until the work reaches a limit, more of those that have done well.
     fn starts(&mut self, limit: u64) {
         let mut spent = [0u64; 3];
+        let mut best = [f64::INFINITY; 3];
+        let mut tastes: [Vec<(f64, Taste)>; 2] = [Vec::new(), Vec::new()];
         let mut number = 0;
         while !self.budget.over() && self.budget.work < limit {
-            // Each way gets the same share of the work.
-            let way = (0..3).min_by_key(|&way| spent[way]).unwrap_or(0);
+            // The best way gets most of the work, the worst one least.
+            let way = (0..3)
+                .min_by_key(|&way| {
+                    let rank = (0..3).filter(|&other| best[other] < best[way]).count() as u32;
+                    spent[way] << (2 * rank)
+                })
+                .unwrap_or(0);
             let before = self.budget.work;
             let (random, work) = (&mut self.random, &mut self.budget.work);
+            let mut taste = if number < 6 { Taste::PLAIN } else { Taste::draw(random) };
+            if way < 2 && tastes[way].len() >= 4 && random.below(2) == 0 {
+                let like = tastes[way][random.below(4)].1;
+                taste = like.near(random);
+            }
             let path = match way {
                 0 => {
-                    let taste = Taste::draw(random);
+                    if number < 6 {
+                        taste = Taste::draw(random);
+                    }
                     greedy(self.problem, taste, random, work)
                 }
                 1 => {
-                    let taste = if number < 6 { Taste::PLAIN } else { Taste::draw(random) };
                     let rule = [Rule::Degree, Rule::Fill, Rule::Gain][number % 3];
                     eliminate(self.problem, rule, taste, random, work)
                 }
@@ -137,28 +188,65 @@ impl<'a, 'b> Search<'a, 'b> {
                 }
             };
             number += 1;
-            self.offer_path(path);
+            let value = self.offer_path(path);
+            best[way] = best[way].min(value);
+            if way < 2 {
+                tastes[way].push((value, taste));
+                tastes[way].sort_by(|a, b| a.0.total_cmp(&b.0));
+                tastes[way].truncate(4);
+            }
             spent[way] += self.budget.work - before;
+            if std::env::var("DBG").is_ok() {
+                eprintln!("start {way} {:.3} {taste:?} at {} cost {}", value * 0.30103, self.budget.work, self.budget.work - before);
+            }
         }
     }
 
-    /// Anneals in rounds of growing length.
-    fn anneal(&mut self) {
-        let sweep = self.problem.count() as u64 * (30 + 3 * self.problem.logs.len().div_ceil(64) as u64);
-        let starts: Vec<Shape> = self.pool.iter().map(|(_, shape)| shape.clone()).collect();
+    /// Anneals in rounds of growing length, which start at one of some inverse temperatures.
+    fn anneal(&mut self, hots: &[f64]) {
+        let starts: Vec<Shape> = self
+            .pool
+            .iter()
+            .filter(|(value, _)| *value < self.pool[0].0 + 7.0)
+            .map(|(_, shape)| shape.clone())
+            .collect();
         let total = self.budget.left();
         let mut share = total / 24;
+        // The best that each temperature has led to.
+        let mut best = vec![f64::INFINITY; hots.len()];
         let mut round = 0;
         while !self.budget.over() {
-            let sweeps = (share / sweep.max(1)).clamp(1, 1 << 20);
-            let shape = if round < 4 { starts[round % starts.len()].clone() } else { self.pool[0].1.clone() };
-            let (hot, cold) = if round < 4 { (1.0, 16.0) } else { (2.0 + 2.0 * (round % 3) as f64, 18.0) };
+            let first = round < hots.len();
+            let arm = if first {
+                hots.len() - 1 - round
+            } else if self.random.below(3) == 0 {
+                self.random.below(hots.len())
+            } else {
+                (0..hots.len()).min_by(|&a, &b| best[a].total_cmp(&best[b])).unwrap_or(0)
+            };
+            let shape = if first && round < starts.len() || self.random.below(4) == 0 {
+                starts[self.random.below(starts.len())].clone()
+            } else {
+                self.pool[0].1.clone()
+            };
             let mut tree = self.tree(&shape);
-            self.round(&mut tree, hot, cold, sweeps);
+            let v0 = self.value(&tree);
+            let floor = tree.total() - DEPTH;
+            let nodes = tree.energy[tree.count..].iter().filter(|&&energy| energy > floor).count() as u64;
+            let sweeps = (share / (nodes * tree.visit_work() + 5 * tree.count as u64)).clamp(4, 1 << 20);
+            self.round(&mut tree, hots[arm], 18.0, sweeps);
+            let v1 = self.value(&tree);
             self.descend(&mut tree);
+            let value = self.value(&tree);
+            // Old results fade: what a short round found is no measure of long ones.
+            best.iter_mut().for_each(|value| *value += 0.01);
+            best[arm] = value;
+            if std::env::var("DBG").is_ok() {
+                eprintln!("round {round} n {} nodes {nodes} sweeps {sweeps} hot {}: {:.4} -> {:.4} -> {:.4} best {:.4} at {}", self.problem.count(), hots[arm], v0 * 0.30103, v1 * 0.30103, self.value(&tree)*0.30103, self.pool[0].0 * 0.30103, self.budget.work);
+            }
             round += 1;
-            if round >= 4 {
-                share = (share * 3 / 2).min(self.budget.left().max(total / 24));
+            if !first {
+                share = (share * 5 / 4).min(self.budget.left().max(total / 24));
             }
         }
     }
@@ -166,13 +254,17 @@ impl<'a, 'b> Search<'a, 'b> {
     /// One round: so many sweeps while the inverse temperature goes from `hot` to `cold`.
     fn round(&mut self, tree: &mut Tree, hot: f64, cold: f64, sweeps: u64) {
         self.rounds += 1;
-        let work = tree.visit_work() * tree.count as u64;
+        let mut floor = f64::NEG_INFINITY;
         let check = (sweeps / 40).max(4);
         let ratio = math::log2(cold / hot);
         for sweep in 0..sweeps {
             let beta = hot * math::exp2(ratio * sweep as f64 / sweeps as f64);
-            tree.sweep(&self.measure, &self.energy, beta, &mut self.random, &self.table);
-            self.budget.work += work;
+            if sweep % 8 == 0 {
+                floor = tree.total() - DEPTH;
+                self.budget.work += 20 * tree.count as u64;
+            }
+            self.budget.work +=
+                tree.sweep(&self.measure, &self.energy, (beta, floor), &mut self.random, &self.table);
             if sweep % 16 == 0 && self.budget.over() {
                 break;
             }
@@ -185,12 +277,12 @@ impl<'a, 'b> Search<'a, 'b> {
 
     /// Goes down to a tree that neither moves nor windows nor intervals improve.
     fn descend(&mut self, tree: &mut Tree) {
-        let work = tree.visit_work() * tree.count as u64;
         let mut value = self.value(tree);
         for _ in 0..4 {
+            let floor = tree.total() - DEPTH;
             for _ in 0..6 {
-                tree.sweep(&self.measure, &self.energy, 1e4, &mut self.random, &self.table);
-                self.budget.work += work;
+                self.budget.work +=
+                    tree.sweep(&self.measure, &self.energy, (1e4, floor), &mut self.random, &self.table);
             }
             self.windows(tree, 9);
             if let Some(better) = self.intervals(tree) {
@@ -238,10 +330,11 @@ impl<'a, 'b> Search<'a, 'b> {
             _ => return None,
         };
         let n = tree.count as u64;
-        if tree.count > interval::LIMIT || n * n * n / 6 + 60 * n * n > self.budget.left() {
+        let work = n * n * n / 6 + 60 * n * n;
+        if tree.count > interval::LIMIT || work > self.budget.limit / 100 {
             return None;
         }
-        self.budget.work += n * n * n / 6 + 60 * n * n;
+        self.budget.work += work;
         let path = interval::best_path(self.problem, tree, &tree.leaf_order(), write)?;
         let better = self.tree(&Shape { path, sliced: tree.sliced.clone() });
         (self.value(&better) < self.value(tree) - 1e-9).then_some(better)

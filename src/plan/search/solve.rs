@@ -6,7 +6,7 @@ use super::cost::{self, Objective};
 use super::exact::{self, SmallAxis, Tables};
 use super::math;
 use super::problem::Problem;
-use super::search::Search;
+use super::search;
 use super::{EXACT_OPERANDS, Network, Options, Plan, Progress, Refusal};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -108,15 +108,14 @@ fn large(network: &Network, options: &mut Options<'_>, start: Instant) -> Outcom
         (None, Some(seconds)) => (seconds.clamp(0.0, 1e9) * 1e9) as u64,
         (None, None) => (inputs as u64 * 1_000_000).min(1_000_000_000),
     };
-    let mut canonical = Canonical::new(network, true);
-    canonical.absorb();
+    let canonical = Canonical::new(network, true);
     let components = canonical.components();
-    let mut path = canonical.prefix.clone();
+    let mut path = Vec::with_capacity(inputs - 1);
     let mut outcome = Outcome { path: Vec::new(), work: 0, rounds: 0, capped: false };
     let mut parts: BinaryHeap<(Reverse<i64>, Reverse<usize>)> = BinaryHeap::new();
     let everything: u64 = components.iter().map(|part| weight(part.len())).sum();
     for (number, component) in components.iter().enumerate() {
-        let problem = Problem::new(&canonical, component, inputs);
+        let problem = Problem::new(&canonical, component);
         let share = (limit as f64 * weight(component.len()) as f64 / everything as f64) as u64;
         let mut budget = Budget::new(share, deadline, options.cancel);
         let done = outcome.work;
@@ -132,10 +131,10 @@ fn large(network: &Network, options: &mut Options<'_>, start: Instant) -> Outcom
             2 => vec![(0, 1)],
             count if count <= EXACT_OPERANDS => exact_path(&problem, &options.objective),
             _ => {
-                let mut search = Search::new(&problem, options.objective, seed, &mut budget, &mut report);
-                let (_, shape) = search.run();
-                outcome.rounds += search.rounds;
-                shape.path
+                let (path, rounds) =
+                    search::search(&problem, options.objective, seed, &mut budget, &mut report);
+                outcome.rounds += rounds;
+                path
             }
         };
         outcome.work += budget.work;
@@ -144,10 +143,10 @@ fn large(network: &Network, options: &mut Options<'_>, start: Instant) -> Outcom
         let count = problem.count();
         let id = |k: u32| {
             let k = k as usize;
-            if k < count { canonical.leaves[component[k]] } else { first + k - count }
+            if k < count { component[k] } else { first + k - count }
         };
         path.extend(steps.iter().map(|&(a, b)| (id(a), id(b))));
-        let root = if steps.is_empty() { canonical.leaves[component[0]] } else { inputs + path.len() - 1 };
+        let root = if steps.is_empty() { component[0] } else { inputs + path.len() - 1 };
         let size: f64 = problem.output.iter().map(|&axis| problem.logs[axis as usize]).sum();
         parts.push((Reverse(math::order_key(size)), Reverse(root)));
     }

@@ -297,19 +297,26 @@ impl Tree {
         30 + 3 * self.words as u64
     }
 
-    /// Proposes one move at every inner node; the inverse temperature is `beta`.
+    /// Proposes one move at every inner node whose energy is above `floor`; the inverse temperature is `beta`.
+    ///
+    /// Returns the work.
     pub(super) fn sweep(
         &mut self,
         measure: &Measure,
         energy: &Energy<'_>,
-        beta: f64,
+        (beta, floor): (f64, f64),
         random: &mut Random,
         table: &LogTable,
-    ) {
+    ) -> u64 {
         let words = self.words;
         let count = self.count;
         let cold = 1.0 / beta;
+        let mut visits = 0;
         for node in count..2 * count - 1 {
+            if self.energy[node] < floor {
+                continue;
+            }
+            visits += 1;
             let (l, r) = (self.left[node], self.right[node]);
             let choice = random.next();
             // The child that is taken apart.
@@ -378,5 +385,6 @@ impl Tree {
             self.energy[inner as usize] = inner_energy;
             self.energy[node] = node_energy;
         }
+        visits * self.visit_work() + 2 * count as u64
     }
 }

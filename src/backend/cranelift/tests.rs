@@ -1,0 +1,4 @@
+//! Compiled plans, built by hand, against naive formulas.
+
+mod build;
+mod nests;
