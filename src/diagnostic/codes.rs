@@ -68,7 +68,7 @@ codes! {
     OutOfMemory = 502, "out-of-memory", "The operating system gave no memory for the tensors of the program.";
     Secret = 601, "secret-not-supported", "A `secret` input needs a target that computes on ciphertexts, and this target does not.";
     TargetSetting = 602, "target-setting", "A `target` block names an unknown target or setting.\n\n    target cpu { threads = 2, deterministic = 1 }";
-    Format = 603, "format-not-supported", "This storage format is checked but tensors cannot be stored in it yet.\n\n    csr csc coo csf packed(group = 32) bitpacked colmajor mask(csr)";
+    Format = 603, "format-not-supported", "This storage format is checked but tensors cannot be stored in it yet.\n\n    csr csc coo csf mask(csr)\n\nThe dense formats `packed`, `bitpacked` and `colmajor` are taken and stored unpacked, row by row.";
     TargetOnly = 604, "other-target", "This attribute has a meaning on another target only.";
     Unsupported = 605, "unsupported", "The target cannot express this part of the program.";
     MissingInput = 701, "missing-input", "The program needs an array that was not given.\n\n    einc run file.ein A=a.npy --inputs more.npz\n\n`einc check FILE` lists the inputs.";
