@@ -77,8 +77,7 @@ const LIBRARIES: &[(&str, &str)] = &[
     ("ndarray", "src/api"),
     ("logos", "grammar/src"),
     ("lalrpop_util", "grammar/src"),
-    ("safetensors", "runtime/src/safetensors.rs"),
-    ("flate2", "runtime/src/npz.rs"),
+    ("flate2", "runtime/src/zip.rs"),
 ];
 
 #[test]

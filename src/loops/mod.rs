@@ -30,6 +30,7 @@ use crate::expr::{Binary, Unary};
 use crate::id::IdVec;
 use crate::id_type;
 use crate::source::Span;
+use einc_runtime::gemm::Gemm;
 use einc_runtime::{DType, Tensor};
 use std::sync::Arc;
 
@@ -53,6 +54,11 @@ id_type! {
     pub struct SiteId = "s"
 }
 
+id_type! {
+    /// Names a matrix product.
+    pub struct GemmId = "g"
+}
+
 /// A program as loops.
 #[derive(Clone, Debug)]
 pub struct Loops {
@@ -70,6 +76,8 @@ pub struct Loops {
     pub values: IdVec<ValueId, Type>,
     /// Where a program can fail.
     pub sites: IdVec<SiteId, Site>,
+    /// The matrix products that statements call.
+    pub gemms: IdVec<GemmId, Gemm>,
     /// The steps, in order; no value is used in another step than its own.
     pub steps: Vec<Vec<Stmt>>,
 }
@@ -251,6 +259,28 @@ pub enum Stmt {
     If(ValueId, Vec<Stmt>, Vec<Stmt>),
     /// Ends the program with a fault unless `0 <= value < extent`.
     Check(ValueId, u64, SiteId),
+    /// Calls a matrix product on `[a, b, c]`; not inside a parallel loop.
+    Gemm(GemmId, [Address; 3]),
+    /// Writes the positions, as `i64`, that put a row in order.
+    Sort(Box<Sort>),
+}
+
+/// The order of one row.
+#[derive(Clone, Debug)]
+pub struct Sort {
+    /// The dtype of the values.
+    pub dtype: DType,
+    /// The values, side by side.
+    pub row: Address,
+    /// How many there are.
+    pub len: u64,
+    /// Whether the greatest come first, NaN before all (else the least come first, NaN after all). Ties to the lower
+    /// position.
+    pub descending: bool,
+    /// How many positions of the order are wanted.
+    pub take: u64,
+    /// Where all positions go, side by side; those after the wanted ones in no order.
+    pub positions: Address,
 }
 
 /// A loop `for var in start..end step step`.

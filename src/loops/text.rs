@@ -36,6 +36,15 @@ impl Display for Loops {
         for (id, site) in self.sites.iter() {
             writeln!(f, "{id}: dim {} of {}, extent {}", site.dim, site.tensor, site.extent)?;
         }
+        for (id, gemm) in self.gemms.iter() {
+            write!(f, "{id}: {}", gemm.dtype)?;
+            for (name, group) in [("batch", &gemm.batch), ("m", &gemm.m), ("n", &gemm.n), ("k", &gemm.k)] {
+                for axis in group {
+                    write!(f, " {name}[{}: {} {} {}]", axis.extent, axis.a, axis.b, axis.c)?;
+                }
+            }
+            writeln!(f, "{}", if gemm.accumulate { " accumulate" } else { "" })?;
+        }
         let mut out = String::new();
         for (number, step) in self.steps.iter().enumerate() {
             writeln!(out, "step {number}")?;
@@ -147,6 +156,16 @@ impl Loops {
                     self.show_all(otherwise, depth + 1, out)?;
                 }
                 writeln!(out, "{pad}}}")
+            }
+            Stmt::Gemm(gemm, [a, b, c]) => {
+                let [a, b, c] = [a, b, c].map(|address| self.address(address));
+                writeln!(out, "{gemm} {c} = {a} * {b}")
+            }
+            Stmt::Sort(sort) => {
+                let order = if sort.descending { "greatest" } else { "least" };
+                let (row, positions) = (self.address(&sort.row), self.address(&sort.positions));
+                let (dtype, len, take) = (sort.dtype, sort.len, sort.take);
+                writeln!(out, "{positions} = positions of {take} {order} of {len} {dtype} at {row}")
             }
             Stmt::Check(value, extent, site) => {
                 writeln!(out, "check {value} in 0..{extent} else fault {site}")

@@ -82,6 +82,17 @@ impl Check<'_> {
         Ok(())
     }
 
+    /// Elements of a dtype from `low` to `high` behind an address without a computed part.
+    fn part(&self, address: &Address, dtype: DType, low: i128, high: i128) -> Result<(), String> {
+        let buffer = &self.loops.buffers[address.buffer];
+        let (least, most) = self.affine(address.offset, &address.terms)?;
+        let fits = least + low >= 0 && most + high < i128::from(buffer.elems);
+        if !fits || address.dynamic.is_some() || buffer.dtype.bytes() != dtype.bytes() {
+            return Err(format!("{} reaches {}..={}", self.loops.address(address), least + low, most + high));
+        }
+        Ok(())
+    }
+
     fn stmt(&mut self, stmt: &Stmt) -> Result<(), String> {
         match stmt {
             Stmt::Let(value, op) => {
@@ -119,6 +130,28 @@ impl Check<'_> {
                 }
                 self.inner(then)?;
                 self.inner(otherwise)
+            }
+            Stmt::Gemm(gemm, addresses) => {
+                let gemm = &self.loops.gemms[*gemm];
+                let axes = || [&gemm.batch, &gemm.m, &gemm.n, &gemm.k].into_iter().flatten();
+                if axes().any(|axis| axis.extent == 0) {
+                    return Ok(());
+                }
+                for (number, address) in addresses.iter().enumerate() {
+                    let reach = axes().map(|axis| {
+                        let stride = [axis.a, axis.b, axis.c][number];
+                        i128::from(stride) * (i128::from(axis.extent) - 1)
+                    });
+                    let (low, high) =
+                        reach.fold((0, 0), |(low, high), by| (low + by.min(0), high + by.max(0)));
+                    self.part(address, gemm.dtype, low, high)?;
+                }
+                Ok(())
+            }
+            Stmt::Sort(sort) => {
+                let last = i128::from(sort.len) - 1;
+                self.part(&sort.row, sort.dtype, 0, last)?;
+                self.part(&sort.positions, DType::I64, 0, last)
             }
             Stmt::Check(value, ..) => {
                 let ty = self.known(*value)?;

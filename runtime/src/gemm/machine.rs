@@ -190,7 +190,7 @@ mod x86 {
     }
 
     pub(super) static F32_AVX512: Kernels<f32> = avx512_tables!(F32x16, transpose_32, 192, 512, 1536);
-    pub(super) static F64_AVX512: Kernels<f64> = avx512_tables!(F64x8, transpose_64, 192, 256, 1536);
+    pub(super) static F64_AVX512: Kernels<f64> = avx512_tables!(F64x8, transpose_64, 96, 512, 1536);
     pub(super) static I32_AVX512: Kernels<i32> = avx512_tables!(I32x16, transpose_32, 192, 512, 1536);
     pub(super) static I64_AVX512: Kernels<i64> = avx512_tables!(I64x8, transpose_64, 192, 256, 1536);
     pub(super) static F32_AVX2: Kernels<f32> = avx2_tables!(F32x8, transpose_32, 240, 2048);

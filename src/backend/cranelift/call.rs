@@ -5,8 +5,10 @@ use crate::fault::Fault;
 use crate::id::IdVec;
 use crate::loops::{Loops, Place, Site, SiteId};
 use cranelift_jit::JITModule;
-use einc_runtime::{DType, Tensor};
+use einc_runtime::gemm::GemmPlan;
+use einc_runtime::{DType, Tensor, pool};
 use std::mem;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The signature of every function that takes no range: frame and scratch memory.
@@ -26,6 +28,7 @@ pub struct Compiled {
     outputs: Vec<Option<(DType, u64)>>,
     arena: u64,
     scratch: u64,
+    gemms: Vec<GemmPlan>,
     /// Words of the frame.
     frame: usize,
     /// Whether any loop may run on several threads.
@@ -42,14 +45,24 @@ enum Slot {
     Scratch,
 }
 
-/// The memory of one call: frame, arena and the scratch memory of every worker.
+/// The memory of one call: frame, arena, the scratch memory of every worker, and that of matrix products.
 struct Workspace {
     memory: Tensor,
-    workers: usize,
+    /// How many threads it is large enough for.
+    threads: usize,
+}
+
+/// What the functions of the host need: the first word of the frame points here.
+struct Host<'a> {
+    threads: usize,
+    scratch_bytes: usize,
+    gemms: &'a [GemmPlan],
+    /// Memory of the matrix product that runs.
+    workspace: *mut u8,
 }
 
 impl Compiled {
-    pub(super) fn new(loops: Loops, module: JITModule, entry: *const u8) -> Compiled {
+    pub(super) fn new(loops: Loops, module: JITModule, entry: *const u8, gemms: Vec<GemmPlan>) -> Compiled {
         // SAFETY: `unit::translate` gives the main function this signature in the platform's calling convention, and
         // `module` keeps its code alive for as long as `entry` is used.
         let entry = unsafe { mem::transmute::<*const u8, Entry>(entry) };
@@ -81,6 +94,7 @@ impl Compiled {
             frame: FRAME_HEAD + slots.len() + loops.vars.len(),
             slots,
             parallel: loops.steps.iter().any(|step| super::unit::has_parallel(step)),
+            gemms,
             sites: loops.sites,
             inputs,
             outputs,
@@ -94,8 +108,21 @@ impl Compiled {
     pub fn workspace_bytes(&self, threads: usize) -> u64 {
         let workers = if self.parallel { threads.max(1) as u64 } else { 1 };
         let frame = (self.frame as u64 * 8).next_multiple_of(64);
-        let scratch = (self.scratch.saturating_add(SCRATCH_HEAD as u64)).saturating_mul(workers);
-        frame.saturating_add(self.arena.next_multiple_of(64)).saturating_add(scratch)
+        let scratch = (self.scratch_bytes() as u64).saturating_mul(workers);
+        frame
+            .saturating_add(self.arena.next_multiple_of(64))
+            .saturating_add(scratch)
+            .saturating_add(self.gemm_bytes(threads.max(1)))
+    }
+
+    /// Bytes of scratch memory of one worker.
+    fn scratch_bytes(&self) -> usize {
+        SCRATCH_HEAD.saturating_add(self.scratch as usize).next_multiple_of(64)
+    }
+
+    /// Bytes that the matrix products need, one after the other.
+    fn gemm_bytes(&self, threads: usize) -> u64 {
+        self.gemms.iter().map(|plan| plan.workspace_bytes(threads) as u64).max().unwrap_or(0)
     }
 
     /// Runs the program: reads `inputs`, writes `outputs`, both as the plan numbers them.
@@ -153,19 +180,27 @@ impl Compiled {
         output: &mut dyn FnMut(usize) -> *mut u8,
         threads: usize,
     ) -> Result<(), Fault> {
-        let workers = if self.parallel { threads.max(1) } else { 1 };
-        let mut workspace = self.workspace(workers);
+        let threads = threads.max(1);
+        let workers = if self.parallel { threads } else { 1 };
+        let mut workspace = self.workspace(threads);
         let base = workspace.memory.bytes_mut().as_mut_ptr();
         let arena = (self.frame * 8).next_multiple_of(64);
         let scratch_at = arena + (self.arena as usize).next_multiple_of(64);
         // SAFETY: `workspace` made the memory as large as `workspace_bytes` says, of which the arena is a part.
         let (arena, scratch) = unsafe { (base.add(arena), base.add(scratch_at)) };
+        let host = Host {
+            threads,
+            scratch_bytes: self.scratch_bytes(),
+            gemms: &self.gemms,
+            // SAFETY: as above; this is the last part.
+            workspace: unsafe { scratch.add(self.scratch_bytes() * workers) },
+        };
         let frame = base.cast::<u64>();
         let word = |number: usize, value: u64| {
             // SAFETY: the frame is the first part of the memory, 64-byte aligned, and has this many words.
             unsafe { frame.add(number).write(value) }
         };
-        word(0, workers as u64);
+        word(0, &raw const host as u64);
         for (number, slot) in self.slots.iter().enumerate() {
             let address = match slot {
                 Slot::Input(number) => input(*number) as u64,
@@ -195,15 +230,15 @@ impl Compiled {
     }
 
     /// Memory for a call, of an earlier one if there is any.
-    fn workspace(&self, workers: usize) -> Workspace {
+    fn workspace(&self, threads: usize) -> Workspace {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(at) = idle.iter().rposition(|workspace| workspace.workers >= workers) {
+        if let Some(at) = idle.iter().rposition(|workspace| workspace.threads >= threads) {
             return idle.swap_remove(at);
         }
         drop(idle);
-        let bytes = self.workspace_bytes(workers);
+        let bytes = self.workspace_bytes(threads);
         let memory = Tensor::zeros(DType::U8, &[bytes]).expect("memory for the arena of the program");
-        Workspace { memory, workers }
+        Workspace { memory, threads }
     }
 }
 
@@ -217,17 +252,53 @@ impl Drop for Compiled {
     }
 }
 
-/// Runs the body of a parallel loop: `code` takes frame, scratch memory and a part of the range.
+/// The signature of the body of a parallel loop: frame, scratch memory and a part of the range.
+type Part = extern "C" fn(*const u64, *mut u8, i64, i64) -> i32;
+
+/// Runs the body of a parallel loop: cuts the range into as many parts as there are threads. Gives 1 after a fault, of
+/// which the first in the order of the range stands in `scratch`.
 pub(super) extern "C" fn parallel(
     frame: *const u64,
     scratch: *mut u8,
     code: *const u8,
     start: i64,
     end: i64,
-    _step: i64,
+    step: i64,
 ) -> i32 {
     // SAFETY: generated code passes one of its own functions, which `unit::translate` gave this signature.
-    let code =
-        unsafe { mem::transmute::<*const u8, extern "C" fn(*const u64, *mut u8, i64, i64) -> i32>(code) };
-    code(frame, scratch, start, end)
+    let code = unsafe { mem::transmute::<*const u8, Part>(code) };
+    // SAFETY: `Compiled::run_with` put the address of a `Host` that lives until the program ends into the first word.
+    let host = unsafe { &*(frame.read() as *const Host) };
+    let iterations = (end - start).div_euclid(step) + i64::from((end - start).rem_euclid(step) != 0);
+    let parts = (host.threads as i64).min(iterations);
+    if parts <= 1 {
+        return code(frame, scratch, start, end);
+    }
+    let (frame, first, bytes) = (frame as usize, scratch as usize, host.scratch_bytes);
+    let failed: Vec<AtomicBool> = (0..parts).map(|_| AtomicBool::new(false)).collect();
+    pool::parallel(parts as usize, &|number| {
+        let at =
+            |part: i64| start + (i128::from(part) * i128::from(iterations) / i128::from(parts)) as i64 * step;
+        let (from, to) = (at(number as i64), at(number as i64 + 1).min(end));
+        let scratch = (first + number * bytes) as *mut u8;
+        if code(frame as *const u64, scratch, from, to) != 0 {
+            failed[number].store(true, Ordering::Relaxed);
+        }
+    });
+    let Some(number) = failed.iter().position(|failed| failed.load(Ordering::Relaxed)) else { return 0 };
+    let from = (first + number * bytes) as *const u8;
+    // SAFETY: both are the heads of scratch memory of workers of this call, whose threads are done.
+    unsafe { std::ptr::copy(from, scratch, SCRATCH_HEAD) };
+    1
+}
+
+/// Runs a matrix product.
+pub(super) extern "C" fn gemm(frame: *const u64, number: i64, a: *const u8, b: *const u8, c: *mut u8) {
+    // SAFETY: as in `parallel`.
+    let host = unsafe { &*(frame.read() as *const Host) };
+    let plan = &host.gemms[number as usize];
+    // SAFETY: `verify` holds the addresses and strides of every product inside its buffers, whose memory is as large as
+    // the plan says; the plan's results overlap no operand; the workspace is as large as the largest product asks, and
+    // products run one after the other.
+    unsafe { einc_runtime::gemm::gemm(plan, a, b, c, host.workspace, host.threads) }
 }

@@ -8,11 +8,12 @@ use num_complex::Complex64;
 pub(super) fn address(name: &str) -> Option<*const u8> {
     match name {
         "einc_parallel" => Some(super::call::parallel as *const u8),
+        "einc_gemm" => Some(super::call::gemm as *const u8),
         "einc_power_i64" => Some(power_i64 as *const u8),
         "einc_power_u64" => Some(power_u64 as *const u8),
         _ => {
             let name = name.strip_prefix("einc_")?;
-            complex_address(name).or_else(|| real_address(name))
+            complex_address(name).or_else(|| real_address(name)).or_else(|| super::sort::address(name))
         }
     }
 }

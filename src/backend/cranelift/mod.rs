@@ -4,6 +4,7 @@ mod call;
 mod host;
 mod memory;
 mod ops;
+mod sort;
 mod unit;
 
 pub use call::Compiled;
@@ -11,7 +12,7 @@ pub use call::Compiled;
 use crate::backend::Unsupported;
 use crate::loops::{Loops, lower};
 use crate::machine::Machine;
-use crate::plan::{Plan, Step};
+use crate::plan::Plan;
 use crate::source::Span;
 use cranelift_codegen::ir::UserFuncName;
 use cranelift_codegen::isa::{self, OwnedTargetIsa};
@@ -19,12 +20,12 @@ use cranelift_codegen::settings::{self, Configurable};
 use cranelift_codegen::{CodegenError, Context};
 use cranelift_jit::{JITBuilder, JITModule};
 use cranelift_module::{Linkage, Module};
+use einc_runtime::gemm::GemmPlan;
 
 /// Makes a plan callable on this processor.
 ///
 /// Fails with the first thing in it that this target cannot do.
 pub fn compile(plan: &Plan, machine: &Machine) -> Result<Compiled, Unsupported> {
-    unsupported(&plan.steps).map_or(Ok(()), Err)?;
     compile_loops(lower(plan, machine), machine)
 }
 
@@ -67,12 +68,13 @@ pub fn compile_loops(loops: Loops, machine: &Machine) -> Result<Compiled, Unsupp
     }
     module.finalize_definitions().map_err(&mut failed)?;
     let entry = module.get_finalized_function(main);
-    Ok(Compiled::new(loops, module, entry))
+    let gemms = loops.gemms.iter().map(|(_, gemm)| GemmPlan::new(gemm)).collect::<Option<Vec<_>>>();
+    let gemms = gemms.ok_or_else(|| nowhere("a contraction larger than memory".into()))?;
+    Ok(Compiled::new(loops, module, entry, gemms))
 }
 
 /// The code of a plan before Cranelift optimises it: what `--dump clif` prints.
 pub fn clif(plan: &Plan, machine: &Machine) -> Result<String, Unsupported> {
-    unsupported(&plan.steps).map_or(Ok(()), Err)?;
     let isa = target(machine).map_err(|what| Unsupported { place: Span::default(), what })?;
     let unit = unit::translate(&lower(plan, machine), isa.frontend_config(), machine.fma);
     let mut text = String::new();
@@ -86,19 +88,6 @@ pub fn clif(plan: &Plan, machine: &Machine) -> Result<String, Unsupported> {
         }
     }
     Ok(text)
-}
-
-/// The first step that this target cannot do.
-fn unsupported(steps: &[Step]) -> Option<Unsupported> {
-    steps.iter().find_map(|step| {
-        let (place, what) = match step {
-            Step::Contract(_) | Step::Nest(_) => return None,
-            Step::Along(along) => (along.place, format!("`{}`", along.op.name())),
-            Step::Scatter(scatter) => (scatter.place, "additions at computed places".to_owned()),
-            Step::Scan(scan) => (scan.place, "`scan`".to_owned()),
-        };
-        Some(Unsupported { place, what: format!("{what} in native code") })
-    })
 }
 
 fn target(machine: &Machine) -> Result<OwnedTargetIsa, String> {

@@ -13,6 +13,7 @@ use cranelift_codegen::ir::{
 };
 use cranelift_codegen::isa::{CallConv, TargetFrontendConfig};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
+use einc_runtime::DType;
 use std::collections::{BTreeMap, HashMap};
 
 /// Words of the frame before the buffers' addresses: the host's state.
@@ -339,6 +340,21 @@ impl Translator<'_, '_, '_> {
                 self.builder.switch_to_block(blocks[2]);
                 self.builder.seal_block(blocks[2]);
             }
+            Stmt::Gemm(gemm, addresses) => {
+                let bytes = self.shared.loops.gemms[*gemm].dtype.bytes();
+                let number = self.builder.ins().iconst(types::I64, i64::from(gemm.0));
+                let [a, b, c] = addresses.each_ref().map(|address| self.whole_pointer(address, bytes));
+                self.host("einc_gemm", &[types::I64; 5], None, &[self.frame, number, a, b, c]);
+            }
+            Stmt::Sort(sort) => {
+                let row = self.whole_pointer(&sort.row, sort.dtype.bytes());
+                let positions = self.whole_pointer(&sort.positions, DType::I64.bytes());
+                let len = self.builder.ins().iconst(types::I64, sort.len as i64);
+                let take = self.builder.ins().iconst(types::I64, sort.take as i64);
+                let order = if sort.descending { "descending" } else { "ascending" };
+                let name = format!("einc_sort_{order}_{}", sort.dtype);
+                self.host(&name, &[types::I64; 4], None, &[row, positions, len, take]);
+            }
             Stmt::Check(value, extent, site) => {
                 let value = self.value(*value);
                 let end = self.builder.ins().iconst(types::I64, *extent as i64);
@@ -468,6 +484,11 @@ impl Translator<'_, '_, '_> {
         }
     }
 
+    fn whole_pointer(&mut self, address: &Address, bytes: usize) -> Value {
+        let (pointer, offset) = self.pointer(address, bytes);
+        self.builder.ins().iadd_imm_s(pointer, i64::from(offset))
+    }
+
     /// How memory behind an address may be read. What nobody writes may be read earlier than written, if the address
     /// is inside for every value of the loop variables.
     pub(super) fn load_flags(&self, address: &Address) -> MemFlagsData {
@@ -487,6 +508,8 @@ fn collect_buffers(list: &[Stmt], used: &mut std::collections::BTreeSet<BufferId
             Stmt::Let(_, Op::Load(_, address)) | Stmt::Store(address, _) => {
                 used.insert(address.buffer);
             }
+            Stmt::Gemm(_, addresses) => used.extend(addresses.iter().map(|address| address.buffer)),
+            Stmt::Sort(sort) => used.extend([sort.row.buffer, sort.positions.buffer]),
             Stmt::For(looped) if !looped.parallel => collect_buffers(&looped.body, used),
             Stmt::If(_, then, otherwise) => {
                 collect_buffers(then, used);

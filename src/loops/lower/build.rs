@@ -75,6 +75,7 @@ impl Builder {
                 vars: IdVec::new(),
                 values: IdVec::new(),
                 sites: IdVec::new(),
+                gemms: IdVec::new(),
                 steps: Vec::new(),
             },
             blocks: Vec::new(),
@@ -119,6 +120,16 @@ impl Builder {
         let block = self.blocks.pop().expect("a block is open");
         self.block().loaded.clear();
         block.list
+    }
+
+    /// Whether this is inside a parallel loop.
+    pub(super) fn in_parallel(&self) -> bool {
+        self.blocks.iter().any(|block| block.closed)
+    }
+
+    /// Forgets what memory held: something else has written to it.
+    pub(super) fn forget(&mut self) {
+        self.block().loaded.clear();
     }
 
     /// Makes a new loop variable.

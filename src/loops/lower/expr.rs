@@ -458,7 +458,7 @@ impl Builder {
     }
 
     /// Whether an affine index stays within an extent in all lanes.
-    fn inside(&self, affine: &Affine, extent: u64, point: &Point) -> bool {
+    pub(super) fn inside(&self, affine: &Affine, extent: u64, point: &Point) -> bool {
         let (mut low, mut high) = self.bounds(&point.lin(affine));
         if let Some((axis, lanes)) = point.vector {
             let by = affine.terms.iter().find(|term| term.0 == axis).map_or(0, |term| term.1);

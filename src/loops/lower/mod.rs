@@ -1,16 +1,19 @@
 //! From a plan to loops: every decision about order, vectors, unrolling and threads is made here.
 
+mod along;
 mod build;
+mod contract;
 mod expr;
 mod nest;
 mod reduce;
+mod scatter;
 
-use crate::expr::{Axes, AxisId, Expr, Outside, Read, ReduceOp};
+use crate::expr::Axes;
 use crate::id::IdVec;
 use crate::loops::{Buffer, Loops, Place};
 use crate::machine::Machine;
-use crate::plan::{self, Contract, Operand, Plan, Reduction, Source, Step, View};
-use build::Builder;
+use crate::plan::{self, Plan, Step};
+use build::{Builder, Lin};
 use expr::Point;
 use nest::Task;
 
@@ -48,57 +51,22 @@ impl Builder {
                     value: &nest.value,
                     out: &nest.out,
                     accumulate: false,
+                    given: &[],
+                    alone: false,
                 };
                 self.nest(&task, axes, point, machine);
             }
             Step::Contract(contract) => self.contract(contract, axes, point, machine),
-            Step::Along(_) | Step::Scatter(_) | Step::Scan(_) => {}
-        }
-    }
-
-    /// A contraction as a nest: axes of the result outside, all others summed.
-    fn contract(&mut self, contract: &Contract, axes: &Axes, point: &Point, machine: &Machine) {
-        let held = |axis: &AxisId| point.axes.iter().any(|known| known.0 == *axis);
-        let free: Vec<AxisId> =
-            contract.out.strides.iter().map(|stride| stride.0).filter(|axis| !held(axis)).collect();
-        let mut summed: Vec<AxisId> = Vec::new();
-        for (axis, _) in contract.a.strides.iter().chain(&contract.b.strides) {
-            if !free.contains(axis) && !summed.contains(axis) && !held(axis) {
-                summed.push(*axis);
+            Step::Along(along) => self.along(along, axes, point, machine),
+            Step::Scatter(scatter) => self.scatter(scatter, axes, point, machine),
+            Step::Scan(scan) => {
+                let extent = i64::try_from(axes[scan.axis].extent).unwrap_or(i64::MAX);
+                self.looped(&axes[scan.axis].name, (0, extent, 1), false, &mut |builder, at| {
+                    let at = if scan.reversed { Lin::constant(extent - 1).plus(&at, -1) } else { at };
+                    let point = point.with(scan.axis, at);
+                    scan.body.iter().for_each(|step| builder.plan_step(step, axes, &point, machine));
+                });
             }
         }
-        let operand = |view: &View| Operand {
-            buffer: view.buffer,
-            offset: view.offset,
-            dims: view.strides.iter().map(|&(axis, stride)| (axes[axis].extent, stride)).collect(),
-        };
-        let read = |number: u32, view: &View| {
-            Expr::Read(Read {
-                source: Source::Operand(number),
-                dtype: contract.dtype,
-                indices: view.strides.iter().map(|&(axis, _)| Expr::Index(axis)).collect(),
-                outside: Outside::Never,
-                place: contract.place,
-            })
-        };
-        let body = Expr::Product(vec![read(0, &contract.a), read(1, &contract.b)]);
-        let sum = Expr::Read(Read {
-            source: Source::Reduced(0),
-            dtype: contract.dtype,
-            indices: Vec::new(),
-            outside: Outside::Never,
-            place: contract.place,
-        });
-        let operands = [operand(&contract.a), operand(&contract.b)];
-        let reductions = [Reduction { op: ReduceOp::Sum, axes: summed, body }];
-        let task = Task {
-            axes: &free,
-            operands: &operands,
-            reductions: &reductions,
-            value: &sum,
-            out: &contract.out,
-            accumulate: contract.accumulate,
-        };
-        self.nest(&task, axes, point, machine);
     }
 }

@@ -13,7 +13,7 @@ use crate::machine::Machine;
 use crate::plan::{Operand, Reduction, Source, View};
 
 /// Work below this many operations (about 50 us) stays on one thread.
-const PARALLEL_WORK: u64 = 200_000;
+pub(super) const PARALLEL_WORK: u64 = 200_000;
 
 /// A nest, or a contraction written as one.
 pub(super) struct Task<'a> {
@@ -23,6 +23,10 @@ pub(super) struct Task<'a> {
     pub(super) value: &'a Expr<Source>,
     pub(super) out: &'a View,
     pub(super) accumulate: bool,
+    /// Values that are known before the nest: what `Source::Reduced` names first.
+    pub(super) given: &'a [Val],
+    /// Whether it runs on one thread only.
+    pub(super) alone: bool,
 }
 
 /// Values of an axis that are computed alike: `count` groups of `lanes` at once.
@@ -61,7 +65,7 @@ impl Builder {
         let choice = self.choose_loops(task, axes, machine);
         let segments: Vec<(AxisId, Vec<Segment>)> =
             choice.order.iter().map(|&axis| (axis, choice.segments(axis, axes[axis].extent))).collect();
-        let scope = Scope { axes, operands: task.operands, reduced: Vec::new() };
+        let scope = Scope { axes, operands: task.operands, reduced: task.given.to_vec() };
         self.nest_loops(task, &scope, &segments, choice.parallel, vec![outer.clone()], &choice, machine);
     }
 
@@ -153,7 +157,12 @@ impl Builder {
     }
 
     /// The axis of a reduction that becomes its vector, where the result has none.
-    fn inner_lanes(&self, reduction: &Reduction, scope: &Scope, machine: &Machine) -> Option<(AxisId, u8)> {
+    pub(super) fn inner_lanes(
+        &self,
+        reduction: &Reduction,
+        scope: &Scope,
+        machine: &Machine,
+    ) -> Option<(AxisId, u8)> {
         if matches!(reduction.op, ReduceOp::ArgMin | ReduceOp::ArgMax) {
             return None;
         }
@@ -250,7 +259,7 @@ impl Builder {
             }
         }
         let work = points.saturating_mul(volume).saturating_mul(size as u64);
-        let parallel = work >= PARALLEL_WORK;
+        let parallel = !task.alone && !self.in_parallel() && work >= PARALLEL_WORK;
         if parallel && order.first().is_some_and(|&axis| extent(axis) < 8) {
             // A long loop outside spreads more evenly.
             let inside = usize::from(vector.is_some());
