@@ -148,10 +148,13 @@ impl Lowering<'_> {
             let view = if last { out.clone() } else { self.scratch(site, &order) };
             if sums && free {
                 let (a, b) = self.scaled(site, a, b, &mut scale);
+                // An axis of extent 1 may have left the operands, where its strides add up to 0.
+                let mut out = view.clone();
+                out.strides.retain(|term| [&a.view, &b.view].iter().any(|view| has(view, term.0)));
                 self.steps.push(Step::Contract(Contract {
                     a: a.view,
                     b: b.view,
-                    out: view.clone(),
+                    out,
                     dtype: site.dtype,
                     accumulate: last && accumulate,
                     place: site.place,
@@ -346,6 +349,11 @@ impl Lowering<'_> {
         });
         order
     }
+}
+
+/// Whether a view moves along an axis.
+fn has(view: &View, axis: AxisId) -> bool {
+    view.strides.iter().any(|term| term.0 == axis)
 }
 
 /// Axes in the order of their strides in a view, greatest first.

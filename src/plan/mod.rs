@@ -21,7 +21,7 @@ mod limit;
 mod lower;
 mod order;
 #[cfg(test)]
-mod random_tests;
+pub(crate) mod random_tests;
 pub mod search;
 mod show;
 #[cfg(test)]
