@@ -5,8 +5,8 @@ use super::cost::Objective;
 use super::eliminate::{Rule, eliminate, eliminate_in_order, fill_order};
 use super::exact::Tables;
 use super::greedy::{Taste, greedy};
-use super::memory::Limit;
 use super::math::{self, LogTable, Random};
+use super::memory::Limit;
 use super::partition::partition;
 use super::problem::Problem;
 use super::tree::{Energy, Measure, Shape, Tree};
@@ -235,8 +235,13 @@ impl<'a, 'b> Search<'a, 'b> {
         // What costs least at first is not what can be improved most, so every way to make starts gets a round; but
         // those far behind will not catch up.
         let least = self.pool[0].0;
-        let firsts: Vec<Shape> =
-            self.firsts.iter().flatten().filter(|(value, _)| *value < 1.7 * least + 1.0).map(|(_, shape)| shape.clone()).collect();
+        let firsts: Vec<Shape> = self
+            .firsts
+            .iter()
+            .flatten()
+            .filter(|(value, _)| *value < 1.7 * least + 1.0)
+            .map(|(_, shape)| shape.clone())
+            .collect();
         let total = self.budget.left();
         let mut share = total / 24;
         // The best that each temperature has led to.
