@@ -197,7 +197,12 @@ impl<'a, 'b> Search<'a, 'b> {
             }
             spent[way] += self.budget.work - before;
             if std::env::var("DBG").is_ok() {
-                eprintln!("start {way} {:.3} {taste:?} at {} cost {}", value * 0.30103, self.budget.work, self.budget.work - before);
+                eprintln!(
+                    "start {way} {:.3} {taste:?} at {} cost {}",
+                    value * 0.30103,
+                    self.budget.work,
+                    self.budget.work - before
+                );
             }
         }
     }
@@ -242,7 +247,16 @@ impl<'a, 'b> Search<'a, 'b> {
             best.iter_mut().for_each(|value| *value += 0.01);
             best[arm] = value;
             if std::env::var("DBG").is_ok() {
-                eprintln!("round {round} n {} nodes {nodes} sweeps {sweeps} hot {}: {:.4} -> {:.4} -> {:.4} best {:.4} at {}", self.problem.count(), hots[arm], v0 * 0.30103, v1 * 0.30103, self.value(&tree)*0.30103, self.pool[0].0 * 0.30103, self.budget.work);
+                eprintln!(
+                    "round {round} n {} nodes {nodes} sweeps {sweeps} hot {}: {:.4} -> {:.4} -> {:.4} best {:.4} at {}",
+                    self.problem.count(),
+                    hots[arm],
+                    v0 * 0.30103,
+                    v1 * 0.30103,
+                    self.value(&tree) * 0.30103,
+                    self.pool[0].0 * 0.30103,
+                    self.budget.work
+                );
             }
             round += 1;
             if !first {
