@@ -1,6 +1,11 @@
 //! Tests of the whole compiler, in one binary: each folder has one harness, and the rest is data.
 
+mod cli;
 mod einsum;
+mod golden;
 mod layers;
+mod papers;
 mod property;
 mod readme;
+mod run;
+mod support;

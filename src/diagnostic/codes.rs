@@ -1,6 +1,7 @@
 //! Every code a diagnostic can have, with its name and its explanation: 1xx syntax, 2xx names and indices, 3xx shapes
 //! and types, 4xx decomposition and gradient, 5xx planning and resources, 6xx targets, 7xx files and data, 9xx internal.
 
+use einc_grammar::SYNTAX_CODES as SYNTAX;
 use std::fmt;
 
 /// A stable code such as `EIN0301`; [`Code::slug`] is its name and [`Code::explanation`] what `einc explain` prints.
@@ -22,7 +23,7 @@ macro_rules! codes {
 codes! {
     UnknownName = 201, "unknown-name", "A name stands for nothing here.\n\n    C[i] = A[i] * Q[i]        # error: nothing declares `Q`\n\nA bare name is first an index of the statement, then a tensor or constant, then a dim. Declare it (`input Q: f64[N]`), define it by a statement above, or correct the spelling.";
     DuplicateDefinition = 202, "duplicate-definition", "A tensor, constant, dim or function is defined twice.\n\n    y[i] = a[i]\n    y[i] = b[i]               # error: `y` is defined above\n\nEvery tensor has one definition. Give the second one another name; use `+=` to add to an `inout` tensor or at computed positions.";
-    IndexWithoutRange = 203, "index-without-range", "Nothing says how many values an index takes.\n\n    y[i] = x[i + k]           # error: neither `i` nor `k` stands alone in an access\n\nAn index takes its range from an access in which it stands alone, then from accesses with one unknown index, else from `where k in 0..3`.";
+    IndexWithoutRange = 203, "index-without-range", "Nothing says how many values an index takes.\n\n    y[i] = 2 * i              # error: `i` stands in no access\n\nAn index takes its range from an access in which it stands alone, then from accesses with one unknown index, else from `where k in 0..3`.";
     AmbiguousSum = 204, "ambiguous-sum", "An index is summed, but where the sum stands would change the result.\n\n    y[i] = exp(A[i, j] * x[j])            # error\n    y[i] = exp(sum[j](A[i, j] * x[j]))    # either this\n    y[i] = sum[j](exp(A[i, j] * x[j]))    # or that\n\nAn index all of whose uses lie inside one non-linear function, condition, exponent or divisor must be bound by hand.";
     RankMismatch = 205, "rank-mismatch", "An access has more or fewer indices than the tensor has dims.\n\n    input A: f64[M, K]\n    y[i] = A[i]               # error: `A` has 2 dims\n\nWrite one index for each dim, `_` for a dim of extent 1, `...` for several.";
     UnknownFunction = 206, "unknown-function", "A call names no function of the language, of this file or of an import.\n\n    y[i] = relux(x[i])        # error\n\n`docs/language.md` lists the functions; reductions and maps take their indices in brackets: `max[j](..)`.";
@@ -67,7 +68,7 @@ codes! {
     OutOfMemory = 502, "out-of-memory", "The operating system gave no memory for the tensors of the program.";
     Secret = 601, "secret-not-supported", "A `secret` input needs a target that computes on ciphertexts, and this target does not.";
     TargetSetting = 602, "target-setting", "A `target` block names an unknown target or setting.\n\n    target cpu { threads = 2, deterministic = 1 }";
-    Format = 603, "format-not-supported", "This storage format is checked but tensors cannot be stored in it yet.\n\n    csr csc coo csf packed(group = 32) bitpacked colmajor mask(csr)";
+    Format = 603, "format-not-supported", "This storage format is checked but tensors cannot be stored in it yet.\n\n    csr csc coo csf mask(csr)\n\nThe dense formats `packed`, `bitpacked` and `colmajor` are taken and stored unpacked, row by row.";
     TargetOnly = 604, "other-target", "This attribute has a meaning on another target only.";
     Unsupported = 605, "unsupported", "The target cannot express this part of the program.";
     MissingInput = 701, "missing-input", "The program needs an array that was not given.\n\n    einc run file.ein A=a.npy --inputs more.npz\n\n`einc check FILE` lists the inputs.";
@@ -119,8 +120,6 @@ impl Code {
         self.entry().map_or("", |entry| entry.2)
     }
 }
-
-const SYNTAX: &[(u16, &str, &str)] = &[];
 
 impl fmt::Display for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

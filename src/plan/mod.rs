@@ -14,6 +14,8 @@
 mod arena;
 mod contraction;
 mod cost;
+mod distribute;
+mod fit;
 mod in_place;
 mod limit;
 mod lower;

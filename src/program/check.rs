@@ -240,7 +240,7 @@ impl<'a> Checker<'a> {
                 }
             }
         }
-        self.bind(&mut scope, &parameters, false)?;
+        self.bind(&mut scope, &parameters, &[])?;
         let conditions = items.iter().filter_map(|item| match &item.kind {
             ItemKind::Dim { conditions, .. } => Some(conditions),
             _ => None,
@@ -333,7 +333,13 @@ impl<'a> Checker<'a> {
         let parameters: Vec<_> =
             function.params.iter().map(|(name, ty)| Parameter { name, ty, role: Role::Input }).collect();
         self.calls.push((0, function.name.text.clone()));
-        self.bind(&mut scope, &parameters, true)?;
+        let types: Vec<&Type> = function
+            .params
+            .iter()
+            .map(|(_, ty)| ty)
+            .chain(function.results.iter().map(|(_, ty)| ty))
+            .collect();
+        self.bind(&mut scope, &parameters, &types)?;
         let items = &self.module.units[0].tree.items;
         for item in items {
             if let ItemKind::Dim { conditions, .. } = &item.kind {
@@ -348,8 +354,8 @@ impl<'a> Checker<'a> {
         Ok(())
     }
 
-    /// Finds the sizes and dtypes that the arrays fix.
-    fn bind(&mut self, scope: &mut Scope, parameters: &[Parameter], introduce: bool) -> Step<()> {
+    /// Finds the sizes and dtypes that the arrays fix; the dims of the types in `introduce` are declared by them.
+    fn bind(&mut self, scope: &mut Scope, parameters: &[Parameter], introduce: &[&Type]) -> Step<()> {
         let bindings = self.bindings.clone();
         for (name, &dtype) in &bindings.dtypes {
             match self.type_choices.get(&(0, name.clone())) {
@@ -370,14 +376,10 @@ impl<'a> Checker<'a> {
                 }
             }
         }
-        if introduce {
-            for parameter in parameters {
-                for name in dim_names(parameter.ty) {
-                    if !scope.dims.contains_key(&name.text) && !scope.constants.contains_key(&name.text) {
-                        let dim = self.sizes.dim(&name.text);
-                        scope.dims.insert(name.text.clone(), Dim::Bound(dim));
-                    }
-                }
+        for name in introduce.iter().flat_map(|ty| dim_names(ty)) {
+            if !scope.dims.contains_key(&name.text) && !scope.constants.contains_key(&name.text) {
+                let dim = self.sizes.dim(&name.text);
+                scope.dims.insert(name.text.clone(), Dim::Bound(dim));
             }
         }
         for (name, &value) in &bindings.dims {
@@ -557,12 +559,10 @@ impl<'a> Checker<'a> {
                 }
             }
             None => {
-                if !scope.ellipses.contains_key(&key) {
-                    // Any number of dims is allowed; one stands for all where only signatures are checked.
-                    let dims =
-                        if self.concrete { Vec::new() } else { vec![self.sizes.dim(&format!("{key}0"))] };
-                    scope.ellipses.insert(key, dims);
-                }
+                // Any number of dims is allowed; one stands for all where only signatures are checked.
+                let count = usize::from(!self.concrete);
+                let (name, sizes) = (format!("{key}0"), &mut self.sizes);
+                scope.ellipses.entry(key).or_insert_with(|| (0..count).map(|_| sizes.dim(&name)).collect());
             }
         }
         Ok(())
@@ -594,16 +594,9 @@ impl<'a> Checker<'a> {
     /// Checks conditions on sizes; those that equate sizes are taken for granted where values are missing.
     pub(super) fn size_conditions(&mut self, scope: &Scope, conditions: &[Expr]) {
         for condition in conditions {
-            match self.size_condition(scope, condition) {
-                Ok(Some(false)) => {
-                    self.error(
-                        Code::SizeCondition,
-                        "the sizes break this condition",
-                        condition.span,
-                        "does not hold",
-                    );
-                }
-                Ok(_) | Err(Reported) => {}
+            if let Ok(Some(false)) = self.size_condition(scope, condition) {
+                let message = "the sizes break this condition";
+                self.error(Code::SizeCondition, message, condition.span, "does not hold");
             }
         }
     }

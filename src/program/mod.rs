@@ -16,6 +16,7 @@ mod bounds;
 mod build;
 mod check;
 pub mod einsum;
+mod entries;
 mod load;
 mod node;
 mod range;
@@ -28,6 +29,7 @@ mod statement;
 mod types;
 
 pub use check::{ArgInfo, Bindings, check, check_all};
+pub use entries::{Entry, Param, entries};
 pub use load::{Module, load, syntax_diagnostic};
 
 use crate::expr::{Axes, AxisId, Expr, Outside, Shown, axis_list};
