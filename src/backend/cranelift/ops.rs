@@ -118,10 +118,6 @@ impl Translator<'_, '_, '_> {
         self.splat(ty, one)
     }
 
-    fn real(&mut self, ty: Type, value: f64) -> Value {
-        self.number(ty, Number::Real(value))
-    }
-
     /// An integer constant of a register type.
     pub(super) fn int(&mut self, register: types::Type, value: i64) -> Value {
         let one = register.lane_type();
@@ -474,6 +470,9 @@ impl Translator<'_, '_, '_> {
         }
         if !ty.dtype.is_float() {
             return self.unary_int(op, ty, value);
+        }
+        if let Some(result) = self.inline(op, ty, value) {
+            return result;
         }
         let zero = self.real(ty, 0.0);
         match op {
