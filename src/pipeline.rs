@@ -128,7 +128,7 @@ enum Engine {
     Program,
     Plan(Box<Plan>),
     #[cfg(feature = "cranelift")]
-    Native(cranelift::Compiled),
+    Native(Box<cranelift::Compiled>),
 }
 
 impl fmt::Debug for Executable {
@@ -174,7 +174,7 @@ fn native(plan: &Plan, dump: &mut dyn FnMut(Phase, &dyn Fn() -> String)) -> Resu
     let compiled = cranelift::compile(plan, &machine)?;
     dump(Phase::Loops, &|| loops::lower(plan, &machine).to_string());
     dump(Phase::Clif, &|| cranelift::clif(plan, &machine).unwrap_or_else(|hindrance| hindrance.what));
-    Ok(Engine::Native(compiled))
+    Ok(Engine::Native(Box::new(compiled)))
 }
 
 #[cfg(not(feature = "cranelift"))]
