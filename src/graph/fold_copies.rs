@@ -11,8 +11,8 @@ use super::inline::{axis_affines, axis_values};
 use super::product::in_place;
 use super::rewrite::{affine_expr, map_parts, substitute, substitute_affine};
 use super::{Access, Graph, NodeId, Op, Unit};
-use crate::expr::{Affine, Expr, Outside, Read};
-use std::collections::BTreeMap;
+use crate::expr::{Affine, AxisId, Expr, Outside, Read};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Reads through nodes that only rename, permute, slice or repeat another one.
 pub fn fold_copies(graph: &Graph) -> Graph {
@@ -66,11 +66,19 @@ fn read_through(graph: &Graph, copies: &BTreeMap<NodeId, Access>, mut op: Op) ->
     match &mut op {
         Op::Input(_) | Op::Constant(_) => {}
         Op::Contract(terms) => {
-            for operand in terms.iter_mut().flat_map(|term| &mut term.operands) {
-                if let Some(copy) = copies.get(&operand.node)
-                    && let Some(access) = compose(graph, operand, copy)
-                {
-                    *operand = access;
+            for term in terms {
+                for number in 0..term.operands.len() {
+                    let operand = &term.operands[number];
+                    if let Some(copy) = copies.get(&operand.node)
+                        && let Some(access) = compose(graph, operand, copy)
+                    {
+                        let before = std::mem::replace(&mut term.operands[number], access);
+                        // A value that is repeated along an axis may be the only one that has it.
+                        let left: BTreeSet<AxisId> = term.operands.iter().flat_map(Access::axes).collect();
+                        if !before.axes().is_subset(&left) {
+                            term.operands[number] = before;
+                        }
+                    }
                 }
             }
         }
@@ -121,7 +129,7 @@ fn through(graph: &Graph, copies: &BTreeMap<NodeId, Access>, expr: &Expr<NodeId>
                 })
                 .collect();
             match dims {
-                Some(dims) if dims.len() == node.dims.len() => {
+                Some(dims) if dims.iter().copied().collect::<BTreeSet<_>>().len() == node.dims.len() => {
                     dims.into_iter().map(|dim| read.indices[dim].clone()).collect()
                 }
                 _ => return expr,
