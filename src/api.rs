@@ -391,7 +391,7 @@ impl Compiled {
 
     /// Tensors for the results, all zero. `None` where there is no memory for them.
     pub fn results(&self) -> Option<Vec<Tensor>> {
-        self.outputs().map(|(_, dtype, shape)| Tensor::zeros(dtype, shape)).collect()
+        self.executable.results()
     }
 
     /// Computes the results into tensors that are there already.
@@ -412,7 +412,7 @@ impl Compiled {
         if !all {
             return Err(self.misfit(inputs, results));
         }
-        self.executable.run_into(inputs, results).map_err(|fault| {
+        self.executable.run(inputs, results).map_err(|fault| {
             Error::new(vec![pipeline::fault_diagnostic(&fault, &self.sources)], &self.sources)
         })
     }

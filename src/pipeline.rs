@@ -6,15 +6,24 @@
 //!                    +--> interpreter
 //! ```
 
+use crate::backend::Unsupported;
+#[cfg(feature = "cranelift")]
+use crate::backend::cranelift;
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::fault::Fault;
 use crate::graph::{self, Graph};
 use crate::interpret;
+#[cfg(feature = "cranelift")]
+use crate::loops;
+#[cfg(feature = "cranelift")]
+use crate::machine::Machine;
 use crate::pass;
 use crate::plan::{self, Plan, show_bytes};
 use crate::program::einsum::{self, EinsumError};
 use crate::program::{self, ArgInfo, Bindings, Module, Program};
-use crate::source::Sources;
+use crate::source::{Sources, Span};
+#[cfg(feature = "cranelift")]
+use einc_runtime::pool;
 use einc_runtime::{DType, Scalar, Tensor};
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};
@@ -77,75 +86,129 @@ pub fn phase() -> &'static str {
 }
 
 /// What runs a program.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
     /// The interpreter: slow, exact.
-    #[default]
     Interpret,
     /// The plan in an interpreter: slow; shows whether graph and plan are right without a back end.
     InterpretPlan,
+    /// Native code for this machine.
+    #[cfg(feature = "cranelift")]
+    Cranelift,
 }
 
 impl Target {
     /// Every target of this build.
-    pub const ALL: &[Target] = &[Target::Interpret, Target::InterpretPlan];
+    pub const ALL: &[Target] = &[
+        Target::Interpret,
+        Target::InterpretPlan,
+        #[cfg(feature = "cranelift")]
+        Target::Cranelift,
+    ];
 }
 
 /// How to compile.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
-    /// What runs the program.
-    pub target: Target,
+    /// What runs the program. If not given, the fastest target that can express it.
+    pub target: Option<Target>,
     /// The most bytes a run may take for tensors; 80 % of what is free if not given.
     pub memory: Option<u64>,
 }
 
 /// A program that can be called.
-#[derive(Debug)]
 pub struct Executable {
     program: Program,
     engine: Engine,
+    /// What kept it from the fastest target.
+    hindrance: Option<Unsupported>,
 }
 
-#[derive(Debug)]
 enum Engine {
     Program,
     Plan(Box<Plan>),
+    #[cfg(feature = "cranelift")]
+    Native(Box<cranelift::Compiled>),
+}
+
+impl fmt::Debug for Executable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Executable").field("program", &self.program.name).finish_non_exhaustive()
+    }
 }
 
 /// Compiles a checked program; `dump` gets the text of every stage.
 ///
 /// # Errors
-/// Where the program does not fit the memory, or the target cannot express it.
+/// Where the program does not fit the memory, or the target that is asked for cannot express it.
 pub fn compile(
     program: Program,
     settings: &Settings,
     dump: &mut dyn FnMut(Phase, &dyn Fn() -> String),
 ) -> Result<Executable, Vec<Diagnostic>> {
     dump(Phase::Program, &|| program.to_string());
+    dump(Phase::Graph, &|| graph(&program).to_string());
+    if settings.target == Some(Target::Interpret) {
+        check_memory(&program, settings)?;
+        return Ok(Executable { program, engine: Engine::Program, hindrance: None });
+    }
+    let plan = plan(&program, settings).map_err(|diagnostic| vec![diagnostic])?;
+    dump(Phase::Plan, &|| plan.to_string());
+    let interpreted = |program, plan, hindrance| {
+        Ok(Executable { program, engine: Engine::Plan(Box::new(plan)), hindrance })
+    };
+    if settings.target == Some(Target::InterpretPlan) {
+        return interpreted(program, plan, None);
+    }
+    match native(&plan, dump) {
+        Ok(engine) => Ok(Executable { program, engine, hindrance: None }),
+        Err(hindrance) if settings.target.is_none() => interpreted(program, plan, Some(hindrance)),
+        Err(hindrance) => Err(vec![unsupported_diagnostic(&hindrance)]),
+    }
+}
+
+#[cfg(feature = "cranelift")]
+fn native(plan: &Plan, dump: &mut dyn FnMut(Phase, &dyn Fn() -> String)) -> Result<Engine, Unsupported> {
+    enter("native code");
+    let machine = Machine::host();
+    let compiled = cranelift::compile(plan, &machine)?;
+    dump(Phase::Loops, &|| loops::lower(plan, &machine).to_string());
+    dump(Phase::Clif, &|| cranelift::clif(plan, &machine).unwrap_or_else(|hindrance| hindrance.what));
+    Ok(Engine::Native(Box::new(compiled)))
+}
+
+#[cfg(not(feature = "cranelift"))]
+fn native(_: &Plan, _: &mut dyn FnMut(Phase, &dyn Fn() -> String)) -> Result<Engine, Unsupported> {
+    let what = "native code: this build has no feature `cranelift`".to_string();
+    Err(Unsupported { place: Span::default(), what })
+}
+
+/// What a target cannot do as the user reads it.
+pub fn unsupported_diagnostic(hindrance: &Unsupported) -> Diagnostic {
+    let diagnostic = Diagnostic::error(Code::Unsupported, format!("there is no {} yet", hindrance.what));
+    match hindrance.place == Span::default() {
+        true => diagnostic,
+        false => diagnostic.label(hindrance.place, "asked for here"),
+    }
+}
+
+/// Refuses programs whose tensors do not fit the memory all together: the interpreter keeps them all.
+fn check_memory(program: &Program, settings: &Settings) -> Result<(), Vec<Diagnostic>> {
     let limit = settings.memory.unwrap_or_else(default_memory);
     let limit = program.memory_limit.map_or(limit, |own| own.min(limit));
-    dump(Phase::Graph, &|| graph(&program).to_string());
-    dump(Phase::Plan, &|| match plan(&program, settings) {
-        Ok(plan) => plan.to_string(),
-        Err(diagnostic) => diagnostic.message,
+    let needed = program.tensors.iter().try_fold(0u64, |sum, (_, tensor)| {
+        let bytes = Tensor::bytes_needed(tensor.dtype, &tensor.shape)?;
+        sum.checked_add(bytes as u64)
     });
-    match settings.target {
-        Target::Interpret => {
-            let needed = program.tensors.iter().try_fold(0u64, |sum, (_, tensor)| {
-                let bytes = Tensor::bytes_needed(tensor.dtype, &tensor.shape)?;
-                sum.checked_add(bytes as u64)
-            });
-            if needed.is_none_or(|needed| needed > limit) {
-                return Err(vec![too_large(needed, limit)]);
-            }
-            Ok(Executable { program, engine: Engine::Program })
-        }
-        Target::InterpretPlan => {
-            let plan = plan(&program, settings).map_err(|diagnostic| vec![diagnostic])?;
-            Ok(Executable { program, engine: Engine::Plan(Box::new(plan)) })
-        }
+    if needed.is_some_and(|needed| needed <= limit) {
+        return Ok(());
     }
+    let needed = needed.map_or("more than can be counted".to_string(), show_bytes);
+    let message = format!("the tensors of the program need {needed}, and the limit is {}", show_bytes(limit));
+    Err(vec![
+        Diagnostic::error(Code::MemoryLimit, message)
+            .help("raise the limit with `--memory`, or make the sizes smaller"),
+    ])
 }
 
 /// The graph of a program, after its passes.
@@ -183,15 +246,6 @@ pub fn plan(program: &Program, settings: &Settings) -> Result<Plan, Diagnostic> 
     Ok(plan)
 }
 
-fn too_large(needed: Option<u64>, limit: u64) -> Diagnostic {
-    let needed = needed.map_or("more than can be counted".to_string(), show_bytes);
-    Diagnostic::error(
-        Code::MemoryLimit,
-        format!("the tensors of the program need {needed}, and the limit is {}", show_bytes(limit)),
-    )
-    .help("raise the limit with `--memory`, or make the sizes smaller")
-}
-
 /// Bytes of memory that are free, as the system says; 8 GiB where it does not say.
 pub fn free_memory() -> u64 {
     let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
@@ -211,32 +265,30 @@ impl Executable {
         &self.program
     }
 
-    /// Runs it on tensors of the program's types and shapes, in the order of its inputs.
-    ///
-    /// # Errors
-    /// The first computed index that left its tensor.
-    pub fn run(&self, inputs: &[&Tensor]) -> Result<Vec<Tensor>, Fault> {
-        match &self.engine {
-            Engine::Program => interpret::run(&self.program, inputs),
-            Engine::Plan(plan) => {
-                // A plan knows buffers without shapes.
-                let flat = interpret::run_plan(plan, inputs)?;
-                let shaped = flat.into_iter().zip(&self.program.outputs).map(|(tensor, (_, id))| {
-                    let shape = &self.program.tensors[*id].shape;
-                    Tensor::from_bytes(tensor.dtype(), shape, tensor.bytes()).unwrap_or(tensor)
-                });
-                Ok(shaped.collect())
-            }
-        }
+    /// What kept the program from native code, if it is interpreted for want of a better target.
+    pub fn hindrance(&self) -> Option<&Unsupported> {
+        self.hindrance.as_ref()
     }
 
-    /// Runs it into tensors of the types and shapes of its outputs.
+    /// Tensors for the results, all zero. `None` where there is no memory for them.
+    pub fn results(&self) -> Option<Vec<Tensor>> {
+        let outputs = self.program.outputs.iter();
+        outputs.map(|(_, id)| &self.program.tensors[*id]).map(|t| Tensor::zeros(t.dtype, &t.shape)).collect()
+    }
+
+    /// Runs it on tensors of the program's types and shapes, in the order of its inputs, into such of its outputs.
     ///
     /// # Errors
     /// The first computed index that left its tensor.
-    pub fn run_into(&self, inputs: &[&Tensor], results: &mut [Tensor]) -> Result<(), Fault> {
-        for (place, result) in results.iter_mut().zip(self.run(inputs)?) {
-            *place = result;
+    pub fn run(&self, inputs: &[&Tensor], results: &mut [Tensor]) -> Result<(), Fault> {
+        let computed = match &self.engine {
+            Engine::Program => interpret::run(&self.program, inputs)?,
+            Engine::Plan(plan) => interpret::run_plan(plan, inputs)?,
+            #[cfg(feature = "cranelift")]
+            Engine::Native(compiled) => return compiled.run(inputs, results, pool::threads()),
+        };
+        for (result, computed) in results.iter_mut().zip(computed) {
+            result.bytes_mut().copy_from_slice(computed.bytes());
         }
         Ok(())
     }

@@ -90,9 +90,9 @@ fn check<'a>(block: &Block, words: impl Iterator<Item = &'a str>) -> Result<(), 
             let (program, _) =
                 opened.program(&invocation).map_err(|diagnostics| opened.text(&diagnostics))?;
             let inputs = invocation.inputs(&program);
-            let expected = run(&program, Target::Interpret, &inputs);
+            let expected = run(&program, Target::Interpret, &inputs).expect("the interpreter runs everything");
             for &target in Target::ALL {
-                let results = run(&program, target, &inputs);
+                let Some(results) = run(&program, target, &inputs) else { continue };
                 for ((name, _), (result, expected)) in
                     program.outputs.iter().zip(results.iter().zip(&expected))
                 {

@@ -2,7 +2,7 @@
 
 use crate::assert_snapshot_in;
 use crate::support::{invocations, open, programs, stages, stem};
-use einc::pipeline::{Phase, Target};
+use einc::pipeline::Phase;
 
 #[test]
 fn every_stage_of_a_few_programs() {
@@ -14,7 +14,7 @@ fn every_stage_of_a_few_programs() {
         };
         let (program, _) =
             opened.program(invocation).unwrap_or_else(|diagnostics| panic!("{}", opened.text(&diagnostics)));
-        for (phase, text) in stages(program, Target::default()) {
+        for (phase, text) in stages(&program) {
             let number = Phase::ALL.iter().position(|other| *other == phase).expect("a known stage");
             assert_snapshot_in!("golden", format!("{}.{number}-{phase}", stem(&path)), text);
         }

@@ -24,6 +24,12 @@ const TABLE: &[(&str, &[&str])] = &[
     ("cli", ALL),
 ];
 
+/// Imports that point down with good reason: file, module.
+const EXCEPTIONS: &[(&str, &str)] = &[
+    // Constants are folded by the judge itself, so that they have the very values it would give.
+    ("src/graph/fold_constants.rs", "interpret"),
+];
+
 const IRS_AND_BACKENDS: &[&str] = &[
     "id",
     "source",
@@ -77,7 +83,6 @@ const LIBRARIES: &[(&str, &str)] = &[
     ("ndarray", "src/api"),
     ("logos", "grammar/src"),
     ("lalrpop_util", "grammar/src"),
-    ("flate2", "runtime/src/zip.rs"),
 ];
 
 #[test]
@@ -140,14 +145,25 @@ fn downward_imports(file: &Path, text: &str) -> Vec<String> {
     let Some((_, allowed)) = TABLE.iter().find(|(name, _)| *name == module) else {
         return vec![format!("{}:1: `{module}` has no row in the table of tests/layers.rs", file.display())];
     };
+    if is_test(file) {
+        return Vec::new();
+    }
+    // Tests may use the judge, wherever they stand.
+    let code = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
     let mut faults = Vec::new();
-    for (number, used) in crate_paths(text) {
+    for (number, used) in crate_paths(code) {
         let used = if used == "id_type" { "id" } else { &used };
-        if used != module && !allowed.contains(&used) {
+        let excepted = EXCEPTIONS.iter().any(|(path, module)| file == Path::new(path) && *module == used);
+        if used != module && !allowed.contains(&used) && !excepted {
             faults.push(format!("{}:{number}: `{module}` may not use `{used}`", file.display()));
         }
     }
     faults
+}
+
+/// `tests.rs`, or a file in a folder `tests`.
+fn is_test(file: &Path) -> bool {
+    file.components().any(|part| matches!(part.as_os_str().to_str(), Some("tests" | "tests.rs")))
 }
 
 /// The first segment after every `crate::` of a file, with its line; groups in braces are opened.

@@ -4,6 +4,7 @@ mod cli;
 mod einsum;
 mod golden;
 mod layers;
+mod papers;
 mod property;
 mod readme;
 mod run;

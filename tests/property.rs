@@ -7,7 +7,9 @@ mod bound;
 mod generate;
 mod shrink;
 
+use einc::backend::cranelift;
 use einc::graph::{Graph, PASSES};
+use einc::machine::Machine;
 use einc::plan::{Settings, plan};
 use einc::{interpret, pass};
 use einc_runtime::{DType, Scalar, Tensor};
@@ -41,6 +43,21 @@ fn by_plan(case: &Case) -> Result<Vec<Tensor>, String> {
     match catch_unwind(AssertUnwindSafe(run)) {
         Ok(result) => result.map_err(|fault| format!("{fault:?}\n{plan}")),
         Err(panic) => Err(format!("{}\n{graph}\n{plan}", message(panic))),
+    }
+}
+
+fn by_cranelift(case: &Case) -> Result<Vec<Tensor>, String> {
+    let graph = graph(case)?;
+    let plan = plan(&graph, &Settings::default()).map_err(|diagnostic| diagnostic.message)?;
+    let compiled = cranelift::compile(&plan, &Machine::host()).map_err(|unsupported| unsupported.what)?;
+    let outputs = case.program.outputs.iter().map(|(_, id)| {
+        let declared = &case.program.tensors[*id];
+        Tensor::zeros(declared.dtype, &declared.shape).expect("small")
+    });
+    let mut outputs: Vec<Tensor> = outputs.collect();
+    match compiled.run(&inputs(case), &mut outputs, 2) {
+        Ok(()) => Ok(outputs),
+        Err(fault) => Err(format!("{fault:?}\n{plan}")),
     }
 }
 
@@ -119,6 +136,24 @@ fn plans_agree_in_reals() {
 #[test]
 fn plans_agree_in_complex_values() {
     check(by_plan, DType::C128, 100);
+}
+
+#[test]
+fn native_code_agrees_in_integers() {
+    check(by_cranelift, DType::I64, 100);
+    check(by_cranelift, DType::I32, 40);
+    check(by_cranelift, DType::U8, 40);
+}
+
+#[test]
+fn native_code_agrees_in_reals() {
+    check(by_cranelift, DType::F64, 100);
+    check(by_cranelift, DType::F32, 60);
+}
+
+#[test]
+fn native_code_agrees_in_complex_values() {
+    check(by_cranelift, DType::C128, 40);
 }
 
 #[test]

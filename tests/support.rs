@@ -1,6 +1,7 @@
 //! What the harnesses share: programs and how to run them, read from the `.ein` files themselves.
 
-use einc::diagnostic::{Diagnostic, Format, Severity, render};
+use einc::diagnostic::{Code, Diagnostic, Format, Severity, render};
+use einc::machine::Machine;
 use einc::pipeline::{self, Phase, Settings, Target};
 use einc::program::{self, Module, Program};
 use einc::source::Sources;
@@ -137,22 +138,36 @@ impl Invocation {
     }
 }
 
-/// The text of every stage, by its name.
-pub fn stages(program: Program, target: Target) -> Vec<(Phase, String)> {
-    let mut stages = Vec::new();
-    let settings = Settings { target, ..Settings::default() };
-    let dump = &mut |phase: Phase, text: &dyn Fn() -> String| stages.push((phase, text()));
-    pipeline::compile(program, &settings, dump).expect("a program that fits the machine");
+/// The text of every stage; from loops on for one machine, the same wherever the tests run.
+pub fn stages(program: &Program) -> Vec<(Phase, String)> {
+    let settings = Settings { memory: Some(1 << 30), ..Settings::default() };
+    let plan = pipeline::plan(program, &settings).expect("a program that fits the memory");
+    let machine = Machine::named("x86_64-v3").expect("a known machine");
+    let mut stages = vec![
+        (Phase::Program, program.to_string()),
+        (Phase::Graph, pipeline::graph(program).to_string()),
+        (Phase::Plan, plan.to_string()),
+    ];
+    #[cfg(feature = "cranelift")]
+    if let Ok(clif) = einc::backend::cranelift::clif(&plan, &machine) {
+        stages.push((Phase::Loops, einc::loops::lower(&plan, &machine).to_string()));
+        stages.push((Phase::Clif, clif));
+    }
     stages
 }
 
-/// Runs a program on a target.
-pub fn run(program: &Program, target: Target, inputs: &[Tensor]) -> Vec<Tensor> {
-    let settings = Settings { target, ..Settings::default() };
-    let executable = pipeline::compile(program.clone(), &settings, &mut |_, _| ())
-        .expect("a program that fits the machine");
+/// Runs a program on a target; `None` where the target cannot express it.
+pub fn run(program: &Program, target: Target, inputs: &[Tensor]) -> Option<Vec<Tensor>> {
+    let settings = Settings { target: Some(target), ..Settings::default() };
+    let executable = match pipeline::compile(program.clone(), &settings, &mut |_, _| ()) {
+        Ok(executable) => executable,
+        Err(diagnostics) if diagnostics.iter().all(|one| one.code == Code::Unsupported) => return None,
+        Err(diagnostics) => panic!("{diagnostics:?}"),
+    };
     let inputs: Vec<&Tensor> = inputs.iter().collect();
-    executable.run(&inputs).expect("indices inside their tensors")
+    let mut results = executable.results().expect("memory");
+    executable.run(&inputs, &mut results).expect("indices inside their tensors");
+    Some(results)
 }
 
 /// How two results differ beyond the tolerance of their type, if they do; integers must be equal.
@@ -225,4 +240,17 @@ macro_rules! assert_snapshot_in {
             insta::assert_snapshot!($name, $text);
         })
     };
+}
+
+/// The Python that `tests/all` set up with NumPy, if there is one.
+///
+/// # Panics
+/// Where there is none and EINC_REQUIRE_PYTHON says that there must be.
+pub fn python() -> Option<PathBuf> {
+    let python = std::env::var_os("EINC_PYTHON").map(PathBuf::from);
+    if python.is_none() {
+        assert!(std::env::var_os("EINC_REQUIRE_PYTHON").is_none(), "EINC_PYTHON is not set");
+        eprintln!("skipped: no Python with NumPy (`bash tests/all` sets it up)");
+    }
+    python
 }

@@ -30,6 +30,8 @@ enum Mode {
 struct Gathered {
     tokens: Vec<Lexeme>,
     block: Vec<Item>,
+    /// Whether a `where` stands in it outside brackets.
+    in_where: bool,
     /// The first thing wrong with it, which is what is reported.
     error: Option<SyntaxError>,
     /// Whether it is dropped without a report of its own.
@@ -75,8 +77,6 @@ pub struct Reader<'t> {
     file: u32,
     lexemes: Vec<Lexeme>,
     at: usize,
-    /// What is wrong with the bad tokens, in order.
-    bad: Vec<SyntaxError>,
     errors: Vec<SyntaxError>,
     parser: StartParser,
     /// How many blocks are open.
@@ -86,13 +86,11 @@ pub struct Reader<'t> {
 impl<'t> Reader<'t> {
     /// A reader at the start of `text`.
     pub fn new(text: &'t str, file: u32) -> Reader<'t> {
-        let lexed = token::lex(text, file);
         Reader {
             text,
             file,
-            lexemes: lexed.lexemes,
+            lexemes: token::lex(text),
             at: 0,
-            bad: lexed.errors,
             errors: Vec::new(),
             parser: StartParser::new(),
             blocks: 0,
@@ -115,7 +113,7 @@ impl<'t> Reader<'t> {
     /// Every statement of the text.
     pub fn items(&mut self) -> Vec<Item> {
         let mut items = self.block_items(Mode::Statement);
-        while self.here().token == Token::CloseBrace {
+        while self.here().token == Token::CloseBrace && self.errors.len() < MOST_ERRORS {
             let span = self.span(self.here());
             self.errors.push(codes::unmatched("}", span));
             self.at += 1;
@@ -245,17 +243,18 @@ impl<'t> Reader<'t> {
                         self.at += 1;
                         continue;
                     }
+                    let next = self.next_token(self.at);
                     let goes_on = match (mode, open.last()) {
                         (Mode::Expr, _) => true,
-                        (_, Some(_)) => {
-                            let next = self.lexemes[self.next_token(self.at)].token;
-                            !(next.is_keyword() && next.opens_statement())
-                        }
-                        (_, None) => self.goes_on(&mut gathered, head),
+                        (_, Some(_)) => !self.lexemes[next].token.is_item_keyword(),
+                        (_, None) => self.goes_on(&mut gathered, next, head),
                     };
                     if goes_on {
-                        self.lexemes[self.at].token = Token::Continued;
-                        self.at += 1;
+                        let passed = self.lexemes[self.at..next].iter_mut();
+                        passed.filter(|lexeme| lexeme.token == Token::Newline).for_each(|lexeme| {
+                            lexeme.token = Token::Continued;
+                        });
+                        self.at = next;
                         continue;
                     }
                 }
@@ -292,11 +291,8 @@ impl<'t> Reader<'t> {
                         chained -= chains.pop().map_or(0, |chain| chain.depth());
                     }
                 }
-                Token::Bad => {
-                    let error = self.bad.binary_search_by_key(&here.start, |error| error.span.start);
-                    if let Ok(error) = error.map(|at| self.bad[at].clone()) {
-                        gathered.fail(error);
-                    }
+                Token::Bad if gathered.error.is_none() => {
+                    gathered.fail(token::explain_bad(self.slice(here), self.span(here)));
                 }
                 _ => {}
             }
@@ -306,10 +302,10 @@ impl<'t> Reader<'t> {
                 chained += chain.depth();
             }
             terms += usize::from(here.token.is_operator() || here.token == Token::Comma);
-            if terms > MOST_TERMS {
+            if terms > MOST_TERMS && gathered.error.is_none() {
                 gathered.fail(codes::too_many_terms(self.span(here)));
             }
-            if self.blocks + open.len() + chained > DEEPEST {
+            if self.blocks + open.len() + chained > DEEPEST && gathered.error.is_none() {
                 gathered.fail(codes::too_deep(self.span(here)));
             }
             attributes = match (attributes, here.token) {
@@ -326,6 +322,7 @@ impl<'t> Reader<'t> {
             if attributes == Attributes::Past && head.is_none() {
                 head = Some(here.token);
             }
+            gathered.in_where |= here.token == Token::Where && open.is_empty();
             gathered.tokens.push(here);
             self.at += 1;
         }
@@ -373,17 +370,15 @@ impl<'t> Reader<'t> {
         at
     }
 
-    /// Whether the statement goes on behind the newline here, where no bracket is open.
-    fn goes_on(&mut self, gathered: &mut Gathered, head: Option<Token>) -> bool {
-        let at = self.next_token(self.at);
+    /// Whether the statement goes on behind the newline here, where no bracket is open and the next token is at `at`.
+    fn goes_on(&self, gathered: &mut Gathered, at: usize, head: Option<Token>) -> bool {
         let next = self.lexemes[at];
         let last = gathered.last().unwrap_or(Token::Newline);
         if matches!(next.token, Token::End | Token::CloseBrace) {
             return false;
         }
         if last == Token::Comma {
-            let in_where = gathered.tokens.iter().any(|lexeme| lexeme.token == Token::Where);
-            if next.token.opens_statement() || in_where && self.defines(at) {
+            if next.token.opens_statement() || gathered.in_where && self.defines(at) {
                 let comma = gathered.tokens[gathered.tokens.len() - 1];
                 gathered.fail(codes::dangling_comma(self.span(comma)));
                 return false;
@@ -393,7 +388,7 @@ impl<'t> Reader<'t> {
         if last.continues_after()
             || matches!(last, Token::By | Token::With | Token::From | Token::Wrt | Token::For)
         {
-            return !(next.token.is_keyword() && next.token.opens_statement());
+            return !next.token.is_item_keyword();
         }
         if next.token == Token::OpenBrace {
             return matches!(head, Some(Token::Fn | Token::Target | Token::Scan)) && last != Token::Block;

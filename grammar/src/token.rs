@@ -2,7 +2,7 @@
 //!
 //! A [`Lexeme`] is a token and its place and nothing more, so that a file of 16 MiB stays affordable; what a name
 //! or a number says is read from the text again when the tree is built. What is no token at all becomes
-//! [`Token::Bad`] with an error beside it, and lexing goes on.
+//! [`Token::Bad`], which [`explain_bad`] explains when it is met, and lexing goes on.
 
 use crate::literal;
 use crate::tree::Span;
@@ -148,7 +148,7 @@ pub enum Token {
     Foreign,
     /// A newline that does not end its statement; told apart when statements are cut.
     Continued,
-    /// What is no token; the error is kept beside the tokens.
+    /// What is no token.
     Bad,
 
     /// A block in braces that was parsed before.
@@ -207,10 +207,14 @@ impl Token {
         (Token::Import as u8..=Token::Where as u8).contains(&(self as u8))
     }
 
+    /// Whether it is a hard keyword with which only a statement can begin.
+    pub fn is_item_keyword(self) -> bool {
+        (Token::Import as u8..=Token::Return as u8).contains(&(self as u8))
+    }
+
     /// Whether only a statement can begin with it.
     pub fn opens_statement(self) -> bool {
-        (Token::Import as u8..=Token::Return as u8).contains(&(self as u8))
-            || matches!(self, Token::At | Token::Type | Token::Solve)
+        self.is_item_keyword() || matches!(self, Token::At | Token::Type | Token::Solve)
     }
 
     /// Whether an operand can end with it.
@@ -310,18 +314,9 @@ pub struct Lexeme {
     pub end: u32,
 }
 
-/// The tokens of a text, comments and newlines among them, and what is wrong with each [`Token::Bad`], in order.
-pub struct Lexed {
-    /// Every token; the last is [`Token::End`].
-    pub lexemes: Vec<Lexeme>,
-    /// Where a bad token starts, and its error.
-    pub errors: Vec<SyntaxError>,
-}
-
-/// Cuts a text of less than 4 GiB into tokens.
-pub fn lex(text: &str, file: u32) -> Lexed {
+/// Cuts a text of less than 4 GiB into tokens, comments and newlines among them; the last is [`Token::End`].
+pub fn lex(text: &str) -> Vec<Lexeme> {
     let mut lexemes = Vec::new();
-    let mut errors = Vec::new();
     let start = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
     let mut lexer = Token::lexer(text);
     lexer.bump(start);
@@ -335,58 +330,43 @@ pub fn lex(text: &str, file: u32) -> Lexed {
             Ok(Token::Comment) => comment(lexer.slice()),
             Ok(Token::Number) => {
                 lexer.bump(name_tail(lexer.remainder()));
-                match literal::number(lexer.slice()) {
-                    Ok(_) => Token::Number,
-                    Err(problem) => {
-                        errors.push(problem.at(place(file, start, lexer.span().end)));
-                        Token::Bad
-                    }
-                }
+                if literal::number(lexer.slice()).is_ok() { Token::Number } else { Token::Bad }
             }
-            Ok(Token::String) => match literal::string(lexer.slice()) {
-                Ok(_) => Token::String,
-                Err(problem) => {
-                    errors.push(problem.at(place(file, start, lexer.span().end)));
-                    Token::Bad
-                }
-            },
+            Ok(Token::String) if literal::string(lexer.slice()).is_err() => Token::Bad,
             Ok(token) => token,
             Err(()) => {
                 // The generated matcher may have taken part of a character or several; take one, or a name.
                 let rest = &text[start..];
                 let first = rest.chars().next().unwrap_or('\0');
-                let length = if unicode_ident::is_xid_start(first) {
-                    first.len_utf8() + name_tail(&rest[first.len_utf8()..])
-                } else if first == '"' {
-                    rest.find(['\r', '\n']).unwrap_or(rest.len())
-                } else if let '\'' | '`' = first {
-                    let line = rest[1..].split(['\r', '\n']).next().unwrap_or_default();
-                    line.find(first).map_or(1, |close| close + 2)
-                } else {
-                    first.len_utf8()
+                let is_name = unicode_ident::is_xid_start(first);
+                let length = match first {
+                    _ if is_name => first.len_utf8() + name_tail(&rest[first.len_utf8()..]),
+                    '"' => rest.find(['\r', '\n']).unwrap_or(rest.len()),
+                    '\'' | '`' => match rest[1..].find([first, '\r', '\n']) {
+                        Some(end) if rest[1 + end..].starts_with(first) => end + 2,
+                        _ => 1,
+                    },
+                    _ => first.len_utf8(),
                 };
-                let end = start + length;
-                if lexer.span().end < end {
-                    lexer.bump(end - lexer.span().end);
-                }
-                let end = lexer.span().end;
-                if unicode_ident::is_xid_start(first) {
-                    Token::Name
-                } else {
-                    errors.push(codes::bad_character(&text[start..end], place(file, start, end)));
-                    Token::Bad
-                }
+                lexer.bump((start + length).saturating_sub(lexer.span().end));
+                if is_name { Token::Name } else { Token::Bad }
             }
         };
         lexemes.push(Lexeme { token, start: start as u32, end: lexer.span().end as u32 });
     }
     let end = text.len() as u32;
     lexemes.push(Lexeme { token: Token::End, start: end, end });
-    Lexed { lexemes, errors }
+    lexemes
 }
 
-fn place(file: u32, start: usize, end: usize) -> Span {
-    Span { file, start: start as u32, end: end as u32 }
+/// What is wrong with a [`Token::Bad`] of that text.
+pub fn explain_bad(text: &str, span: Span) -> SyntaxError {
+    let problem = match text.as_bytes() {
+        [b'0'..=b'9', ..] => literal::number(text).err(),
+        [b'"', .., b'"'] => literal::string(text).err(),
+        _ => None,
+    };
+    problem.map_or_else(|| codes::bad_character(text, span), |problem| problem.at(span))
 }
 
 /// How many bytes at the start of `rest` go on with a name: letters, digits, marks, then primes.

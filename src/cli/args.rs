@@ -295,7 +295,7 @@ fn parse_bytes(text: &str) -> Result<u64, String> {
     let digits = digits.replace('_', "");
     let number: f64 = digits.parse().map_err(|_| "expected a number of bytes such as 2GiB".to_string())?;
     let bytes = number * unit as f64;
-    if !(bytes >= 1.0 && bytes < 1e18) {
+    if !(1.0..1e18).contains(&bytes) {
         return Err("expected between 1 byte and 10^18".to_string());
     }
     Ok(bytes as u64)

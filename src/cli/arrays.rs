@@ -220,7 +220,7 @@ pub fn compare(
             let (a, b) = (result.get(position), expected.get(position));
             let (distance, limit) = distance(a, b, rtol, atol);
             largest = largest.max(distance);
-            if !(distance <= limit) {
+            if distance.is_nan() || distance > limit {
                 outside += 1;
                 let excess = if distance.is_nan() { f64::INFINITY } else { distance - limit };
                 if worst.is_none_or(|(_, most)| excess > most) {

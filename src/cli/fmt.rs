@@ -4,7 +4,6 @@ use super::args::FmtArgs;
 use super::arrays;
 use super::failure::Failure;
 use super::open;
-use crate::diagnostic::{Code, Diagnostic};
 use crate::program;
 use crate::source::Sources;
 use std::path::Path;
@@ -48,16 +47,8 @@ pub fn fmt(args: &FmtArgs) -> Result<(i32, String), Failure> {
 }
 
 fn read(path: &Path) -> Result<String, Failure> {
-    let name = path.display().to_string();
-    if name == "-" {
-        return open::read_text(&mut std::io::stdin().lock(), "standard input");
+    match path.as_os_str() == "-" {
+        true => open::read_text(&mut std::io::stdin().lock(), "standard input"),
+        false => open::read_file(path),
     }
-    let failure = |message: String| {
-        Failure::of(Diagnostic::error(Code::File, format!("cannot read `{name}`: {message}")))
-    };
-    if !std::fs::metadata(path).map_err(|error| failure(error.to_string()))?.is_file() {
-        return Err(failure("not a regular file".to_string()));
-    }
-    let mut file = std::fs::File::open(path).map_err(|error| failure(error.to_string()))?;
-    open::read_text(&mut file, &name)
 }

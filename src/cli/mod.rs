@@ -7,6 +7,7 @@ mod failure;
 mod fmt;
 mod graph;
 mod open;
+mod plan;
 mod progress;
 mod run;
 mod show;
@@ -26,6 +27,7 @@ use std::panic::{self, AssertUnwindSafe};
 struct Told {
     format: Format,
     quiet: bool,
+    verbose: bool,
     /// Whether a line may show what goes on.
     progress: bool,
 }
@@ -46,7 +48,12 @@ impl Told {
                 Format::Human { color }
             }
         };
-        Told { format, quiet: shared.quiet, progress: terminal && !shared.quiet && format != Format::Json }
+        Told {
+            format,
+            quiet: shared.quiet,
+            verbose: shared.verbose,
+            progress: terminal && !shared.quiet && format != Format::Json,
+        }
     }
 
     /// Warnings go to stderr, unless they are not wanted.
@@ -111,11 +118,11 @@ fn execute(command: &Command, told: &Told) -> Result<(i32, String), Failure> {
         Action::Run(args) => return run::run(args, told),
         Action::Graph(args) => return graph::graph(args, told),
         Action::Fmt(args) => return fmt::fmt(args),
+        Action::Plan(args) => return plan::plan(args, told),
         Action::Explain(args) => text::explain(args)?,
         Action::Targets => text::targets(),
         Action::Completions { shell } => text::completions(*shell),
         Action::Man { command } => text::man(command.as_deref())?,
-        _ => return Err(Failure::Usage("this command is still to come".to_string())),
     };
     Ok((0, text))
 }

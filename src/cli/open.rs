@@ -44,16 +44,8 @@ pub fn file(word: &str) -> Result<Opened, Failure> {
     let number = if path == "-" {
         sources.add("<stdin>", None, read_text(&mut std::io::stdin().lock(), "standard input")?)
     } else {
-        let failure = |message: &str| {
-            Failure::of(Diagnostic::error(Code::File, format!("cannot read `{path}`: {message}")))
-        };
         let place = Path::new(path);
-        let meta = std::fs::metadata(place).map_err(|error| failure(&plain(&error)))?;
-        if !meta.is_file() {
-            return Err(failure("not a regular file"));
-        }
-        let mut file = std::fs::File::open(place).map_err(|error| failure(&plain(&error)))?;
-        sources.add(path, Some(place.to_path_buf()), read_text(&mut file, path)?)
+        sources.add(path, Some(place.to_path_buf()), read_file(place)?)
     };
     parsed(sources, number, entry)
 }
@@ -103,6 +95,19 @@ fn plain(error: &std::io::Error) -> String {
     }
 }
 
+/// Reads a regular file; a folder or a pipe could block or never end.
+pub fn read_file(path: &Path) -> Result<String, Failure> {
+    let failure = |message: String| {
+        Failure::of(Diagnostic::error(Code::File, format!("cannot read `{}`: {message}", path.display())))
+    };
+    let meta = std::fs::metadata(path).map_err(|error| failure(plain(&error)))?;
+    if !meta.is_file() {
+        return Err(failure("not a regular file".to_string()));
+    }
+    let mut file = std::fs::File::open(path).map_err(|error| failure(plain(&error)))?;
+    read_text(&mut file, &path.display().to_string())
+}
+
 /// Reads text that may come from anywhere: bounded, and refused if it is no UTF-8.
 pub fn read_text(reader: &mut dyn Read, name: &str) -> Result<String, Failure> {
     let failure = |message: String| {
@@ -124,6 +129,9 @@ pub fn sizes(sizes: &Sizes) -> Result<(BTreeMap<String, i64>, BTreeMap<String, D
         let usage = || Failure::Usage(format!("expected --set NAME=NUMBER or NAME=DTYPE, found `{word}`"));
         let (name, value) = word.split_once('=').ok_or_else(usage)?;
         let (name, value) = (name.trim(), value.trim());
+        if name.is_empty() {
+            return Err(usage());
+        }
         let twice = match value.replace('_', "").parse::<i64>() {
             Ok(number) => dims.insert(name.to_string(), number).is_some(),
             Err(_) => {

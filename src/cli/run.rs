@@ -9,11 +9,14 @@ use crate::diagnostic::{Code, Diagnostic};
 use crate::pipeline::{self, Executable, Phase, Settings, Target};
 use crate::program::{self, Entry, Program};
 use crate::source::Sources;
-use einc_runtime::Tensor;
+use einc_runtime::{Tensor, pool};
 
 /// Runs the command; gives the exit code and what goes to stdout.
 pub fn run(args: &RunArgs, told: &Told) -> Result<(i32, String), Failure> {
     let places = arrays::places(&args.output)?;
+    if let Some(threads) = args.machine.threads {
+        pool::set_threads(usize::from(threads));
+    }
     let phases = open::phases(&args.dump)?;
     let mut out = String::new();
     let Job { program, warnings, sources, tree, arrays } = job(args)?;
@@ -23,10 +26,8 @@ pub fn run(args: &RunArgs, told: &Told) -> Result<(i32, String), Failure> {
     }
     let names: Vec<String> = program.outputs.iter().map(|(name, _)| name.clone()).collect();
     arrays::check_places(&places, &names)?;
-    let settings = Settings {
-        target: if args.interpret { Target::Interpret } else { Target::default() },
-        memory: args.machine.memory,
-    };
+    let settings =
+        Settings { target: args.interpret.then_some(Target::Interpret), memory: args.machine.memory };
     let mut dump = |phase: Phase, text: &dyn Fn() -> String| {
         if phases.contains(&phase) {
             out.push_str(&open::dumped(phase, &text()));
@@ -37,18 +38,21 @@ pub fn run(args: &RunArgs, told: &Told) -> Result<(i32, String), Failure> {
         Err(diagnostics) => return Err(Failure::Diagnostics(diagnostics, sources)),
     };
     let inputs = inputs(args, &executable, arrays, told, &sources)?;
-    let results = {
+    if let Some(hindrance) = executable.hindrance().filter(|_| told.verbose) {
+        eprintln!("note: runs in the interpreter: there is no {} yet", hindrance.what);
+    }
+    let Some(mut results) = executable.results() else {
+        return Err(Failure::of(Diagnostic::error(Code::OutOfMemory, "there is no memory for the results")));
+    };
+    {
         let _progress = progress::Progress::start(told.progress, "running");
         pipeline::enter("run");
         let inputs: Vec<&Tensor> = inputs.iter().collect();
-        match executable.run(&inputs) {
-            Ok(results) => results,
-            Err(fault) => {
-                let diagnostic = pipeline::fault_diagnostic(&fault, &sources);
-                return Err(Failure::Diagnostics(vec![diagnostic], sources));
-            }
+        if let Err(fault) = executable.run(&inputs, &mut results) {
+            let diagnostic = pipeline::fault_diagnostic(&fault, &sources);
+            return Err(Failure::Diagnostics(vec![diagnostic], sources));
         }
-    };
+    }
     let results: Vec<(String, Tensor)> = names.into_iter().zip(results).collect();
     pipeline::enter("write");
     arrays::write(&places, &results)?;

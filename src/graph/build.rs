@@ -10,6 +10,7 @@
 //! - a reduction that would otherwise be computed again at points that it does not depend on;
 //! - a reduction inside another whose axes it uses, and every map along axes.
 
+use super::prefix_sum::prefix_sum;
 use super::product::{Product, collect_products, in_place};
 use super::rewrite::{affine_expr, map_parts, multiply, scalar_of};
 use super::{Access, Along, Graph, Node, NodeId, Op, Scan, ScanId, Scatter, Term};
@@ -145,8 +146,9 @@ impl Builder {
         (node, value)
     }
 
-    /// The expression with tensors replaced by their nodes.
+    /// The expression with tensors replaced by their nodes, and with numbers for what is made of numbers.
     fn resolve(&self, expr: &Expr<TensorId>) -> Expr<NodeId> {
+        let expr = fold_numbers(expr);
         expr.map_reads(&mut |read, indices, outside| {
             Expr::Read(Read {
                 source: self.nodes[&read.source],
@@ -281,9 +283,31 @@ impl Builder {
         self.part(axes, op, expr.dtype())
     }
 
-    /// The free axes of an expression in the order of their ids, without the scan's.
+    /// The free axes of an expression in the order of their first use, without the scan's.
+    ///
+    /// A function of one tensor then has the tensor's layout.
     fn own_axes(&self, expr: &Expr<NodeId>) -> Vec<AxisId> {
-        expr.free_axes().into_iter().filter(|&axis| Some(axis) != self.context.scan_axis).collect()
+        let mut free = expr.free_axes();
+        if let Some(scan) = self.context.scan_axis {
+            free.remove(&scan);
+        }
+        let mut axes = Vec::with_capacity(free.len());
+        // A map along axes keeps its place among the axes that it does not run along.
+        if let Expr::Along(along) = expr {
+            first_uses(&along.body, &mut axes);
+            if along.out.len() == along.axes.len() {
+                for axis in &mut axes {
+                    if let Some(k) = along.axes.iter().position(|other| other == axis) {
+                        *axis = along.out[k];
+                    }
+                }
+            }
+        } else {
+            first_uses(expr, &mut axes);
+        }
+        axes.retain(|axis| free.remove(axis));
+        axes.extend(free);
+        axes
     }
 
     /// The expression with everything that must be a value of its own replaced by a read of a new node.
@@ -296,6 +320,9 @@ impl Builder {
     }
 
     fn reduce(&mut self, expr: &Expr<NodeId>, reduce: &Reduce<NodeId>, loops: &Loops) -> Expr<NodeId> {
+        if let Some(value) = prefix_sum(&mut self.graph, reduce) {
+            return self.lower(&value, loops);
+        }
         if reduce.op == ReduceOp::Sum
             && let Some(value) = self.contract(reduce, loops)
         {
@@ -472,4 +499,56 @@ impl Builder {
         let read = self.part(own, Op::Contract(vec![Term { scale: one, sum, operands }]), dtype);
         Some(if scale == one { read } else { Expr::Product(vec![Expr::Const(scale, dtype), read]) })
     }
+}
+
+/// The axes of an expression in the order of their first use, bound ones too.
+fn first_uses(expr: &Expr<NodeId>, axes: &mut Vec<AxisId>) {
+    if let Expr::Index(axis) = expr
+        && !axes.contains(axis)
+    {
+        axes.push(*axis);
+    }
+    expr.parts().into_iter().for_each(|part| first_uses(part, axes));
+}
+
+/// The expression with every part that is made of numbers alone replaced by its value.
+fn fold_numbers(expr: &Expr<TensorId>) -> Expr<TensorId> {
+    let expr = map_parts(expr, &mut fold_numbers);
+    let parts = expr.parts();
+    let numbers = !parts.is_empty() && parts.iter().all(|part| matches!(part, Expr::Const(..)));
+    let plain = !matches!(expr, Expr::Read(_) | Expr::Reduce(_) | Expr::Along(_));
+    if !numbers || !plain {
+        return expr;
+    }
+    let dtype = expr.dtype();
+    match number(&expr) {
+        Some(value) => Expr::Const(value, dtype),
+        None => expr,
+    }
+}
+
+/// The value of an expression without axes and reads.
+fn number(expr: &Expr<TensorId>) -> Option<einc_runtime::Scalar> {
+    let mut program = Program {
+        name: String::new(),
+        axes: Default::default(),
+        tensors: Default::default(),
+        inputs: Vec::new(),
+        outputs: Vec::new(),
+        statements: Vec::new(),
+        memory_limit: None,
+    };
+    let place = Span::default();
+    let target = program.tensors.push(crate::program::Tensor {
+        name: String::new(),
+        dtype: expr.dtype(),
+        shape: Vec::new(),
+        role: Role::Computed,
+        place,
+    });
+    let value = expr.clone();
+    let define = Define { target, dims: Vec::new(), value, keep_order: false, place };
+    program.statements.push(Statement::Define(define));
+    program.outputs.push((String::new(), target));
+    crate::interpret::run(&program, &[]).ok()?.pop().map(|value| value.get(0))
 }

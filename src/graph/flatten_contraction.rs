@@ -38,7 +38,12 @@ pub fn flatten_contraction(graph: &Graph) -> Graph {
 }
 
 /// Whether a node may be computed as a part of its only reader.
-fn is_absorbable(graph: &Graph, id: NodeId, reader: &Node, uses: &BTreeMap<NodeId, usize>) -> bool {
+pub(super) fn is_absorbable(
+    graph: &Graph,
+    id: NodeId,
+    reader: &Node,
+    uses: &BTreeMap<NodeId, usize>,
+) -> bool {
     let node = graph.node(id);
     let history = graph.scan_axis(node).is_some_and(|axis| node.axes().contains(&axis));
     uses.get(&id) == Some(&1)
@@ -129,7 +134,7 @@ fn has_dtype(graph: &Graph, access: &Access, node: &Node) -> bool {
 }
 
 /// Puts one product that an operand of a contraction is in the operand's place; whether there was one.
-fn absorb(graph: &mut Graph, id: NodeId, uses: &BTreeMap<NodeId, usize>) -> bool {
+pub(super) fn absorb(graph: &mut Graph, id: NodeId, uses: &BTreeMap<NodeId, usize>) -> bool {
     let node = graph.node(id).clone();
     let Op::Contract(terms) = &node.op else { return false };
     for (t, term) in terms.iter().enumerate() {
@@ -176,7 +181,7 @@ fn product_of(graph: &Graph, id: NodeId) -> Option<Term> {
 
 /// A term at the indices where its node is read, with axes of its own. `None` where the read is through a window,
 /// which no order could undo.
-fn moved(
+pub(super) fn moved(
     graph: &mut Graph,
     operand: &Access,
     inner: &Term,

@@ -14,7 +14,7 @@ use crate::expr::{AxisId, Expr, Outside, Read};
 use std::collections::BTreeSet;
 
 /// What writing and reading an element costs, in multiply-adds.
-const MEMORY: u64 = 4;
+const MEMORY: u64 = 12;
 
 /// How often maps along axes evaluate their bodies.
 const PASSES_OF_ALONG: u64 = 2;

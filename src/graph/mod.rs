@@ -15,13 +15,17 @@
 //! The laws that every pass keeps are listed at [`Graph::verify`].
 
 mod build;
+mod distribute;
 mod drop_unused;
 mod find_contractions;
 mod flatten_contraction;
 mod fold_constants;
 mod fold_copies;
 mod fuse_pointwise;
+mod hoist_from_scan;
 mod inline;
+mod keep_state;
+mod prefix_sum;
 mod product;
 mod program;
 mod rewrite;
@@ -29,17 +33,22 @@ mod rewrite;
 pub(crate) mod sample;
 mod share_common;
 mod show;
+mod slice;
 mod verify;
 
+pub use distribute::{distributable, distribute};
 pub use drop_unused::drop_unused;
 pub use find_contractions::find_contractions;
 pub use flatten_contraction::flatten_contraction;
 pub use fold_constants::fold_constants;
 pub use fold_copies::fold_copies;
 pub use fuse_pointwise::fuse_pointwise;
+pub use hoist_from_scan::hoist_from_scan;
+pub use keep_state::keep_state;
 pub use program::to_program;
 pub use share_common::share_common;
 pub(crate) use show::is_one;
+pub use slice::slice;
 
 use crate::expr::{Affine, AlongOp, Axes, AxisId, Expr, Outside, Read};
 use crate::id::{Id, IdVec};
@@ -71,6 +80,8 @@ pub const PASSES: &[Pass<Graph>] = &[
     Pass { name: "fuse-pointwise", run: fuse_pointwise },
     Pass { name: "find-contractions", run: find_contractions }, // products that were fused into their sums
     Pass { name: "flatten-contraction", run: flatten_contraction },
+    Pass { name: "hoist-from-scan", run: hoist_from_scan },
+    Pass { name: "keep-state", run: keep_state }, // after what could leave the scan has left it
     Pass { name: "drop-unused", run: drop_unused }, // what the others left without a reader
 ];
 
@@ -358,7 +369,7 @@ impl Graph {
     /// Whether a read must see this step's value of what it reads.
     ///
     /// It refers to an earlier step where both are in one scan, what is read keeps its history, and the index along
-    /// the history is not the scan's own position.
+    /// the history is not the scan's own position; and where a value without history reads itself.
     fn when(
         &self,
         reader: NodeId,
@@ -369,7 +380,9 @@ impl Graph {
         let (from, to) = (self.node(source), self.node(reader));
         let Some(scan) = to.scan.filter(|_| from.scan == to.scan) else { return When::Now };
         let axis = self.scans[scan].axis;
-        let Some(dim) = from.dims.iter().position(|dim| dim.contains(&axis)) else { return When::Now };
+        let Some(dim) = from.dims.iter().position(|dim| dim.contains(&axis)) else {
+            return if reader == source { When::Earlier } else { When::Now };
+        };
         let index = match (read, access) {
             (Some(read), _) => read.indices.get(dim).and_then(Expr::affine),
             (_, Some(access)) => access.indices.get(dim).cloned(),

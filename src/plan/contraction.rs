@@ -3,11 +3,12 @@
 //! Numbers and operands without axes wait until the smallest value that they can scale. Axes that only one operand
 //! has are summed first. Then the operands are contracted pair by pair in the order that costs least; a pair that
 //! sums nothing, or that has no free axis, is a loop nest, every other a contraction. Where no order beats a single
-//! loop nest over all axes, that is what runs.
+//! loop nest over all axes, that is what runs. Where the intermediates would not fit the memory limit, some axes are
+//! sliced: the pairs run once for each of their values, inside a scan, and add to the result.
 
 use super::lower::{Lowering, Parts, reduced};
-use super::order::{Product, left_to_right};
-use super::{Contract, Nest, Operand, Place, Reduction, Step, View};
+use super::order::{Order, Product};
+use super::{Contract, Nest, Operand, Place, Reduction, ScanStep, Step, View};
 use crate::expr::{AxisId, Expr, Outside, Read, ReduceOp};
 use crate::graph::{NodeId, Term, is_one};
 use crate::source::Span;
@@ -38,28 +39,28 @@ struct Site {
     name: String,
     dtype: DType,
     place: Span,
-    /// The axis of the scan around, which is fixed while the steps run.
-    scan: Option<AxisId>,
+    /// The axes that are fixed while the steps run: those of the scan around and of slices.
+    fixed: BTreeSet<AxisId>,
 }
 
 impl Lowering<'_> {
     /// Adds the steps that write a term to the value of a node, or add it there.
     pub(super) fn term(&mut self, id: NodeId, term: &Term, accumulate: bool) {
         let node = self.graph.node(id);
-        let site = Site {
+        let mut site = Site {
             name: node.name.clone(),
             dtype: node.dtype,
             place: node.place,
-            scan: self.graph.scan_axis(node),
+            fixed: self.graph.scan_axis(node).into_iter().collect(),
         };
         let out = self.out_view(id);
-        let loops: Vec<AxisId> = node.axes().into_iter().filter(|&axis| Some(axis) != site.scan).collect();
+        let loops: Vec<AxisId> = node.axes().into_iter().filter(|axis| !site.fixed.contains(axis)).collect();
         let mut scale = Scale { number: term.scale, views: Vec::new() };
         let mut factors = Vec::new();
         for operand in &term.operands {
             let view = self.access_view(operand.node, &operand.indices);
             let axes: BTreeSet<AxisId> =
-                operand.axes().into_iter().filter(|&axis| Some(axis) != site.scan).collect();
+                operand.axes().into_iter().filter(|axis| !site.fixed.contains(axis)).collect();
             if axes.is_empty() {
                 scale.views.push(view);
             } else {
@@ -69,10 +70,54 @@ impl Lowering<'_> {
         self.sum_alone(&site, &mut factors, &loops);
         let wanted: BTreeSet<AxisId> = loops.iter().copied().collect();
         let keep_order = node.keep_order || self.settings.keep_order;
-        let pairs = self.pairs(&factors, &wanted, keep_order);
-        let Some(pairs) = pairs else {
+        let Some((pairs, slices)) = self.pairs(&factors, &wanted, keep_order) else {
             return self.product_nest(&site, &loops, &factors, scale, out, accumulate);
         };
+        if slices.is_empty() {
+            return self.pairwise(&site, &loops, factors, &pairs, scale, out, accumulate);
+        }
+        if !accumulate {
+            self.zero(&site, &loops, out.clone());
+        }
+        let before = std::mem::take(&mut self.steps);
+        site.fixed.extend(&slices);
+        for factor in &mut factors {
+            factor.axes.retain(|axis| !slices.contains(axis));
+        }
+        let loops: Vec<AxisId> = loops.into_iter().filter(|axis| !slices.contains(axis)).collect();
+        self.pairwise(&site, &loops, factors, &pairs, scale, out, true);
+        let mut body = std::mem::replace(&mut self.steps, before);
+        for &axis in slices.iter().rev() {
+            body = vec![Step::Scan(ScanStep { axis, reversed: false, body, place: site.place })];
+        }
+        self.steps.extend(body);
+    }
+
+    /// Adds the step that fills a view with zeros.
+    fn zero(&mut self, site: &Site, loops: &[AxisId], out: View) {
+        self.steps.push(Step::Nest(Nest {
+            axes: loops.to_vec(),
+            operands: Vec::new(),
+            reductions: Vec::new(),
+            value: Expr::number(0.0, site.dtype),
+            out,
+            place: site.place,
+        }));
+    }
+
+    /// Adds the steps of an order of pairs.
+    #[allow(clippy::too_many_arguments)]
+    fn pairwise(
+        &mut self,
+        site: &Site,
+        loops: &[AxisId],
+        factors: Vec<Factor>,
+        pairs: &[(usize, usize)],
+        mut scale: Scale,
+        out: View,
+        accumulate: bool,
+    ) {
+        let wanted: BTreeSet<AxisId> = loops.iter().copied().collect();
         let total = factors.len();
         let mut live: Vec<Option<Factor>> = factors.into_iter().map(Some).collect();
         for (k, &(a, b)) in pairs.iter().enumerate() {
@@ -89,7 +134,7 @@ impl Lowering<'_> {
             let sums = a.axes.union(&b.axes).count() > kept.len();
             let free = a.axes.symmetric_difference(&b.axes).any(|axis| kept.contains(axis));
             let order = if last {
-                loops.clone()
+                loops.to_vec()
             } else {
                 // The partner of the result is the operand that it meets next.
                 let next = pairs[k + 1..].iter().find_map(|&(x, y)| match (x == total + k, y == total + k) {
@@ -98,11 +143,11 @@ impl Lowering<'_> {
                     _ => None,
                 });
                 let partner = next.and_then(|next| live.get(next).cloned().flatten());
-                self.layout(&kept, partner.as_ref(), &loops, &a, &b)
+                self.layout(&kept, partner.as_ref(), loops, &a, &b)
             };
-            let view = if last { out.clone() } else { self.scratch(&site, &order) };
+            let view = if last { out.clone() } else { self.scratch(site, &order) };
             if sums && free {
-                let (a, b) = self.scaled(&site, a, b, &mut scale);
+                let (a, b) = self.scaled(site, a, b, &mut scale);
                 // An axis of extent 1 may have left the operands, where its strides add up to 0.
                 let mut out = view.clone();
                 out.strides.retain(|term| [&a.view, &b.view].iter().any(|view| has(view, term.0)));
@@ -117,7 +162,7 @@ impl Lowering<'_> {
             } else {
                 let scale =
                     std::mem::replace(&mut scale, Scale { number: one(site.dtype), views: Vec::new() });
-                self.product_nest(&site, &order, &[a, b], scale, view.clone(), last && accumulate);
+                self.product_nest(site, &order, &[a, b], scale, view.clone(), last && accumulate);
             }
             live.push(Some(Factor { view, axes: kept }));
         }
@@ -149,15 +194,19 @@ impl Lowering<'_> {
         }
     }
 
-    /// The order of pairs, or `None` where one loop nest does it.
+    /// The order of pairs and the axes to slice, or `None` where one loop nest does it.
     fn pairs(
         &self,
         factors: &[Factor],
         wanted: &BTreeSet<AxisId>,
         keep_order: bool,
-    ) -> Option<Vec<(usize, usize)>> {
+    ) -> Option<(Vec<(usize, usize)>, Vec<AxisId>)> {
         if factors.len() < 2 {
             return None;
+        }
+        let as_written = || Some((Order::left_to_right(factors.len()).pairs, Vec::new()));
+        if keep_order || factors.len() == 2 {
+            return as_written();
         }
         let all: Vec<AxisId> = factors
             .iter()
@@ -165,23 +214,17 @@ impl Lowering<'_> {
             .collect::<BTreeSet<_>>()
             .into_iter()
             .collect();
-        if keep_order {
-            return Some(left_to_right(factors.len()));
-        }
         let number = |axis: &AxisId| all.iter().position(|other| other == axis).map(|k| k as u32);
         let product = Product {
             extents: all.iter().map(|&axis| self.plan.axes[axis].extent).collect(),
             operands: factors.iter().map(|factor| factor.axes.iter().filter_map(number).collect()).collect(),
             output: wanted.iter().filter_map(number).collect(),
         };
-        if factors.len() == 2 {
-            return Some(vec![(0, 1)]);
+        let Some(order) = product.order(self.settings.seed, self.limit) else { return as_written() };
+        if product.points() * (factors.len() - 1) as f64 <= order.cost {
+            return None;
         }
-        match product.order(self.settings.seed) {
-            Some((_, cost)) if product.points() * (factors.len() - 1) as f64 <= cost => None,
-            Some((pairs, _)) => Some(pairs),
-            None => Some(left_to_right(factors.len())),
-        }
+        Some((order.pairs, order.slices.into_iter().map(|k| all[k as usize]).collect()))
     }
 
     /// Multiplies the scale into the smaller operand of a contraction.

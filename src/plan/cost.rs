@@ -36,7 +36,7 @@ pub struct StepCost {
 
 /// What a plan costs.
 pub fn cost(plan: &Plan) -> Cost {
-    let steps: Vec<StepCost> = plan.steps.iter().map(|step| step_cost(plan, step)).collect();
+    let steps: Vec<StepCost> = plan.steps.iter().map(|step| step_cost(plan, step, &[])).collect();
     Cost {
         flops: steps.iter().map(|step| step.flops).sum(),
         bytes: steps.iter().map(|step| step.bytes).sum(),
@@ -115,16 +115,18 @@ fn along_operations(op: AlongOp, along: &[AxisId], axes: &Axes) -> f64 {
     }
 }
 
-fn step_cost(plan: &Plan, step: &Step) -> StepCost {
+/// What a step costs while the axes of the scans around it are fixed.
+fn step_cost(plan: &Plan, step: &Step, fixed: &[AxisId]) -> StepCost {
     let named = |buffer: super::BufferId| plan.buffers[buffer].name.clone();
     match step {
         Step::Contract(step) => {
             let mut all: Vec<AxisId> =
                 step.a.strides.iter().chain(&step.b.strides).map(|stride| stride.0).collect();
+            all.retain(|axis| !fixed.contains(axis));
             all.sort_unstable();
             all.dedup();
-            let moved: f64 = [&step.a, &step.b, &step.out].map(|view| view_bytes(plan, view)).iter().sum();
-            let again = if step.accumulate { view_bytes(plan, &step.out) } else { 0.0 };
+            let moved: f64 = [&step.a, &step.b, &step.out].map(|view| view_bytes(plan, view, fixed)).iter().sum();
+            let again = if step.accumulate { view_bytes(plan, &step.out, fixed) } else { 0.0 };
             StepCost {
                 name: named(step.out.buffer),
                 kind: "contract",
@@ -146,7 +148,7 @@ fn step_cost(plan: &Plan, step: &Step) -> StepCost {
                 name: named(step.out.buffer),
                 kind: "nest",
                 flops: outer * (operations(&step.value, &plan.axes) + reductions),
-                bytes: view_bytes(plan, &step.out) + operand_bytes(plan, &step.operands, outer * inner),
+                bytes: view_bytes(plan, &step.out, fixed) + operand_bytes(plan, &step.operands, outer * inner),
             }
         }
         Step::Along(step) => {
@@ -157,7 +159,7 @@ fn step_cost(plan: &Plan, step: &Step) -> StepCost {
                 name: named(step.out.buffer),
                 kind: "along",
                 flops: rows * length * each,
-                bytes: view_bytes(plan, &step.out) + operand_bytes(plan, &step.operands, rows * length),
+                bytes: view_bytes(plan, &step.out, fixed) + operand_bytes(plan, &step.operands, rows * length),
             }
         }
         Step::Scatter(step) => {
@@ -172,7 +174,9 @@ fn step_cost(plan: &Plan, step: &Step) -> StepCost {
         }
         Step::Scan(scan) => {
             let times = plan.axes[scan.axis].extent as f64;
-            let body: Vec<StepCost> = scan.body.iter().map(|step| step_cost(plan, step)).collect();
+            let mut inner = fixed.to_vec();
+            inner.push(scan.axis);
+            let body: Vec<StepCost> = scan.body.iter().map(|step| step_cost(plan, step, &inner)).collect();
             let name = body.last().map_or(String::new(), |step| step.name.clone());
             StepCost {
                 name,
@@ -185,9 +189,10 @@ fn step_cost(plan: &Plan, step: &Step) -> StepCost {
 }
 
 /// The bytes of the elements that a view reaches, without those of a scan's other steps.
-fn view_bytes(plan: &Plan, view: &View) -> f64 {
+fn view_bytes(plan: &Plan, view: &View, fixed: &[AxisId]) -> f64 {
     let buffer = &plan.buffers[view.buffer];
-    let reached = view.strides.iter().fold(1.0, |n, &(axis, _)| n * plan.axes[axis].extent as f64);
+    let moving = view.strides.iter().filter(|(axis, _)| !fixed.contains(axis));
+    let reached = moving.fold(1.0, |n, &(axis, _)| n * plan.axes[axis].extent as f64);
     reached.min(buffer.elems as f64) * buffer.dtype.bytes() as f64
 }
 

@@ -4,12 +4,15 @@ use super::{Place, Plan, Settings};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::graph::Graph;
 
-/// Refuses a plan that needs more memory than the settings or the program allow.
-pub(super) fn check(plan: &Plan, graph: &Graph, settings: &Settings) -> Result<(), Diagnostic> {
-    let needed = plan.memory();
+/// The bytes that the settings and the program allow.
+pub(super) fn allowed(graph: &Graph, settings: &Settings) -> u64 {
     let addressable = isize::MAX as u64;
-    let limit = [settings.memory_limit, graph.memory_limit, Some(addressable)].into_iter().flatten().min();
-    let limit = limit.unwrap_or(addressable);
+    [settings.memory_limit, graph.memory_limit].into_iter().flatten().fold(addressable, u64::min)
+}
+
+/// Refuses a plan that needs more memory than is allowed.
+pub(super) fn check(plan: &Plan, limit: u64) -> Result<(), Diagnostic> {
+    let needed = plan.memory();
     if needed <= limit {
         return Ok(());
     }

@@ -2,7 +2,7 @@
 
 use super::{
     AlongStep, Buffer, BufferId, Nest, Operand, Place, Plan, Reduction, ScanStep, ScatterStep, Settings,
-    Source, Step, View, arena, in_place,
+    Source, Step, View, distribute, fit, limit,
 };
 use crate::diagnostic::Diagnostic;
 use crate::expr::{Affine, AxisId, Expr, Outside, Read};
@@ -16,9 +16,10 @@ use std::collections::BTreeMap;
 /// Fails with `EIN0501` where the plan needs more memory than the settings or the program allow; nothing is allocated
 /// for it before it runs.
 pub fn plan(graph: &Graph, settings: &Settings) -> Result<Plan, Diagnostic> {
-    let plan = Lowering::new(graph, settings).run();
-    let plan = arena::assign(in_place::reuse(plan));
-    super::limit::check(&plan, graph, settings)?;
+    let graph = &distribute::decide(graph, settings);
+    let allowed = limit::allowed(graph, settings);
+    let plan = fit::plan(graph, settings, allowed);
+    limit::check(&plan, allowed)?;
     Ok(plan)
 }
 
@@ -38,6 +39,8 @@ pub(super) struct Lowering<'a> {
     pub values: BTreeMap<NodeId, Value>,
     /// The steps of the unit at hand.
     pub steps: Vec<Step>,
+    /// How many elements the intermediates of one contraction may have at once.
+    pub limit: Option<f64>,
 }
 
 /// The strides of a row-major shape; they fit because every buffer's size in bytes was checked.
@@ -57,7 +60,7 @@ pub(super) fn row_major(shape: &[u64]) -> Vec<(u64, i64)> {
 }
 
 impl<'a> Lowering<'a> {
-    fn new(graph: &'a Graph, settings: &'a Settings) -> Lowering<'a> {
+    pub fn new(graph: &'a Graph, settings: &'a Settings, limit: Option<f64>) -> Lowering<'a> {
         let plan = Plan {
             name: graph.name.clone(),
             axes: graph.axes.clone(),
@@ -65,10 +68,10 @@ impl<'a> Lowering<'a> {
             steps: Vec::new(),
             arena: 0,
         };
-        Lowering { graph, settings, plan, values: BTreeMap::new(), steps: Vec::new() }
+        Lowering { graph, settings, plan, values: BTreeMap::new(), steps: Vec::new(), limit }
     }
 
-    fn run(mut self) -> Plan {
+    pub fn run(mut self) -> Plan {
         let units = self.graph.order().expect("a verified graph has no cycle");
         for unit in units {
             match unit {

@@ -14,12 +14,14 @@
 mod arena;
 mod contraction;
 mod cost;
+mod distribute;
+mod fit;
 mod in_place;
 mod limit;
 mod lower;
 mod order;
 #[cfg(test)]
-mod random_tests;
+pub(crate) mod random_tests;
 pub mod search;
 mod show;
 #[cfg(test)]

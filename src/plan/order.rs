@@ -1,6 +1,6 @@
 //! The order in which the operands of one product are contracted.
 
-use super::search::{Network, Objective, Options, evaluate, optimize};
+use super::search::{MemoryLimit, Network, Objective, Options, evaluate, optimize};
 
 /// A product over numbered axes: what an order is sought for.
 #[derive(Clone, Debug)]
@@ -13,6 +13,25 @@ pub(super) struct Product {
     pub output: Vec<u32>,
 }
 
+/// How a product is contracted.
+#[derive(Clone, Debug)]
+pub(super) struct Order {
+    /// The pairs: operands are numbered from 0, and the k-th pair makes operand `n + k`.
+    pub pairs: Vec<(usize, usize)>,
+    /// The axes that are fixed while the pairs run, once for each of their values.
+    pub slices: Vec<u32>,
+    /// Multiply-adds, and [`WRITE`] for each element of an intermediate; without slices.
+    pub cost: f64,
+}
+
+impl Order {
+    /// One operand after the other.
+    pub fn left_to_right(operands: usize) -> Order {
+        let pairs = (1..operands).map(|k| (if k == 1 { 0 } else { operands + k - 2 }, k)).collect();
+        Order { pairs, slices: Vec::new(), cost: f64::INFINITY }
+    }
+}
+
 /// What writing an element and reading it again costs, in multiply-adds.
 pub(super) const WRITE: f64 = 8.0;
 
@@ -22,16 +41,18 @@ impl Product {
         self.extents.iter().fold(1.0, |n, &extent| n * extent as f64)
     }
 
-    /// The pairs to contract: operands are numbered from 0, and the k-th pair makes operand `n + k`. With them what
-    /// they cost, in multiply-adds and [`WRITE`] for each element of an intermediate.
+    /// The cheapest order, within so many elements of intermediates if there is a limit.
     ///
-    /// `None` where the product is no network that the search takes; the order as written does then.
-    pub fn order(&self, seed: u64) -> Option<(Vec<(usize, usize)>, f64)> {
-        let network = Network::new(self.operands.clone(), self.output.clone(), self.extents.clone()).ok()?;
-        let mut options = Options { objective: Objective::Combo(WRITE), seed, ..Options::default() };
+    /// `None` where the product is no network that the search takes, or where nothing fits; the order as written does
+    /// then.
+    pub fn order(&self, seed: u64, limit: Option<f64>) -> Option<Order> {
+        let network =
+            Network::new(self.operands.clone(), self.output.clone(), self.extents.clone()).ok()?;
+        let memory = limit.map(MemoryLimit::Peak);
+        let mut options = Options { objective: Objective::Combo(WRITE), memory, seed, ..Options::default() };
         let found = optimize(&network, &mut options).ok()?;
         let cost = self.cost(&network, &found.path)?;
-        Some((found.path, cost))
+        Some(Order { pairs: found.path, slices: found.slices, cost })
     }
 
     fn cost(&self, network: &Network, path: &[(usize, usize)]) -> Option<f64> {
@@ -39,9 +60,4 @@ impl Product {
         let output = self.output.iter().fold(1.0, |n, &axis| n * self.extents[axis as usize] as f64);
         Some(cost.macs.value() + WRITE * (cost.write.value() - output).max(0.0))
     }
-}
-
-/// The pairs that contract one operand after the other.
-pub(super) fn left_to_right(operands: usize) -> Vec<(usize, usize)> {
-    (1..operands).map(|k| (if k == 1 { 0 } else { operands + k - 2 }, k)).collect()
 }

@@ -3,7 +3,7 @@
 use super::tests::plan_of;
 use crate::expr::{AlongOp, AxisId, Binary, Expr, Outside, Read, ReduceOp, Unary};
 use crate::graph::sample::*;
-use crate::program::TensorId;
+use crate::program::{Program, TensorId};
 use einc_runtime::DType;
 
 /// Numbers that differ from seed to seed and nothing else.
@@ -29,13 +29,13 @@ struct Writer {
 }
 
 impl Writer {
-    fn new(seed: u64, dtype: DType) -> Writer {
+    fn new(seed: u64, dtype: DType, extents: &[u64]) -> Writer {
         let mut sample = Sample::new(dtype);
         let mut dice = Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));
         let axes: Vec<AxisId> = ["i", "j", "k", "l", "m"]
             .into_iter()
             .map(|name| {
-                let extent = dice.pick(&[1, 2, 3, 3, 4, 5]);
+                let extent = dice.pick(extents);
                 sample.axis(name, extent)
             })
             .collect();
@@ -206,23 +206,28 @@ fn rename(expr: &E, from: &[AxisId], to: &[AxisId]) -> E {
     }
 }
 
+/// The program of that seed: five statements over axes of these extents.
+pub(crate) fn random_program(seed: u64, dtype: DType, extents: &[u64]) -> Program {
+    let mut writer = Writer::new(seed, dtype, extents);
+    for name in ["P", "Q", "R", "S", "T"] {
+        if writer.dice.roll(8) == 0 {
+            writer.scan(name);
+        } else {
+            writer.statement(name);
+        }
+    }
+    let computed: Vec<TensorId> = writer.tensors.iter().skip(4).map(|tensor| tensor.0).collect();
+    for (k, &id) in computed.iter().enumerate() {
+        if k + 1 == computed.len() || writer.dice.roll(2) == 0 {
+            writer.sample.output(id);
+        }
+    }
+    writer.sample.program
+}
+
 fn random_programs(seeds: std::ops::Range<u64>, dtype: DType) {
     for seed in seeds {
-        let mut writer = Writer::new(seed, dtype);
-        for name in ["P", "Q", "R", "S", "T"] {
-            if writer.dice.roll(8) == 0 {
-                writer.scan(name);
-            } else {
-                writer.statement(name);
-            }
-        }
-        let computed: Vec<TensorId> = writer.tensors.iter().skip(4).map(|tensor| tensor.0).collect();
-        for (k, &id) in computed.iter().enumerate() {
-            if k + 1 == computed.len() || writer.dice.roll(2) == 0 {
-                writer.sample.output(id);
-            }
-        }
-        let program = writer.sample.program;
+        let program = random_program(seed, dtype, &[1, 2, 3, 3, 4, 5]);
         let shown = program.to_string();
         if std::panic::catch_unwind(|| plan_of(&program)).is_err() {
             panic!("seed {seed}:\n{shown}");

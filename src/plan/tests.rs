@@ -353,3 +353,146 @@ fn a_scatter_adds_to_a_copy_of_its_base() {
     let plan = plan_of(&s.program);
     assert!(plan.steps.iter().any(|step| matches!(step, Step::Scatter(_))), "{plan}");
 }
+
+/// `X (W + B A)`: multiplied out for few rows of `X`, merged for many.
+#[test]
+fn sums_are_multiplied_out_where_that_is_cheaper() {
+    for (rows, products) in [(2, 3), (64, 2)] {
+        let mut s = Sample::new(DType::F64);
+        let (n, i, o, r) = (s.axis("n", rows), s.axis("i", 16), s.axis("o", 16), s.axis("r", 8));
+        let (x, w) = (s.input("X", &[rows, 16]), s.input("W", &[16, 16]));
+        let (b, a) = (s.input("B", &[16, 8]), s.input("A", &[8, 16]));
+        let lora = sum(&[r], mul([s.at(b, &[o, r]), s.at(a, &[r, i])]));
+        let merged = s.define("M", &[o, i], add([s.at(w, &[o, i]), lora]));
+        let y = s.define("Y", &[n, o], sum(&[i], mul([s.at(x, &[n, i]), s.at(merged, &[o, i])])));
+        s.output(y);
+        let plan = plan_of(&s.program);
+        assert_eq!(contracts(&plan), products, "{rows} rows: {plan}");
+    }
+}
+
+/// What a scan does not carry is computed for all steps at once.
+#[test]
+fn products_with_the_input_leave_the_scan() {
+    let mut s = Sample::new(DType::F64);
+    let (t, n, k) = (s.axis("t", 5), s.axis("n", 4), s.axis("k", 6));
+    let (u, x) = (s.input("U", &[4, 6]), s.input("x", &[5, 6]));
+    let fed = sum(&[k], mul([s.at(u, &[n, k]), s.at(x, &[t, k])]));
+    let define = s.prepare("h", &[t, n], |h| {
+        let before = Expr::Read(crate::expr::Read {
+            source: h,
+            dtype: DType::F64,
+            indices: vec![affine(&[(1, t)], -1), ix(n)],
+            outside: Outside::Else(Box::new(Expr::number(0.0, DType::F64))),
+            place: Default::default(),
+        });
+        unary(Unary::Tanh, add([before, fed]))
+    });
+    let h = define.target;
+    s.scan(t, false, vec![define]);
+    s.output(h);
+    let plan = plan_of(&s.program);
+    assert_eq!(contracts(&plan), 1, "{plan}");
+    let Some(Step::Scan(scan)) = plan.steps.last() else { panic!("{plan}") };
+    assert_eq!(scan.body.len(), 1, "{plan}");
+}
+
+/// A contraction that needs more memory than there is runs in slices.
+#[test]
+fn contractions_are_sliced_to_fit() {
+    let mut s = Sample::new(DType::F64);
+    let e = 12;
+    let axes: Vec<_> = ["a", "b", "c", "d", "e"].into_iter().map(|name| s.axis(name, e)).collect();
+    let [a, b, c, d, f] = axes[..] else { unreachable!() };
+    let names = ["P", "Q", "R", "S"];
+    let ids: Vec<_> = names.into_iter().map(|name| s.input(name, &[e, e, e])).collect();
+    let value = mul([
+        s.at(ids[0], &[a, b, c]),
+        s.at(ids[1], &[a, d, f]),
+        s.at(ids[2], &[b, d, c]),
+        s.at(ids[3], &[f, c, a]),
+    ]);
+    let y = s.define("y", &[], sum(&[a, b, c, d, f], value));
+    s.output(y);
+    let free = plan_with(&s.program, &Settings::default());
+    let limit = free.memory() - free.arena / 2;
+    let settings = Settings { memory_limit: Some(limit), ..Settings::default() };
+    let sliced = plan_with(&s.program, &settings);
+    assert!(sliced.memory() <= limit, "{free}\n{sliced}");
+    assert!(sliced.steps.iter().any(|step| matches!(step, Step::Scan(_))), "{sliced}");
+}
+
+/// `h[t,d] = x[t,d] h[t-1,d] + 1`, of which only `y[t] = w[d] h[t,d]` and the last row are wanted.
+#[test]
+fn a_recurrence_keeps_only_its_state() {
+    let (steps, width) = (16, 4200);
+    let mut s = Sample::new(DType::F64);
+    let (t, d, u, e) = (s.axis("t", steps), s.axis("d", width), s.axis("u", steps), s.axis("e", width));
+    let (x, w) = (s.input("x", &[steps, width]), s.input("w", &[width]));
+    let xr = s.at(x, &[t, d]);
+    let define = s.prepare("h", &[t, d], |h| {
+        let before = Expr::Read(crate::expr::Read {
+            source: h,
+            dtype: DType::F64,
+            indices: vec![affine(&[(1, t)], -1), ix(d)],
+            outside: Outside::Else(Box::new(Expr::number(2.0, DType::F64))),
+            place: Default::default(),
+        });
+        add([mul([xr, before]), Expr::number(1.0, DType::F64)])
+    });
+    let h = define.target;
+    s.scan(t, false, vec![define]);
+    let y = s.define("y", &[u], sum(&[e], mul([s.at(w, &[e]), s.at(h, &[u, e])])));
+    let last = s.read(h, vec![Expr::int(steps as i64 - 1), ix(d)], Outside::Never);
+    let last = s.define("last", &[d], last);
+    s.output(y);
+    s.output(last);
+    let plan = plan_of(&s.program);
+    assert!(plan.arena <= 8 * width + 128, "{plan}");
+}
+
+/// Attention whose scores do not fit is computed head by head.
+#[test]
+fn large_values_are_sliced_to_fit() {
+    let mut s = Sample::new(DType::F64);
+    let (h, i, j, d) = (s.axis("h", 4), s.axis("i", 8), s.axis("j", 8), s.axis("d", 2));
+    let (q, k, v) = (s.input("q", &[4, 8, 2]), s.input("k", &[4, 8, 2]), s.input("v", &[4, 8, 2]));
+    let score = sum(&[d], mul([s.at(q, &[h, i, d]), s.at(k, &[h, j, d])]));
+    let score = s.define("score", &[h, i, j], score);
+    let p = s.define("p", &[h, i, j], along(AlongOp::Softmax, &[j], &[j], s.at(score, &[h, i, j])));
+    let o = s.define("o", &[h, i, d], sum(&[j], mul([s.at(p, &[h, i, j]), s.at(v, &[h, j, d])])));
+    s.output(o);
+    let free = plan_with(&s.program, &Settings::default());
+    let limit = free.memory() - free.arena + 8 * 8 * 8 * 2;
+    let settings = Settings { memory_limit: Some(limit), ..Settings::default() };
+    let sliced = plan_with(&s.program, &settings);
+    assert!(free.arena > 2 * sliced.arena, "{free}\n{sliced}");
+    assert!(matches!(sliced.steps[..], [Step::Scan(_)]), "{sliced}");
+}
+
+fn mask(op: Binary, a: crate::expr::AxisId, b: crate::expr::AxisId, value: E) -> E {
+    Expr::Select(Box::new([binary(op, ix(a), ix(b)), value, Expr::number(0.0, DType::F64)]))
+}
+
+/// Sums over `d <= k`, over pairs `p < q`, and causal linear attention are running sums.
+#[test]
+fn sums_over_earlier_positions_are_running_sums() {
+    let mut s = Sample::new(DType::F64);
+    let (k, n, d) = (s.axis("k", 16), s.axis("n", 3), s.axis("d", 16));
+    let (p, q, e) = (s.axis("p", 16), s.axis("q", 16), s.axis("e", 3));
+    let (i, j) = (s.axis("i", 16), s.axis("j", 16));
+    let (c, f) = (s.axis("c", 2), s.axis("f", 2));
+    let (x, w) = (s.input("x", &[3, 16]), s.input("w", &[16]));
+    let (query, key, value) = (s.input("Q", &[16, 2]), s.input("K", &[16, 2]), s.input("V", &[16, 2]));
+    let prefix = mask(Binary::Le, d, k, mul([s.at(x, &[n, d]), s.at(w, &[d])]));
+    let y = s.define("y", &[k, n], sum(&[d], prefix));
+    let pair = sum(&[e], mul([s.at(x, &[e, p]), s.at(x, &[e, q])]));
+    let z = s.define("z", &[], sum(&[p, q], mask(Binary::Lt, p, q, pair)));
+    let score = mask(Binary::Ge, i, j, sum(&[c], mul([s.at(query, &[i, c]), s.at(key, &[j, c])])));
+    let o = s.define("o", &[i, f], sum(&[j], mul([score, s.at(value, &[j, f])])));
+    [y, z, o].into_iter().for_each(|id| s.output(id));
+    let plan = plan_of(&s.program);
+    let running = plan.steps.iter().filter(|step| matches!(step, Step::Along(_))).count();
+    assert_eq!(running, 3, "{plan}");
+    assert!(super::cost(&plan).flops * 2.0 < super::flops_as_written(&s.program), "{plan}");
+}

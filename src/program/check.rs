@@ -559,12 +559,10 @@ impl<'a> Checker<'a> {
                 }
             }
             None => {
-                if !scope.ellipses.contains_key(&key) {
-                    // Any number of dims is allowed; one stands for all where only signatures are checked.
-                    let dims =
-                        if self.concrete { Vec::new() } else { vec![self.sizes.dim(&format!("{key}0"))] };
-                    scope.ellipses.insert(key, dims);
-                }
+                // Any number of dims is allowed; one stands for all where only signatures are checked.
+                let count = usize::from(!self.concrete);
+                let (name, sizes) = (format!("{key}0"), &mut self.sizes);
+                scope.ellipses.entry(key).or_insert_with(|| (0..count).map(|_| sizes.dim(&name)).collect());
             }
         }
         Ok(())
@@ -596,16 +594,9 @@ impl<'a> Checker<'a> {
     /// Checks conditions on sizes; those that equate sizes are taken for granted where values are missing.
     pub(super) fn size_conditions(&mut self, scope: &Scope, conditions: &[Expr]) {
         for condition in conditions {
-            match self.size_condition(scope, condition) {
-                Ok(Some(false)) => {
-                    self.error(
-                        Code::SizeCondition,
-                        "the sizes break this condition",
-                        condition.span,
-                        "does not hold",
-                    );
-                }
-                Ok(_) | Err(Reported) => {}
+            if let Ok(Some(false)) = self.size_condition(scope, condition) {
+                let message = "the sizes break this condition";
+                self.error(Code::SizeCondition, message, condition.span, "does not hold");
             }
         }
     }

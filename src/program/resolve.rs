@@ -1040,10 +1040,10 @@ fn collect(scope: &Scope, expr: &Expr, bound: &mut Vec<String>, context: &mut Co
     if let ExprKind::Access { indices, .. } = &expr.kind {
         for index in indices {
             match index {
-                Index::Expr(Expr { kind: ExprKind::Name(name), .. }) => {
-                    if !bound.contains(name) && !is_value(scope, name) {
-                        context.implied.insert(name.clone());
-                    }
+                Index::Expr(Expr { kind: ExprKind::Name(name), .. })
+                    if !bound.contains(name) && !is_value(scope, name) =>
+                {
+                    context.implied.insert(name.clone());
                 }
                 Index::Group(names, _) => {
                     for name in names {
@@ -1058,7 +1058,7 @@ fn collect(scope: &Scope, expr: &Expr, bound: &mut Vec<String>, context: &mut Co
     }
     let depth = bound.len();
     if let ExprKind::Over { function, binders, .. } = &expr.kind {
-        if !map_named(&function.text).is_some_and(|op| !renames(op)) {
+        if map_named(&function.text).is_none_or(renames) {
             bound.extend(binders.iter().map(|binder| binder.name.text.clone()));
         }
         for rename in binders.iter().filter_map(|binder| binder.rename.as_ref()) {

@@ -366,55 +366,40 @@ impl Checker<'_> {
         for _ in 0..=clauses.len() {
             let mut changed = false;
             for clause in clauses {
-                if types[clause.state].is_some_and(|ty| !ty.is_flexible()) {
-                    continue;
+                if types[clause.state].is_none_or(Ty::is_flexible) {
+                    let ty = self.trial(context, clause, &types)?;
+                    changed |= ty.is_some() && ty != types[clause.state];
+                    types[clause.state] = ty.or(types[clause.state]);
                 }
-                let saved = self.provisional(context, &types)?;
-                context.conditions = clause.conditions.clone();
-                context.options = clause.options.clone();
-                let before = self.diagnostics.len();
-                let value = self.build_sum(context, &clause.node);
-                self.forget_provisional(context, saved);
-                if value.is_err() {
-                    // An error of a trial is told by the last one, if it is one.
-                    self.forget_since(before);
-                    continue;
-                }
-                let ty = value.map(|value| value.1).ok();
-                if ty != types[clause.state] {
-                    types[clause.state] = ty;
-                    changed = true;
-                }
+                context.states[clause.state].defined = true;
             }
-            for k in 0..clauses.len() {
-                // Later clauses read this step's value; for types every state counts as defined before and after.
-                context.states[clauses[k].state].defined = true;
+            for state in context.states.iter_mut() {
+                state.defined = false;
             }
             if !changed {
                 break;
             }
         }
-        for state in context.states.iter_mut() {
-            state.defined = false;
-        }
         Ok(types.into_iter().map(|ty| ty.unwrap_or(Ty::Real)).collect())
     }
 
-    /// Gives every state a tensor of its presumed type for a trial.
-    fn provisional(&mut self, context: &mut Context, types: &[Option<Ty>]) -> Step<Vec<Option<Symbol>>> {
-        let mut saved = Vec::new();
-        for state in 0..context.states.len() {
-            let ty = types[state].unwrap_or(Ty::Int);
-            let symbol = self.history(context, state, ty, "trial.")?;
-            saved.push(context.states[state].history.replace(symbol));
+    /// The type of a step's value where the states have the presumed types; leaves no trace.
+    fn trial(&mut self, context: &mut Context, clause: &Clause, types: &[Option<Ty>]) -> Step<Option<Ty>> {
+        let tensors = self.program.tensors.len();
+        for (state, ty) in types.iter().enumerate() {
+            let symbol = self.history(context, state, ty.unwrap_or(Ty::Int), "")?;
+            context.states[state].history = Some(symbol);
         }
-        Ok(saved)
-    }
-
-    fn forget_provisional(&mut self, context: &mut Context, saved: Vec<Option<Symbol>>) {
-        for (state, symbol) in context.states.iter_mut().zip(saved) {
-            state.history = symbol;
+        context.conditions = clause.conditions.clone();
+        context.options = clause.options.clone();
+        let before = self.diagnostics.len();
+        let value = self.build_sum(context, &clause.node);
+        if value.is_err() {
+            // The statement is built again with the types found; what is wrong then is told then.
+            self.forget_since(before);
         }
+        self.program.tensors.truncate(tensors);
+        Ok(value.ok().map(|value| value.1))
     }
 
     /// Makes the results of a scan readable.

@@ -60,8 +60,7 @@ fn run(program: &Program) -> Vec<Vec<f64>> {
 
 #[test]
 fn a_product_is_summed_over_what_the_left_side_lacks() {
-    let text =
-        "dim M, K, N\ninput A: f64[M, K]\ninput B: f64[K, N]\noutput C: f64[M, N]\nC[i, k] = A[i, j] * B[j, k]";
+    let text = "dim M, K, N\ninput A: f64[M, K]\ninput B: f64[K, N]\noutput C: f64[M, N]\nC[i, k] = A[i, j] * B[j, k]";
     let program = program(text, "main", &[("M", 2), ("K", 3), ("N", 2)]);
     assert!(program.to_string().contains("t2[i,k] = sum[j](t0[i,j] * t1[j,k])"), "{program}");
     assert_eq!(run(&program), [[22.0, 28.0, 49.0, 64.0]]);
@@ -85,7 +84,10 @@ fn a_convolution_finds_its_ranges() {
 fn a_padded_access_takes_the_range_of_the_left_side() {
     let text = "dim X\ninput x: f64[X]\noutput y: f64[X]\ny[i] = x[i - 1 else 10] + x[i + 1 else 0]";
     assert_eq!(run(&program(text, "main", &[("X", 3)])), [[12.0, 4.0, 2.0]]);
-    assert_eq!(codes_for("dim X\ninput x: f64[X]\noutput y: f64[X]\ny[i] = x[i - 1]", &[("X", 3)]), ["EIN0303"]);
+    assert_eq!(
+        codes_for("dim X\ninput x: f64[X]\noutput y: f64[X]\ny[i] = x[i - 1]", &[("X", 3)]),
+        ["EIN0303"]
+    );
 }
 
 #[test]
@@ -114,9 +116,17 @@ fn scans_read_their_earlier_steps() {
 
 #[test]
 fn gathers_and_scatters() {
-    let text = "dim N, V\ninput i: i64[N]\noutput c: i64[V]\noutput g: i64[N]\nc[i[n] % V] += 1\ng[n] = c[i[n] - 1]";
+    let text =
+        "dim N, V\ninput i: i64[N]\noutput c: i64[V]\noutput g: i64[N]\nc[i[n] % V] += 1\ng[n] = c[i[n] - 1]";
     let both = run(&program(text, "main", &[("N", 3), ("V", 3)]));
     assert_eq!(both, [[1.0, 1.0, 1.0], [1.0, 1.0, 1.0]]);
+}
+
+#[test]
+fn a_scatter_adds_at_every_point_of_its_conditions() {
+    let text = "dim I, Z, M\ninput ptr: i64[I + 1]\ninput val: f64[Z]\noutput y: f64[M]\ny[e % M] += (i + 1) * val[e] where i in 0..I, e in ptr[i] - 1..ptr[i + 1] - 1";
+    // ptr is 1, 2, 3: each of two values of `i` adds one element.
+    assert_eq!(run(&program(text, "main", &[("I", 2), ("Z", 2), ("M", 2)])), [[1.0, 4.0]]);
 }
 
 #[test]
@@ -130,7 +140,8 @@ fn functions_bind_their_dims_at_each_call() {
 
 #[test]
 fn diagonals_on_both_sides() {
-    let text = "dim N\ninput A: f64[N, N]\noutput t: f64\noutput D: f64[N, N]\nt = A[i, i]\nD[i, i] = A[i, i]";
+    let text =
+        "dim N\ninput A: f64[N, N]\noutput t: f64\noutput D: f64[N, N]\nt = A[i, i]\nD[i, i] = A[i, i]";
     assert_eq!(run(&program(text, "main", &[("N", 2)])), [vec![5.0], vec![1.0, 0.0, 0.0, 4.0]]);
 }
 
@@ -187,7 +198,8 @@ fn dims_without_a_value_are_listed_together() {
 
 #[test]
 fn the_example_programs_check_or_are_refused_with_their_code() {
-    let refused = [("08", "EIN0603"), ("12", "EIN0603"), ("16", "EIN0403"), ("17", "EIN0401"), ("18", "EIN0601")];
+    let refused =
+        [("08", "EIN0603"), ("12", "EIN0603"), ("16", "EIN0403"), ("17", "EIN0401"), ("18", "EIN0601")];
     for entry in std::fs::read_dir("examples/language").expect("the examples are there") {
         let path = entry.expect("a readable entry").path();
         if path.extension().is_none_or(|extension| extension != "ein") {

@@ -17,7 +17,7 @@ fn formatted(text: &str) -> String {
 /// The text of every token and comment that a layout keeps.
 fn kept(text: &str) -> Vec<&str> {
     let spaces = [Token::Newline, Token::Semicolon, Token::End];
-    let lexemes = lex(text, 0).lexemes.into_iter().filter(|lexeme| !spaces.contains(&lexeme.token));
+    let lexemes = lex(text).into_iter().filter(|lexeme| !spaces.contains(&lexeme.token));
     lexemes.map(|lexeme| text[lexeme.start as usize..lexeme.end as usize].trim_end()).collect()
 }
 

@@ -16,6 +16,7 @@ pub mod generate;
 mod greedy;
 mod interval;
 mod math;
+mod memory;
 mod network;
 mod partition;
 mod problem;

@@ -27,11 +27,14 @@ pub(super) struct Problem {
 impl Problem {
     /// Takes some leaves of a reduced network, which share no axis with the others.
     pub(super) fn new(canonical: &Canonical, leaves: &[usize]) -> Problem {
-        let mut axes: Vec<u32> = leaves.iter().flat_map(|&leaf| canonical.lists[leaf].iter().copied()).collect();
+        let mut axes: Vec<u32> =
+            leaves.iter().flat_map(|&leaf| canonical.lists[leaf].iter().copied()).collect();
         axes.sort_unstable();
         axes.dedup();
         // Axes of one extent lie together, so that their logarithms can be added by counting.
-        axes.sort_by(|&a, &b| canonical.logs[a as usize].total_cmp(&canonical.logs[b as usize]).then(a.cmp(&b)));
+        axes.sort_by(|&a, &b| {
+            canonical.logs[a as usize].total_cmp(&canonical.logs[b as usize]).then(a.cmp(&b))
+        });
         let mut number = HashMap::with_capacity(axes.len());
         axes.iter().enumerate().for_each(|(k, &axis)| {
             number.insert(axis, k as u32);

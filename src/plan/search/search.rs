@@ -2,10 +2,11 @@
 
 use super::budget::Budget;
 use super::cost::Objective;
-use super::eliminate::{Rule, eliminate};
+use super::eliminate::{Rule, eliminate, eliminate_in_order, fill_order};
 use super::exact::Tables;
 use super::greedy::{Taste, greedy};
 use super::math::{self, LogTable, Random};
+use super::memory::Limit;
 use super::partition::partition;
 use super::problem::Problem;
 use super::tree::{Energy, Measure, Shape, Tree};
@@ -38,7 +39,7 @@ pub(super) fn search(
     }
     let absorbed = problem.absorb();
     let limit = budget.limit;
-    budget.limit = limit - limit / 6;
+    budget.limit = limit - limit / 8;
     let (path, rounds) = if absorbed.problem.count() == 2 {
         (vec![(0, 1)], 0)
     } else {
@@ -54,19 +55,23 @@ pub(super) fn search(
 
 /// One search.
 pub(super) struct Search<'a, 'b> {
-    problem: &'a Problem,
-    objective: Objective<'a>,
-    energy: Energy<'a>,
-    measure: Measure,
-    extents: Vec<f64>,
-    random: Random,
-    table: LogTable,
-    tables: Tables,
-    budget: &'a mut Budget<'b>,
+    pub(super) problem: &'a Problem,
+    pub(super) objective: Objective<'a>,
+    pub(super) energy: Energy<'a>,
+    pub(super) measure: Measure,
+    pub(super) extents: Vec<f64>,
+    pub(super) random: Random,
+    pub(super) table: LogTable,
+    pub(super) tables: Tables,
+    pub(super) budget: &'a mut Budget<'b>,
     /// The best trees found, best first, with the logarithm of their objective.
-    pool: Vec<(f64, Shape)>,
+    pub(super) pool: Vec<(f64, Shape)>,
+    /// The best start of each way to make them.
+    pub(super) firsts: [Option<(f64, Shape)>; 4],
     pub(super) rounds: u64,
-    report: &'a mut dyn FnMut(f64, u64),
+    /// What every tree that is kept stays within.
+    pub(super) limit: Option<Limit>,
+    pub(super) report: &'a mut dyn FnMut(f64, u64),
 }
 
 impl<'a, 'b> Search<'a, 'b> {
@@ -90,7 +95,9 @@ impl<'a, 'b> Search<'a, 'b> {
             tables: Tables::default(),
             budget,
             pool: Vec::new(),
+            firsts: [const { None }; 4],
             rounds: 0,
+            limit: None,
             report,
         }
     }
@@ -99,7 +106,7 @@ impl<'a, 'b> Search<'a, 'b> {
     fn run(&mut self) {
         let plain = greedy(self.problem, Taste::PLAIN, &mut self.random, &mut self.budget.work);
         self.offer_path(plain);
-        let limit = self.budget.work + self.budget.left() / 6;
+        let limit = self.budget.work + self.budget.left() / 5;
         self.starts(limit);
         self.anneal(&HOTS);
     }
@@ -112,29 +119,37 @@ impl<'a, 'b> Search<'a, 'b> {
         self.anneal(&HOTS[3..]);
     }
 
-    fn tree(&self, shape: &Shape) -> Tree {
+    pub(super) fn tree(&self, shape: &Shape) -> Tree {
         Tree::new(self.problem, &self.measure, &self.energy, shape)
     }
 
     /// The logarithm of the objective of a tree.
-    fn value(&self, tree: &Tree) -> f64 {
+    pub(super) fn value(&self, tree: &Tree) -> f64 {
         match self.objective {
             Objective::Size => tree.largest() + 1e-6 * tree.total(),
             Objective::Peak => tree.peak() + 1e-6 * tree.total(),
-            _ => tree.total(),
+            _ => tree.total() + tree.sliced.iter().map(|&axis| self.problem.logs[axis as usize]).sum::<f64>(),
         }
     }
 
-    fn offer_path(&mut self, path: Vec<(u32, u32)>) -> f64 {
+    pub(super) fn offer_path(&mut self, path: Vec<(u32, u32)>) -> (f64, Shape) {
         let shape = Shape { path, sliced: Vec::new() };
         let tree = self.tree(&shape);
         self.budget.work += 4 * tree.visit_work() * tree.count as u64;
         self.offer(&tree);
-        self.value(&tree)
+        (self.value(&tree), shape)
+    }
+
+    /// Whether a tree is within the memory limit.
+    pub(super) fn fits(&self, tree: &Tree) -> bool {
+        self.limit.is_none_or(|limit| limit.needs(tree) <= limit.log2 + 1e-9)
     }
 
     /// Keeps a tree if it is among the best.
-    fn offer(&mut self, tree: &Tree) {
+    pub(super) fn offer(&mut self, tree: &Tree) {
+        if !self.fits(tree) {
+            return;
+        }
         let value = self.value(tree);
         if self.pool.len() >= POOL && self.pool.last().is_some_and(|last| value >= last.0) {
             return;
@@ -152,44 +167,52 @@ impl<'a, 'b> Search<'a, 'b> {
 
     /// Draws starts until the work reaches a limit, more of those that have done well.
     fn starts(&mut self, limit: u64) {
-        let mut spent = [0u64; 3];
-        let mut best = [f64::INFINITY; 3];
+        let mut spent = [0u64; 4];
+        let mut tries = [0usize; 4];
+        let mut best = [f64::INFINITY; 4];
         let mut tastes: [Vec<(f64, Taste)>; 2] = [Vec::new(), Vec::new()];
-        let mut number = 0;
         while !self.budget.over() && self.budget.work < limit {
-            // The best way gets most of the work, the worst one least.
-            let way = (0..3)
-                .min_by_key(|&way| {
-                    let rank = (0..3).filter(|&other| best[other] < best[way]).count() as u32;
-                    spent[way] << (2 * rank)
-                })
-                .unwrap_or(0);
+            // Every way once, the cheapest first; then the best gets most of the work and the worst least.
+            let way = [1, 3, 2, 0].into_iter().find(|&way| tries[way] == 0).unwrap_or_else(|| {
+                let rank = |way: usize| (0..4).filter(|&other| best[other] < best[way]).count() as u32;
+                (0..4).min_by_key(|&way| (spent[way] << (2 * rank(way)), way)).unwrap_or(0)
+            });
             let before = self.budget.work;
             let (random, work) = (&mut self.random, &mut self.budget.work);
-            let mut taste = if number < 6 { Taste::PLAIN } else { Taste::draw(random) };
+            let mut taste = if tries[1] < 2 { Taste::PLAIN } else { Taste::draw(random) };
             if way < 2 && tastes[way].len() >= 4 && random.below(2) == 0 {
                 let like = tastes[way][random.below(4)].1;
                 taste = like.near(random);
             }
             let path = match way {
-                0 => {
-                    if number < 6 {
-                        taste = Taste::draw(random);
-                    }
-                    greedy(self.problem, taste, random, work)
-                }
+                0 => greedy(self.problem, taste, random, work),
                 1 => {
-                    let rule = [Rule::Degree, Rule::Fill, Rule::Gain][number % 3];
+                    let rule = [Rule::Gain, Rule::Degree][tries[1] % 2];
                     eliminate(self.problem, rule, taste, random, work)
                 }
-                _ => {
+                2 => {
                     let share = 0.52 + 0.4 * random.unit() * random.unit();
                     partition(self.problem, share, random, work)
                 }
+                _ => {
+                    let noise = if tries[3] == 0 { 0.0 } else { 0.3 * random.unit() * random.unit() };
+                    let most = *work + (limit - *work) / 6;
+                    match fill_order(self.problem, noise, random, work, most) {
+                        Some(order) => eliminate_in_order(self.problem, &order, work),
+                        None => {
+                            spent[3] = u64::MAX >> 8;
+                            tries[3] += 1;
+                            continue;
+                        }
+                    }
+                }
             };
-            number += 1;
-            let value = self.offer_path(path);
-            best[way] = best[way].min(value);
+            tries[way] += 1;
+            let (value, shape) = self.offer_path(path);
+            if value < best[way] {
+                best[way] = value;
+                self.firsts[way] = Some((value, shape));
+            }
             if way < 2 {
                 tastes[way].push((value, taste));
                 tastes[way].sort_by(|a, b| a.0.total_cmp(&b.0));
@@ -197,17 +220,26 @@ impl<'a, 'b> Search<'a, 'b> {
             }
             spent[way] += self.budget.work - before;
             if std::env::var("DBG").is_ok() {
-                eprintln!("start {way} {:.3} {taste:?} at {} cost {}", value * 0.30103, self.budget.work, self.budget.work - before);
+                eprintln!(
+                    "start {way} {:.3} {taste:?} at {} cost {}",
+                    value * 0.30103,
+                    self.budget.work,
+                    self.budget.work - before
+                );
             }
         }
     }
 
     /// Anneals in rounds of growing length, which start at one of some inverse temperatures.
     fn anneal(&mut self, hots: &[f64]) {
-        let starts: Vec<Shape> = self
-            .pool
+        // What costs least at first is not what can be improved most, so every way to make starts gets a round; but
+        // those far behind will not catch up.
+        let least = self.pool[0].0;
+        let firsts: Vec<Shape> = self
+            .firsts
             .iter()
-            .filter(|(value, _)| *value < self.pool[0].0 + 7.0)
+            .flatten()
+            .filter(|(value, _)| *value < 1.7 * least + 1.0)
             .map(|(_, shape)| shape.clone())
             .collect();
         let total = self.budget.left();
@@ -216,16 +248,21 @@ impl<'a, 'b> Search<'a, 'b> {
         let mut best = vec![f64::INFINITY; hots.len()];
         let mut round = 0;
         while !self.budget.over() {
-            let first = round < hots.len();
-            let arm = if first {
-                hots.len() - 1 - round
+            let rest = round.max(firsts.len()) - firsts.len();
+            let first = rest < hots.len();
+            let arm = if round < firsts.len() {
+                hots.len() - 2
+            } else if first {
+                hots.len() - 1 - rest
             } else if self.random.below(3) == 0 {
                 self.random.below(hots.len())
             } else {
                 (0..hots.len()).min_by(|&a, &b| best[a].total_cmp(&best[b])).unwrap_or(0)
             };
-            let shape = if first && round < starts.len() || self.random.below(4) == 0 {
-                starts[self.random.below(starts.len())].clone()
+            let shape = if round < firsts.len() {
+                firsts[round].clone()
+            } else if self.random.below(4) == 0 {
+                self.pool[self.random.below(self.pool.len())].1.clone()
             } else {
                 self.pool[0].1.clone()
             };
@@ -242,7 +279,16 @@ impl<'a, 'b> Search<'a, 'b> {
             best.iter_mut().for_each(|value| *value += 0.01);
             best[arm] = value;
             if std::env::var("DBG").is_ok() {
-                eprintln!("round {round} n {} nodes {nodes} sweeps {sweeps} hot {}: {:.4} -> {:.4} -> {:.4} best {:.4} at {}", self.problem.count(), hots[arm], v0 * 0.30103, v1 * 0.30103, self.value(&tree)*0.30103, self.pool[0].0 * 0.30103, self.budget.work);
+                eprintln!(
+                    "round {round} n {} nodes {nodes} sweeps {sweeps} hot {}: {:.4} -> {:.4} -> {:.4} best {:.4} at {}",
+                    self.problem.count(),
+                    hots[arm],
+                    v0 * 0.30103,
+                    v1 * 0.30103,
+                    self.value(&tree) * 0.30103,
+                    self.pool[0].0 * 0.30103,
+                    self.budget.work
+                );
             }
             round += 1;
             if !first {
@@ -252,7 +298,7 @@ impl<'a, 'b> Search<'a, 'b> {
     }
 
     /// One round: so many sweeps while the inverse temperature goes from `hot` to `cold`.
-    fn round(&mut self, tree: &mut Tree, hot: f64, cold: f64, sweeps: u64) {
+    pub(super) fn round(&mut self, tree: &mut Tree, hot: f64, cold: f64, sweeps: u64) {
         self.rounds += 1;
         let mut floor = f64::NEG_INFINITY;
         let check = (sweeps / 40).max(4);
@@ -298,7 +344,7 @@ impl<'a, 'b> Search<'a, 'b> {
     }
 
     /// Makes windows below the expensive nodes optimal.
-    fn windows(&mut self, tree: &mut Tree, limit: usize) {
+    pub(super) fn windows(&mut self, tree: &mut Tree, limit: usize) {
         let count = tree.count;
         let total = tree.total();
         let mut nodes: Vec<u32> = (count as u32..2 * count as u32 - 1)

@@ -6,11 +6,14 @@ use super::cost::{self, Objective};
 use super::exact::{self, SmallAxis, Tables};
 use super::math;
 use super::problem::Problem;
-use super::search;
 use super::{EXACT_OPERANDS, Network, Options, Plan, Progress, Refusal};
+use super::{memory, search};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::{Duration, Instant};
+
+/// The work done in a second on the machine where the search was tuned.
+const WORK_PER_SECOND: f64 = 6e8;
 
 /// Finds a cheap contraction order.
 ///
@@ -29,13 +32,23 @@ use std::time::{Duration, Instant};
 pub fn optimize(network: &Network, options: &mut Options<'_>) -> Result<Plan, Refusal> {
     let start = Instant::now();
     let count = network.inputs().len();
-    if count <= EXACT_OPERANDS {
+    let mut outcome = if count <= EXACT_OPERANDS {
         let path = small(network, &options.objective);
-        let outcome = Outcome { path, work: 0, rounds: 0, capped: false };
-        return finish(network, options, outcome, true, start);
+        Outcome { path, slices: Vec::new(), work: 0, rounds: 0, capped: false, proven: true }
+    } else {
+        large(network, options, start)
+    };
+    if let Some(limit) = options.memory {
+        memory::slice(network, options, limit, &mut outcome, start)?;
     }
-    let outcome = large(network, options, start);
-    finish(network, options, outcome, false, start)
+    let plan = finish(network, options, outcome, start)?;
+    match options.memory {
+        Some(limit) if memory::needs(network, &plan.cost, &plan.slices, limit) > memory::allowed(limit) => {
+            let needed = memory::needs(network, &plan.cost, &plan.slices, limit);
+            Err(Refusal::Memory { needed, best: Box::new(plan) })
+        }
+        _ => Ok(plan),
+    }
 }
 
 /// Measures a path and makes it a plan.
@@ -43,19 +56,20 @@ fn finish(
     network: &Network,
     options: &Options<'_>,
     outcome: Outcome,
-    proven: bool,
     start: Instant,
 ) -> Result<Plan, Refusal> {
-    let path = cost::best_order(network, &outcome.path, &[])?;
-    let cost = cost::evaluate(network, &path, &[])?;
-    let log2_value = options.objective.log2_value(network, &path, &[])?;
+    let path = cost::best_order(network, &outcome.path, &outcome.slices)?;
+    let cost = cost::evaluate(network, &path, &outcome.slices)?;
+    let log2_value = options.objective.log2_value(network, &path, &outcome.slices)?;
+    let log2_bound =
+        if outcome.proven { log2_value } else { bound(network, &options.objective).min(log2_value) };
     Ok(Plan {
         path,
-        slices: Vec::new(),
+        slices: outcome.slices,
         cost,
         log2_value,
-        proven,
-        log2_bound: if proven { log2_value } else { f64::NEG_INFINITY },
+        proven: outcome.proven,
+        log2_bound,
         work: outcome.work,
         rounds: outcome.rounds,
         seconds: start.elapsed().as_secs_f64(),
@@ -91,27 +105,45 @@ fn small(network: &Network, objective: &Objective<'_>) -> Vec<(usize, usize)> {
     exact::solve(count, &axes, objective, u32::MAX, &mut Tables::default()).path
 }
 
-/// What a search of a large network came to.
-struct Outcome {
-    path: Vec<(usize, usize)>,
-    work: u64,
-    rounds: u64,
-    capped: bool,
+/// A lower bound of an objective: some step makes the output, and some step reads the largest operand.
+fn bound(network: &Network, objective: &Objective<'_>) -> f64 {
+    if network.inputs().len() < 2 || network.extents().contains(&0) {
+        return f64::NEG_INFINITY;
+    }
+    let canonical = Canonical::new(network, false);
+    let size = |axes: &[u32]| axes.iter().map(|&axis| canonical.logs[axis as usize]).sum::<f64>();
+    let output = size(&canonical.output);
+    match objective {
+        Objective::Size | Objective::Write | Objective::Peak => output,
+        Objective::Macs | Objective::Flops | Objective::Combo(_) => {
+            canonical.lists.iter().map(|axes| size(axes)).fold(output, f64::max)
+        }
+        Objective::Custom(_) => f64::NEG_INFINITY,
+    }
+}
+
+/// What a search came to.
+pub(super) struct Outcome {
+    pub(super) path: Vec<(usize, usize)>,
+    pub(super) slices: Vec<u32>,
+    pub(super) work: u64,
+    pub(super) rounds: u64,
+    pub(super) capped: bool,
+    pub(super) proven: bool,
 }
 
 /// A good order of a network of many operands.
 fn large(network: &Network, options: &mut Options<'_>, start: Instant) -> Outcome {
     let inputs = network.inputs().len();
-    let deadline = options.seconds.map(|seconds| start + Duration::from_secs_f64(seconds.clamp(0.0, 1e9)));
-    let limit = match (options.work, options.seconds) {
-        (Some(work), _) => work,
-        (None, Some(seconds)) => (seconds.clamp(0.0, 1e9) * 1e9) as u64,
-        (None, None) => (inputs as u64 * 1_000_000).min(1_000_000_000),
-    };
+    let deadline = deadline(options, start);
+    // Under a memory limit most of the work goes into slicing.
+    let limit =
+        if options.memory.is_some() { budget(network, options) / 4 } else { budget(network, options) };
     let canonical = Canonical::new(network, true);
     let components = canonical.components();
     let mut path = Vec::with_capacity(inputs - 1);
-    let mut outcome = Outcome { path: Vec::new(), work: 0, rounds: 0, capped: false };
+    let mut outcome =
+        Outcome { path: Vec::new(), slices: Vec::new(), work: 0, rounds: 0, capped: false, proven: false };
     let mut parts: BinaryHeap<(Reverse<i64>, Reverse<usize>)> = BinaryHeap::new();
     let everything: u64 = components.iter().map(|part| weight(part.len())).sum();
     for (number, component) in components.iter().enumerate() {
@@ -164,6 +196,22 @@ fn large(network: &Network, options: &mut Options<'_>, start: Instant) -> Outcom
     }
     outcome.path = path;
     outcome
+}
+
+/// When the search has to end.
+pub(super) fn deadline(options: &Options<'_>, start: Instant) -> Option<Instant> {
+    let seconds = options.seconds?.clamp(0.0, 1e9);
+    // Under a memory limit the first part may only take its share.
+    Some(start + Duration::from_secs_f64(seconds))
+}
+
+/// The work that the options allow.
+pub(super) fn budget(network: &Network, options: &Options<'_>) -> u64 {
+    match (options.work, options.seconds) {
+        (Some(work), _) => work,
+        (None, Some(seconds)) => (seconds.clamp(0.0, 1e9) * WORK_PER_SECOND) as u64,
+        (None, None) => (network.inputs().len() as u64 * 1_000_000).min(1_000_000_000),
+    }
 }
 
 /// How much of the work a component of so many leaves should get.

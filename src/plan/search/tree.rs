@@ -16,6 +16,8 @@ pub(super) struct Measure {
     logs: Vec<f64>,
     /// The logarithm of every axis of a word, if they are all the same.
     flat: Vec<f64>,
+    /// The logarithm of every axis, if they are all the same.
+    uniform: Option<f64>,
 }
 
 impl Measure {
@@ -24,7 +26,44 @@ impl Measure {
             .chunks(64)
             .map(|word| if word.iter().all(|&log| log == word[0]) { word[0] } else { -1.0 })
             .collect();
-        Measure { logs: logs.to_vec(), flat }
+        let uniform = logs.first().copied().filter(|&first| logs.iter().all(|&log| log == first));
+        Measure { logs: logs.to_vec(), flat, uniform }
+    }
+
+    /// For sets of `a`, `b`, `c` and of the parent `p` of all three: the sums for what `a` and `c` share, for the
+    /// part of that which neither `b` nor `p` has, and for what `b` shares with `a` or `c`.
+    #[inline]
+    fn overlaps(&self, a: &[u64], b: &[u64], c: &[u64], p: &[u64]) -> (f64, f64, f64) {
+        let sets = || {
+            a.iter().zip(b).zip(c).zip(p).map(|(((&a, &b), &c), &p)| (a & c, a & c & !(p | b), (a | c) & b))
+        };
+        if let Some(log) = self.uniform {
+            let (mut overlap, mut gone, mut above) = (0, 0, 0);
+            if a.len() <= 31 {
+                // Bits are counted by bytes first, eight at most for each word.
+                for (x, y, z) in sets() {
+                    overlap += count_bytes(x);
+                    gone += count_bytes(y);
+                    above += count_bytes(z);
+                }
+                (overlap, gone, above) = (sum_bytes(overlap), sum_bytes(gone), sum_bytes(above));
+            } else {
+                for (x, y, z) in sets() {
+                    overlap += u64::from(x.count_ones());
+                    gone += u64::from(y.count_ones());
+                    above += u64::from(z.count_ones());
+                }
+            }
+            (overlap as f64 * log, gone as f64 * log, above as f64 * log)
+        } else {
+            let (mut overlap, mut gone, mut above) = (0.0, 0.0, 0.0);
+            for (word, (x, y, z)) in sets().enumerate() {
+                overlap += self.word(word, x);
+                gone += self.word(word, y);
+                above += self.word(word, z);
+            }
+            (overlap, gone, above)
+        }
     }
 
     /// The sum for a part of a set: the bits of one word.
@@ -50,6 +89,21 @@ impl Measure {
     pub(super) fn set(&self, set: &[u64]) -> f64 {
         set.iter().enumerate().map(|(word, &bits)| self.word(word, bits)).sum()
     }
+}
+
+/// The number of bits set in each byte of a word.
+#[inline]
+fn count_bytes(x: u64) -> u64 {
+    let x = x - ((x >> 1) & 0x5555_5555_5555_5555);
+    let x = (x & 0x3333_3333_3333_3333) + ((x >> 2) & 0x3333_3333_3333_3333);
+    (x + (x >> 4)) & 0x0f0f_0f0f_0f0f_0f0f
+}
+
+/// The sum of the bytes of a word.
+#[inline]
+fn sum_bytes(x: u64) -> u64 {
+    let pairs = (x & 0x00ff_00ff_00ff_00ff) + ((x >> 8) & 0x00ff_00ff_00ff_00ff);
+    pairs.wrapping_mul(0x0001_0001_0001_0001) >> 48
 }
 
 /// What the annealing has little of: the logarithm of a step's part of it.
@@ -336,22 +390,12 @@ impl Tree {
             // `stay` joins `other` below; `rise` takes its place above.
             let (stay, rise) = if choice & 2 == 0 { (x, y) } else { (y, x) };
             let span = |k: u32| k as usize * words..(k as usize + 1) * words;
-            let (mut overlap, mut gone, mut above) = (0.0, 0.0, 0.0);
-            {
-                let a = &self.sets[span(stay)];
-                let b = &self.sets[span(rise)];
-                let c = &self.sets[span(other)];
-                let p = &self.sets[span(node as u32)];
-                for (word, (((&a, &b), &c), &p)) in a.iter().zip(b).zip(c).zip(p).enumerate() {
-                    let shared = a & c;
-                    if shared != 0 {
-                        overlap += measure.word(word, shared);
-                        let dead = shared & !(p | b);
-                        gone += measure.word(word, dead);
-                    }
-                    above += measure.word(word, (a | c) & b);
-                }
-            }
+            let (overlap, gone, above) = measure.overlaps(
+                &self.sets[span(stay)],
+                &self.sets[span(rise)],
+                &self.sets[span(other)],
+                &self.sets[span(node as u32)],
+            );
             let (sa, sb, sc) =
                 (self.size[stay as usize], self.size[rise as usize], self.size[other as usize]);
             let inner_all = sa + sc - overlap;

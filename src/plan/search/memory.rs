@@ -1,0 +1,271 @@
+//! Plans within a memory limit: some axes are sliced, and the tree is changed to suit.
+//!
+//! A sliced axis leaves every tensor, so a sliced network is a smaller network, and the tree is annealed as such
+//! while results above the limit are penalised. Slices are added where the tree still exceeds the limit, each where
+//! it raises the cost least, and given back when the tree has changed so that it fits without them.
+
+use super::budget::Budget;
+use super::canonical::Canonical;
+use super::cost::{Cost, evaluate, steps};
+use super::math;
+use super::problem::Problem;
+use super::search::Search;
+use super::solve::{self, Outcome};
+use super::tree::{Shape, Tree};
+use super::{Amount, MemoryLimit, Network, Objective, Options, Progress, Refusal};
+use std::time::Instant;
+
+/// A limit as the search of one component sees it.
+#[derive(Clone, Copy)]
+pub(super) struct Limit {
+    /// The binary logarithm of the elements.
+    pub(super) log2: f64,
+    /// Whether the elements alive at once count, not only the largest result.
+    pub(super) peak: bool,
+}
+
+impl Limit {
+    /// The logarithm of what a tree needs.
+    pub(super) fn needs(&self, tree: &Tree) -> f64 {
+        if self.peak { tree.peak() } else { tree.largest() }
+    }
+}
+
+/// The elements that a plan needs, counted as the limit is.
+pub(super) fn needs(network: &Network, cost: &Cost, slices: &[u32], limit: MemoryLimit) -> Amount {
+    match limit {
+        MemoryLimit::Largest(_) => cost.size,
+        MemoryLimit::Peak(_) => cost.peak,
+        MemoryLimit::Total(_) => cost.peak + fixed(network, !slices.is_empty()),
+    }
+}
+
+/// The elements of the inputs, and of the output when the results of slices are gathered in it.
+fn fixed(network: &Network, sliced: bool) -> Amount {
+    let inputs: Amount = network.inputs().iter().map(|axes| network.elems(axes)).sum();
+    if sliced { inputs + network.elems(network.output()) } else { inputs }
+}
+
+/// The elements that a limit allows.
+pub(super) fn allowed(limit: MemoryLimit) -> Amount {
+    match limit {
+        MemoryLimit::Largest(elems) | MemoryLimit::Peak(elems) | MemoryLimit::Total(elems) => {
+            Amount::new(elems)
+        }
+    }
+}
+
+/// Brings a plan within a limit, if it can.
+pub(super) fn slice(
+    network: &Network,
+    options: &mut Options<'_>,
+    limit: MemoryLimit,
+    outcome: &mut Outcome,
+    start: Instant,
+) -> Result<(), Refusal> {
+    let cost = evaluate(network, &outcome.path, &[])?;
+    if needs(network, &cost, &[], limit) <= allowed(limit) {
+        return Ok(());
+    }
+    outcome.proven = false;
+    let log2 = match limit {
+        MemoryLimit::Largest(elems) | MemoryLimit::Peak(elems) => math::log2(elems),
+        MemoryLimit::Total(elems) => math::log2(elems - fixed(network, true).value()),
+    };
+    if log2 >= 0.0 {
+        search(
+            network,
+            options,
+            Limit { log2, peak: !matches!(limit, MemoryLimit::Largest(_)) },
+            outcome,
+            start,
+        );
+    }
+    fall_back(network, &options.objective, limit, outcome)
+}
+
+/// Searches trees and slices of a connected network, starting with the tree that is there.
+fn search(network: &Network, options: &mut Options<'_>, limit: Limit, outcome: &mut Outcome, start: Instant) {
+    let canonical = Canonical::new(network, false);
+    let components = canonical.components();
+    if components.len() != 1 || components[0].len() < 2 {
+        return;
+    }
+    let problem = Problem::new(&canonical, &components[0]);
+    let everything = solve::budget(network, options);
+    let mut budget = Budget::new(
+        everything - outcome.work.min(everything),
+        solve::deadline(options, start),
+        options.cancel,
+    );
+    let done = outcome.work;
+    let progress = &mut options.progress;
+    let mut report = |log2_value: f64, work: u64| {
+        if let Some(progress) = progress {
+            progress(&Progress { log2_value, work: done + work, budget: everything });
+        }
+    };
+    let mut search = Search::new(&problem, options.objective, options.seed, &mut budget, &mut report);
+    search.limit = Some(limit);
+    search.energy.limit = limit.log2;
+    search.energy.penalty = 1.0;
+    let path = outcome.path.iter().map(|&(a, b)| (a as u32, b as u32)).collect();
+    search.slice_rounds(Shape { path, sliced: Vec::new() });
+    outcome.rounds += search.rounds;
+    if let Some((_, shape)) = search.pool.first() {
+        outcome.path = shape.path.iter().map(|&(a, b)| (a as usize, b as usize)).collect();
+        let members = |axis: &u32| canonical.members[problem.axes[*axis as usize] as usize].iter().copied();
+        outcome.slices = shape.sliced.iter().flat_map(members).collect();
+        outcome.slices.sort_unstable();
+    }
+    outcome.work += budget.work;
+    outcome.capped |= budget.capped;
+}
+
+impl Search<'_, '_> {
+    /// Anneals trees, slices them, and gives slices back, in rounds of growing length.
+    fn slice_rounds(&mut self, start: Shape) {
+        let total = self.budget.left();
+        let mut share = total / 12;
+        let mut round = 0;
+        loop {
+            let mut shape = match self.pool.first() {
+                Some((_, best)) if round % 4 != 3 => best.clone(),
+                _ => start.clone(),
+            };
+            // Some slices are taken back before the round, and chosen anew after it.
+            let kept = [1.0, 0.5, 0.8, 0.0][round % 4];
+            let random = &mut self.random;
+            shape.sliced.retain(|_| random.unit() < kept);
+            let mut tree = self.tree(&shape);
+            let sweep = tree.visit_work() * tree.count as u64;
+            let hot = [2.0, 4.0, 1.0][round % 3];
+            self.slice_tree(&mut tree, hot, share / 2 / sweep);
+            self.round(&mut tree, hot, 18.0, (share / 2 / sweep).max(2));
+            self.slice_tree(&mut tree, 18.0, 0);
+            self.give_back(&mut tree);
+            self.windows_within(&mut tree);
+            self.give_back(&mut tree);
+            self.offer(&tree);
+            round += 1;
+            if self.budget.over() {
+                break;
+            }
+            share = (share * 5 / 4).min(self.budget.left().max(total / 12));
+        }
+    }
+
+    /// Slices axes until the tree fits; `sweeps` are spread over the steps on the way.
+    fn slice_tree(&mut self, tree: &mut Tree, beta: f64, sweeps: u64) {
+        let excess = self.limit.map_or(0.0, |limit| limit.needs(tree) - limit.log2);
+        let each = sweeps / (excess.ceil().max(1.0) as u64 + 1);
+        let floor = f64::NEG_INFINITY;
+        while !self.fits(tree) {
+            let Some(axis) = self.best_slice(tree) else { break };
+            tree.sliced.push(axis);
+            tree.fill(self.problem, &self.measure, &self.energy);
+            for sweep in 0..each {
+                let beta = beta + (12.0 - beta) * sweep as f64 / each as f64;
+                self.budget.work +=
+                    tree.sweep(&self.measure, &self.energy, (beta, floor), &mut self.random, &self.table);
+            }
+        }
+    }
+
+    /// The axis of one of the results that are too large whose slicing costs least.
+    fn best_slice(&mut self, tree: &Tree) -> Option<u32> {
+        let words = tree.words;
+        let largest = tree.largest();
+        let nodes = tree.count..2 * tree.count - 1;
+        let bound = self.limit.map_or(largest, |limit| limit.log2.min(largest - 0.5));
+        let mut wanted = vec![0u64; words];
+        for node in nodes.clone().filter(|&node| tree.size[node] >= bound) {
+            for (want, &have) in wanted.iter_mut().zip(&tree.sets[node * words..(node + 1) * words]) {
+                *want |= have;
+            }
+        }
+        let most = tree.total();
+        let mut best: Option<(f64, u32)> = None;
+        for axis in (0..self.problem.logs.len()).filter(|&axis| wanted[axis / 64] >> (axis % 64) & 1 != 0) {
+            let log = self.problem.logs[axis];
+            let (word, bit) = (axis / 64, axis % 64);
+            let has = |node: usize| tree.sets[node * words + word] >> bit & 1 != 0;
+            // With the axis: the steps that lack it are repeated. The rest costs the same as before.
+            let (mut repeated, mut relieved) = (0.0, 0.0);
+            for node in nodes.clone() {
+                let touches = has(tree.left[node] as usize) || has(tree.right[node] as usize);
+                if !touches {
+                    repeated += math::exp2(tree.energy[node] - most);
+                }
+                if has(node) && tree.size[node] >= bound {
+                    relieved += 1.0;
+                }
+            }
+            self.budget.work += 5 * tree.count as u64;
+            // The same relief for less: longer axes relieve more, but cost more.
+            let cost = math::log2(1.0 + repeated * (math::exp2(log) - 1.0)) / log
+                - 0.02 * math::log2(1.0 + relieved);
+            let cost = cost + 0.02 * self.random.unit();
+            if best.is_none_or(|(least, _)| cost < least) {
+                best = Some((cost, axis as u32));
+            }
+        }
+        best.map(|(_, axis)| axis)
+    }
+
+    /// Takes slices back as long as the tree fits without them.
+    fn give_back(&mut self, tree: &mut Tree) {
+        let mut place = 0;
+        while place < tree.sliced.len() {
+            let axis = tree.sliced.remove(place);
+            tree.fill(self.problem, &self.measure, &self.energy);
+            self.budget.work += 2 * tree.visit_work() * tree.count as u64;
+            if !self.fits(tree) {
+                tree.sliced.insert(place, axis);
+                place += 1;
+            }
+        }
+        tree.fill(self.problem, &self.measure, &self.energy);
+    }
+
+    /// Makes windows optimal where that keeps within the limit.
+    fn windows_within(&mut self, tree: &mut Tree) {
+        let before = (tree.clone(), self.value(tree));
+        self.windows(tree, 8);
+        if !self.fits(tree) || self.value(tree) > before.1 {
+            *tree = before.0;
+        }
+    }
+}
+
+/// Slices a plan axis by axis, wherever the largest result is, until it fits or nothing is left to slice.
+fn fall_back(
+    network: &Network,
+    objective: &Objective<'_>,
+    limit: MemoryLimit,
+    outcome: &mut Outcome,
+) -> Result<(), Refusal> {
+    loop {
+        let cost = evaluate(network, &outcome.path, &outcome.slices)?;
+        if needs(network, &cost, &outcome.slices, limit) <= allowed(limit) {
+            return Ok(());
+        }
+        let steps = steps(network, &outcome.path, &outcome.slices)?;
+        let largest = steps.iter().max_by(|a, b| a.shape.result.total_cmp(&b.shape.result));
+        let Some(largest) = largest else { return Ok(()) };
+        let mut best: Option<(f64, u32)> = None;
+        for &axis in &largest.axes {
+            if network.extents()[axis as usize] < 2 || outcome.slices.contains(&axis) {
+                continue;
+            }
+            outcome.slices.push(axis);
+            let value = objective.log2_value(network, &outcome.path, &outcome.slices)?;
+            outcome.slices.pop();
+            if best.is_none_or(|(least, _)| value < least) {
+                best = Some((value, axis));
+            }
+        }
+        let Some((_, axis)) = best else { return Ok(()) };
+        outcome.slices.push(axis);
+    }
+}
