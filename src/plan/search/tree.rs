@@ -262,11 +262,6 @@ impl Tree {
         );
     }
 
-    /// Computes the energies anew, after the energy has changed.
-    pub(super) fn weigh_all(&mut self, energy: &Energy<'_>) {
-        (self.count..2 * self.count - 1).for_each(|node| self.weigh(node, energy));
-    }
-
     #[inline]
     pub(super) fn leaf_input(&self, node: u32) -> bool {
         (node as usize) < self.count && self.is_input[node as usize]
