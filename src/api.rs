@@ -284,7 +284,7 @@ impl Module {
     /// array's shape fixes.
     ///
     /// ```
-    /// let module = einc::Module::parse("fn head(x: f64[N]) -> f64[K] { return x[i] where i in 0..K }")?;
+    /// let module = einc::Module::parse("fn head(x: f64[N]) -> (y: f64[K]) { y[i] = x[i] where i in 0..K }")?;
     /// let head = module.function("head", &einc::Sizes::new().dim("K", 2), &Default::default())?;
     /// let results = head.call(&[("x", &ndarray::array![7.0, 8.0, 9.0])])?;
     /// assert_eq!(results.first().as_slice::<f64>().unwrap(), [7.0, 8.0]);

@@ -90,7 +90,8 @@ fn check<'a>(block: &Block, words: impl Iterator<Item = &'a str>) -> Result<(), 
             let (program, _) =
                 opened.program(&invocation).map_err(|diagnostics| opened.text(&diagnostics))?;
             let inputs = invocation.inputs(&program);
-            let expected = run(&program, Target::Interpret, &inputs).expect("the interpreter runs everything");
+            let expected =
+                run(&program, Target::Interpret, &inputs).expect("the interpreter runs everything");
             for &target in Target::ALL {
                 let Some(results) = run(&program, target, &inputs) else { continue };
                 for ((name, _), (result, expected)) in

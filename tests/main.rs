@@ -1,6 +1,7 @@
 //! Tests of the whole compiler, in one binary: each folder has one harness, and the rest is data.
 
 mod cli;
+mod docs;
 mod einsum;
 mod golden;
 mod layers;

@@ -7,8 +7,10 @@ mod bound;
 mod generate;
 mod shrink;
 
+#[cfg(feature = "cranelift")]
 use einc::backend::cranelift;
 use einc::graph::{Graph, PASSES};
+#[cfg(feature = "cranelift")]
 use einc::machine::Machine;
 use einc::plan::{Settings, plan};
 use einc::{interpret, pass};
@@ -46,6 +48,7 @@ fn by_plan(case: &Case) -> Result<Vec<Tensor>, String> {
     }
 }
 
+#[cfg(feature = "cranelift")]
 fn by_cranelift(case: &Case) -> Result<Vec<Tensor>, String> {
     let graph = graph(case)?;
     let plan = plan(&graph, &Settings::default()).map_err(|diagnostic| diagnostic.message)?;
@@ -141,6 +144,7 @@ fn plans_agree_in_complex_values() {
 }
 
 #[test]
+#[cfg(feature = "cranelift")]
 fn native_code_agrees_in_integers() {
     check(by_cranelift, DType::I64, 100);
     check(by_cranelift, DType::I32, 40);
@@ -148,12 +152,14 @@ fn native_code_agrees_in_integers() {
 }
 
 #[test]
+#[cfg(feature = "cranelift")]
 fn native_code_agrees_in_reals() {
     check(by_cranelift, DType::F64, 100);
     check(by_cranelift, DType::F32, 60);
 }
 
 #[test]
+#[cfg(feature = "cranelift")]
 fn native_code_agrees_in_complex_values() {
     check(by_cranelift, DType::C128, 40);
 }

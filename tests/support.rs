@@ -148,9 +148,9 @@ pub fn stages(program: &Program) -> Vec<(Phase, String)> {
         (Phase::Graph, pipeline::graph(program).to_string()),
         (Phase::Plan, plan.to_string()),
     ];
+    stages.push((Phase::Loops, einc::loops::lower(&plan, &machine).to_string()));
     #[cfg(feature = "cranelift")]
     if let Ok(clif) = einc::backend::cranelift::clif(&plan, &machine) {
-        stages.push((Phase::Loops, einc::loops::lower(&plan, &machine).to_string()));
         stages.push((Phase::Clif, clif));
     }
     stages

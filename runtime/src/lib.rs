@@ -7,11 +7,14 @@ pub mod dtype;
 pub mod element;
 pub mod file;
 pub mod gemm;
+pub mod math;
 pub mod npy;
 pub mod npz;
+pub mod permute;
 pub mod pool;
 pub mod safetensors;
 pub mod scalar;
+pub mod sort;
 pub mod tensor;
 mod zip;
 

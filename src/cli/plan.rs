@@ -5,12 +5,11 @@ use super::failure::Failure;
 use super::open::{self, Opened};
 use super::{Told, progress};
 use crate::diagnostic::{Code, Diagnostic};
-use crate::expr::AxisId;
 use crate::pipeline;
 use crate::plan::search::{self, MemoryLimit, Network, Options, Refusal};
-use crate::plan::{Plan, Step, show_bytes};
+use crate::plan::{Step, cost, flops_as_written, show_bytes};
+use crate::program::Role;
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::Path;
 
@@ -37,92 +36,76 @@ fn program(args: &PlanArgs, told: &Told) -> Result<(i32, String), Failure> {
         Ok(plan) => plan,
         Err(diagnostic) => return Err(Failure::Diagnostics(vec![diagnostic], sources)),
     };
-    let work = Work::of(&plan);
+    let cost = cost(&plan);
+    let written = flops_as_written(&program);
+    let parameters: u64 = program
+        .inputs
+        .iter()
+        .map(|&id| &program.tensors[id])
+        .filter(|tensor| tensor.role == Role::Param)
+        .map(|tensor| tensor.shape.iter().product::<u64>())
+        .sum();
+    let (contractions, others) = count(&plan.steps);
     let text = match args.format {
         PlanFormat::Json => {
-            let steps = json!({ "contractions": work.contractions, "others": work.others });
+            let steps: Vec<Value> = cost
+                .steps
+                .iter()
+                .map(|step| {
+                    json!({ "name": step.name, "kind": step.kind, "flops": step.flops, "bytes": step.bytes })
+                })
+                .collect();
             let value = json!({
                 "name": plan.name,
+                "contractions": contractions,
+                "other_steps": others,
                 "steps": steps,
-                "contraction_flops": work.flops,
-                "other_points": work.points,
+                "flops_as_written": written,
+                "flops": cost.flops,
+                "bytes_moved": cost.bytes,
+                "parameters": parameters,
                 "arena_bytes": plan.arena,
-                "memory_bytes": plan.memory(),
+                "memory_bytes": cost.peak,
                 "plan": plan.to_string().lines().collect::<Vec<_>>(),
             });
             format!("{value:#}\n")
         }
         PlanFormat::Text => {
-            let mut out = plan.to_string();
+            let mut out = format!("{plan}\n");
+            for step in &cost.steps {
+                let (flops, bytes) = (short(step.flops), short(step.bytes));
+                let _ = writeln!(out, "{:9} {flops:>9}flop {bytes:>9}B  {}", step.kind, step.name);
+            }
             let _ = write!(
                 out,
-                "\n{} contractions, {}flop; {} other steps over {} points\n\
+                "\nas written {}flop, planned {}flop, {}B moved\n\
+                 {contractions} contractions, {others} other steps\n\
                  memory {}, of which intermediates {}\n",
-                work.contractions,
-                short(work.flops),
-                work.others,
-                short(work.points).trim_end(),
-                show_bytes(plan.memory()),
+                short(written),
+                short(cost.flops),
+                short(cost.bytes),
+                show_bytes(cost.peak),
                 show_bytes(plan.arena)
             );
+            if parameters > 0 {
+                let _ = writeln!(out, "parameters {parameters}");
+            }
             out
         }
     };
     Ok((0, text))
 }
 
-/// What a plan does, added up.
-#[derive(Debug, Default, PartialEq)]
-struct Work {
-    contractions: u64,
-    /// A multiply-add is two.
-    flops: f64,
-    others: u64,
-    /// Points of the loops of all other steps.
-    points: f64,
-}
-
-impl Work {
-    fn of(plan: &Plan) -> Work {
-        let mut work = Work::default();
-        work.add(plan, &plan.steps, 1.0);
-        work
-    }
-
-    fn add(&mut self, plan: &Plan, steps: &[Step], times: f64) {
-        let points = |axes: &mut dyn Iterator<Item = AxisId>| -> f64 {
-            let distinct: BTreeSet<AxisId> = axes.collect();
-            distinct.into_iter().map(|axis| plan.axes[axis].extent as f64).product()
-        };
-        for step in steps {
-            match step {
-                Step::Contract(contract) => {
-                    let both = contract.a.strides.iter().chain(&contract.b.strides).map(|(axis, _)| *axis);
-                    self.contractions += 1;
-                    self.flops += 2.0 * times * points(&mut both.into_iter());
-                }
-                Step::Nest(nest) => {
-                    let inner: f64 = nest
-                        .reductions
-                        .iter()
-                        .map(|reduction| points(&mut reduction.axes.iter().copied()))
-                        .sum::<f64>()
-                        .max(1.0);
-                    self.others += 1;
-                    self.points += times * inner * points(&mut nest.axes.iter().copied());
-                }
-                Step::Along(along) => {
-                    self.others += 1;
-                    self.points += times * points(&mut along.rows.iter().chain(&along.axes).copied());
-                }
-                Step::Scatter(scatter) => {
-                    self.others += 1;
-                    self.points += times * points(&mut scatter.axes.iter().copied());
-                }
-                Step::Scan(scan) => self.add(plan, &scan.body, times * plan.axes[scan.axis].extent as f64),
-            }
+/// How many contractions and other steps there are, scans not counted but what is in them.
+fn count(steps: &[Step]) -> (u64, u64) {
+    steps.iter().fold((0, 0), |(contractions, others), step| match step {
+        Step::Contract(_) => (contractions + 1, others),
+        Step::Scan(scan) => {
+            let inner = count(&scan.body);
+            (contractions + inner.0, others + inner.1)
         }
-    }
+        _ => (contractions, others + 1),
+    })
 }
 
 /// `33.6 M`, `512 `.

@@ -521,34 +521,8 @@ fn fold_numbers(expr: &Expr<TensorId>) -> Expr<TensorId> {
         return expr;
     }
     let dtype = expr.dtype();
-    match number(&expr) {
+    match super::fold_constants::number(&expr) {
         Some(value) => Expr::Const(value, dtype),
         None => expr,
     }
-}
-
-/// The value of an expression without axes and reads.
-fn number(expr: &Expr<TensorId>) -> Option<einc_runtime::Scalar> {
-    let mut program = Program {
-        name: String::new(),
-        axes: Default::default(),
-        tensors: Default::default(),
-        inputs: Vec::new(),
-        outputs: Vec::new(),
-        statements: Vec::new(),
-        memory_limit: None,
-    };
-    let place = Span::default();
-    let target = program.tensors.push(crate::program::Tensor {
-        name: String::new(),
-        dtype: expr.dtype(),
-        shape: Vec::new(),
-        role: Role::Computed,
-        place,
-    });
-    let value = expr.clone();
-    let define = Define { target, dims: Vec::new(), value, keep_order: false, place };
-    program.statements.push(Statement::Define(define));
-    program.outputs.push((String::new(), target));
-    crate::interpret::run(&program, &[]).ok()?.pop().map(|value| value.get(0))
 }

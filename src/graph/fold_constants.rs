@@ -9,6 +9,9 @@
 
 use super::rewrite::{has_reduction, work};
 use super::{Graph, NodeId, Op, Unit, program};
+use crate::expr::Expr;
+use crate::program::{Define, Program, Role, Statement, TensorId};
+use crate::source::Span;
 use einc_runtime::Tensor;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -84,4 +87,30 @@ fn evaluate(graph: &Graph, id: NodeId) -> Option<Tensor> {
     let (program, constants) = program::to_program(&alone)?;
     let inputs: Vec<&Tensor> = constants.iter().map(Arc::as_ref).collect();
     crate::interpret::run(&program, &inputs).ok()?.pop()
+}
+
+/// The value of an expression without axes and reads.
+pub(super) fn number(expr: &Expr<TensorId>) -> Option<einc_runtime::Scalar> {
+    let mut program = Program {
+        name: String::new(),
+        axes: Default::default(),
+        tensors: Default::default(),
+        inputs: Vec::new(),
+        outputs: Vec::new(),
+        statements: Vec::new(),
+        memory_limit: None,
+    };
+    let place = Span::default();
+    let target = program.tensors.push(crate::program::Tensor {
+        name: String::new(),
+        dtype: expr.dtype(),
+        shape: Vec::new(),
+        role: Role::Computed,
+        place,
+    });
+    let value = expr.clone();
+    let define = Define { target, dims: Vec::new(), value, keep_order: false, place };
+    program.statements.push(Statement::Define(define));
+    program.outputs.push((String::new(), target));
+    crate::interpret::run(&program, &[]).ok()?.pop().map(|value| value.get(0))
 }

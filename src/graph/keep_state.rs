@@ -77,7 +77,8 @@ fn reads_last(graph: &Graph, reader: NodeId, id: NodeId, scan: ScanId, dim: usiz
     graph.node(reader).for_each_source(&mut |source, read, access| {
         if source == id {
             let index = index_of(read, access, dim);
-            only &= index.is_some_and(|index| index.terms.is_empty() && Some(index.constant) == last(graph, scan));
+            only &= index
+                .is_some_and(|index| index.terms.is_empty() && Some(index.constant) == last(graph, scan));
         }
     });
     only
@@ -204,7 +205,11 @@ fn own_reads(
     let node = graph.node(id);
     let in_place = node.dims.iter().zip(&read.indices).enumerate().all(|(k, (own, index))| {
         let index = index.affine();
-        if k == dim { index.as_ref() == Some(&before) } else { index.and_then(|i| i.axis()) == own.first().copied() }
+        if k == dim {
+            index.as_ref() == Some(&before)
+        } else {
+            index.and_then(|i| i.axis()) == own.first().copied()
+        }
     });
     let Outside::Else(start) = &read.outside else {
         *fine = false;

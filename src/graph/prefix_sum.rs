@@ -36,8 +36,13 @@ pub fn prefix_sum(graph: &mut Graph, reduce: &Reduce<NodeId>) -> Option<Expr<Nod
         return None;
     }
     let whole = freshen(graph, &Expr::Reduce(Box::new(reduce.clone())));
-    let mut parts =
-        Masked { scale: scalar_of(1, dtype), factors: Vec::new(), masks: Vec::new(), sums: Vec::new(), dtype };
+    let mut parts = Masked {
+        scale: scalar_of(1, dtype),
+        factors: Vec::new(),
+        masks: Vec::new(),
+        sums: Vec::new(),
+        dtype,
+    };
     parts.take(&whole)?;
     let [mask] = &parts.masks[..] else { return None };
     let (early, late, strict) = positions(mask)?;
@@ -63,7 +68,8 @@ pub fn prefix_sum(graph: &mut Graph, reduce: &Reduce<NodeId>) -> Option<Expr<Nod
     let mut sets: Vec<BTreeSet<AxisId>> = parts.factors.iter().map(Expr::free_axes).collect();
     sets.push([early, late].into());
     let before = least_cost(graph, &sets, &kept);
-    let mut running: BTreeSet<AxisId> = early_axes.iter().copied().filter(|axis| !alone.contains(axis)).collect();
+    let mut running: BTreeSet<AxisId> =
+        early_axes.iter().copied().filter(|axis| !alone.contains(axis)).collect();
     running.remove(&early);
     running.insert(late);
     let mut sets: Vec<BTreeSet<AxisId>> = others.iter().map(Expr::free_axes).collect();

@@ -122,14 +122,6 @@ pub fn work(graph: &Graph, expr: &Expr<NodeId>) -> u64 {
     expr.parts().into_iter().fold(own, |sum, part| sum.saturating_add(work(graph, part)))
 }
 
-/// Whether an expression has no axes, reads nothing and is a number.
-pub fn as_constant<S>(expr: &Expr<S>) -> Option<Scalar> {
-    match expr {
-        Expr::Const(value, _) => Some(*value),
-        _ => None,
-    }
-}
-
 /// The product of two scalars of one dtype, rounded or wrapped as that dtype does; `None` where it cannot be told.
 pub fn multiply(a: Scalar, b: Scalar, dtype: DType) -> Option<Scalar> {
     Some(match (a, b) {

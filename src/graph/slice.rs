@@ -80,14 +80,15 @@ fn collect(graph: &Graph, id: NodeId, axis: AxisId) -> Option<BTreeMap<NodeId, P
         // Large values that only these nodes read need not exist whole either.
         for source in graph.node(next).sources() {
             let node = graph.node(source);
-            if parts.contains_key(&source) || node.is_source() || node.scan.is_some() || node.elems() <= large {
+            if parts.contains_key(&source) || node.is_source() || node.scan.is_some() || node.elems() <= large
+            {
                 continue;
             }
             let Some((dim, from)) = dim_read_by(graph, next, source, own.axis) else { continue };
             let all_inside = graph.readers(source).into_iter().all(|reader| {
-                parts.get(&reader).is_some_and(|part| {
-                    axis_read_at(graph, reader, source, dim) == Some(part.axis)
-                })
+                parts
+                    .get(&reader)
+                    .is_some_and(|part| axis_read_at(graph, reader, source, dim) == Some(part.axis))
             });
             if let Some(part) = part(graph, source, from, true).filter(|_| all_inside) {
                 parts.insert(source, part);

@@ -8,11 +8,13 @@ mod along;
 mod contract;
 mod eval;
 mod join;
+mod loops;
 mod plan;
 mod program;
 #[cfg(test)]
 mod tests;
 pub mod value;
 
+pub use loops::run_loops;
 pub use plan::run_plan;
 pub use program::run;

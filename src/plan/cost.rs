@@ -125,7 +125,8 @@ fn step_cost(plan: &Plan, step: &Step, fixed: &[AxisId]) -> StepCost {
             all.retain(|axis| !fixed.contains(axis));
             all.sort_unstable();
             all.dedup();
-            let moved: f64 = [&step.a, &step.b, &step.out].map(|view| view_bytes(plan, view, fixed)).iter().sum();
+            let moved: f64 =
+                [&step.a, &step.b, &step.out].map(|view| view_bytes(plan, view, fixed)).iter().sum();
             let again = if step.accumulate { view_bytes(plan, &step.out, fixed) } else { 0.0 };
             StepCost {
                 name: named(step.out.buffer),
@@ -148,7 +149,8 @@ fn step_cost(plan: &Plan, step: &Step, fixed: &[AxisId]) -> StepCost {
                 name: named(step.out.buffer),
                 kind: "nest",
                 flops: outer * (operations(&step.value, &plan.axes) + reductions),
-                bytes: view_bytes(plan, &step.out, fixed) + operand_bytes(plan, &step.operands, outer * inner),
+                bytes: view_bytes(plan, &step.out, fixed)
+                    + operand_bytes(plan, &step.operands, outer * inner),
             }
         }
         Step::Along(step) => {
@@ -159,7 +161,8 @@ fn step_cost(plan: &Plan, step: &Step, fixed: &[AxisId]) -> StepCost {
                 name: named(step.out.buffer),
                 kind: "along",
                 flops: rows * length * each,
-                bytes: view_bytes(plan, &step.out, fixed) + operand_bytes(plan, &step.operands, rows * length),
+                bytes: view_bytes(plan, &step.out, fixed)
+                    + operand_bytes(plan, &step.operands, rows * length),
             }
         }
         Step::Scatter(step) => {

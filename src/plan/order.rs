@@ -46,8 +46,7 @@ impl Product {
     /// `None` where the product is no network that the search takes, or where nothing fits; the order as written does
     /// then.
     pub fn order(&self, seed: u64, limit: Option<f64>) -> Option<Order> {
-        let network =
-            Network::new(self.operands.clone(), self.output.clone(), self.extents.clone()).ok()?;
+        let network = Network::new(self.operands.clone(), self.output.clone(), self.extents.clone()).ok()?;
         let memory = limit.map(MemoryLimit::Peak);
         let mut options = Options { objective: Objective::Combo(WRITE), memory, seed, ..Options::default() };
         let found = optimize(&network, &mut options).ok()?;

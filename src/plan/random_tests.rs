@@ -75,7 +75,7 @@ impl Writer {
             .iter()
             .map(|&dim| {
                 let extent = self.extent(dim) as i64;
-                match self.dice.roll(10) {
+                match self.dice.roll(12) {
                     0 => Expr::int(self.dice.roll(extent as usize) as i64),
                     1 => affine(&[(-1, dim)], extent - 1),
                     2 => binary(Binary::Rem, affine(&[(1, dim)], 1), Expr::int(extent)),
@@ -84,6 +84,10 @@ impl Writer {
                         affine(&[(1, dim)], 1)
                     }
                     4 => {
+                        outside = Outside::Clamp;
+                        affine(&[(2, dim)], -1)
+                    }
+                    5 => {
                         // Another axis that is no longer.
                         let other = self.dice.pick(&self.axes.clone());
                         if self.extent(other) as i64 <= extent { ix(other) } else { ix(dim) }
@@ -145,9 +149,16 @@ impl Writer {
         let mut value = self.value(depth);
         let free: Vec<AxisId> = value.free_axes().into_iter().collect();
         let mut own: Vec<AxisId> = free.iter().copied().filter(|_| self.dice.roll(3) > 0).collect();
-        let summed: Vec<AxisId> = free.into_iter().filter(|axis| !own.contains(axis)).collect();
+        let summed: Vec<AxisId> = free.iter().copied().filter(|axis| !own.contains(axis)).collect();
         if !summed.is_empty() {
             value = self.bind(ReduceOp::Sum, &summed, value);
+        }
+        if self.dice.roll(6) == 0 {
+            // A value that is repeated along an axis.
+            let axis = self.dice.pick(&self.axes.clone());
+            if !own.contains(&axis) && !summed.contains(&axis) {
+                own.push(axis);
+            }
         }
         if self.dice.roll(2) == 0 {
             own.reverse();

@@ -231,6 +231,12 @@ impl Checker<'_> {
     ) -> Step<Option<Expr<TensorId>>> {
         let mut conditions: Vec<Node> =
             left.iter().flat_map(|&var| context.vars[var].filters.clone()).collect();
+        for condition in &conditions {
+            if let Some(var) = condition.uses().into_iter().find(|&var| context.vars[var].summed) {
+                let condition = condition.clone();
+                return Err(self.ambiguous(context, var, &condition, "a condition on the left side"));
+            }
+        }
         for condition in &context.conditions {
             if condition.uses().iter().all(|&var| !context.vars[var].summed) {
                 conditions.push(condition.clone());

@@ -855,32 +855,27 @@ impl<'a> Checker<'a> {
         }
         let name = &target.name.text;
         let positions = self.positions(scope, context, indices, &declared.shape, name, target.span, false)?;
+        self.conditions(scope, context, conditions)?;
+        // The points that add are those of the indices on the left side and in the conditions.
+        let mut axes: Vec<VarId> = Vec::new();
+        let mut found: Vec<VarId> = context.conditions.iter().flat_map(Node::uses).collect();
         for position in &positions {
-            let used = match position {
-                Position::Expr(node) => node.uses(),
-                Position::Group(vars) => vars.clone(),
-                Position::Unit => Vec::new(),
-            };
-            for var in used {
-                context.vars[var].summed = false;
+            match position {
+                Position::Expr(node) => found.extend(node.uses()),
+                Position::Group(vars) => found.extend(vars),
+                Position::Unit => {}
             }
         }
-        self.conditions(scope, context, conditions)?;
+        while let Some(var) = found.pop() {
+            if !axes.contains(&var) {
+                context.vars[var].summed = false;
+                axes.push(var);
+                found.extend(context.vars[var].filters.iter().flat_map(Node::uses));
+            }
+        }
+        axes.sort_unstable();
         let node = self.resolve(scope, context, value)?;
         self.solve(context)?;
-        let mut axes: Vec<VarId> = Vec::new();
-        for position in &positions {
-            let used = match position {
-                Position::Expr(node) => node.uses(),
-                Position::Group(vars) => vars.clone(),
-                Position::Unit => Vec::new(),
-            };
-            for var in used {
-                if !axes.contains(&var) {
-                    axes.push(var);
-                }
-            }
-        }
         let (indices, computed) = self.build_positions(context, &positions)?;
         let value = self.build_stored(context, &node, declared.ty, name, span)?;
         let condition = self.left_condition(context, &axes)?;

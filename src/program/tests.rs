@@ -123,6 +123,13 @@ fn gathers_and_scatters() {
 }
 
 #[test]
+fn a_scatter_adds_at_every_point_of_its_conditions() {
+    let text = "dim I, Z, M\ninput ptr: i64[I + 1]\ninput val: f64[Z]\noutput y: f64[M]\ny[e % M] += (i + 1) * val[e] where i in 0..I, e in ptr[i] - 1..ptr[i + 1] - 1";
+    // ptr is 1, 2, 3: each of two values of `i` adds one element.
+    assert_eq!(run(&program(text, "main", &[("I", 2), ("Z", 2), ("M", 2)])), [[1.0, 4.0]]);
+}
+
+#[test]
 fn functions_bind_their_dims_at_each_call() {
     let text = "dim M, N\nfn total(x: f64[D]) -> f64 { return sum[d](x[d]) }\ninput a: f64[M]\ninput b: f64[N]\noutput s: f64\ns = total(a) * total(b)";
     assert_eq!(run(&program(text, "main", &[("M", 2), ("N", 3)])), [[18.0]]);

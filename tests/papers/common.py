@@ -56,8 +56,10 @@ class Generator:
 
 
 def narrow(array, dtype):
-    """The array as the program gets it: reals and complex numbers in the precision under test."""
+    """The array as the program gets it: reals and complex numbers in the precision under test, and integers narrower too."""
     array = np.asarray(array)
+    if array.dtype == np.int64 and dtype == "f32":
+        return array.astype(np.int32)
     if array.dtype.kind == "f":
         return array.astype(np.float32 if dtype == "f32" else np.float64)
     if array.dtype.kind == "c":

@@ -41,7 +41,7 @@ impl Translator<'_, '_, '_> {
             }
             DType::F16 | DType::Bf16 => {
                 let bits = self.builder.ins().uload16x4(flags, pointer, offset);
-                self.from_half(mem, bits)
+                self.half_value(mem, bits)
             }
             DType::I16 => self.builder.ins().sload16x4(flags, pointer, offset),
             DType::U16 => self.builder.ins().uload16x4(flags, pointer, offset),
@@ -90,7 +90,7 @@ impl Translator<'_, '_, '_> {
         match mem {
             DType::F16 | DType::Bf16 => {
                 let bits = self.builder.ins().uextend(types::I32, raw);
-                self.from_half(mem, bits)
+                self.half_value(mem, bits)
             }
             DType::Bool => raw,
             _ if mem.bytes() < 4 && signed(mem) => self.builder.ins().sextend(types::I32, raw),
@@ -104,7 +104,7 @@ impl Translator<'_, '_, '_> {
         let (pointer, offset) = self.pointer(address, ty.dtype.bytes());
         let flags = cranelift_codegen::ir::MemFlagsData::new().with_notrap();
         let value = match ty.dtype {
-            DType::F16 | DType::Bf16 => self.to_half(ty.dtype, value),
+            DType::F16 | DType::Bf16 => self.half_bits(ty.dtype, value),
             _ => value,
         };
         let bytes = ty.dtype.bytes();

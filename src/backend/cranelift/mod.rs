@@ -2,6 +2,7 @@
 
 mod call;
 mod host;
+mod math;
 mod memory;
 mod ops;
 mod sort;

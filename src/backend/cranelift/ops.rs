@@ -118,10 +118,6 @@ impl Translator<'_, '_, '_> {
         self.splat(ty, one)
     }
 
-    fn real(&mut self, ty: Type, value: f64) -> Value {
-        self.number(ty, Number::Real(value))
-    }
-
     /// An integer constant of a register type.
     pub(super) fn int(&mut self, register: types::Type, value: i64) -> Value {
         let one = register.lane_type();
@@ -152,12 +148,12 @@ impl Translator<'_, '_, '_> {
         if ty.lanes == 1 {
             return value;
         }
-        let value = self.to_lane(ty, value);
+        let value = self.lane_of(ty, value);
         self.builder.ins().splat(register(ty), value)
     }
 
     /// A scalar as a lane holds it: of `bool`, all bits.
-    fn to_lane(&mut self, ty: Type, value: Value) -> Value {
+    fn lane_of(&mut self, ty: Type, value: Value) -> Value {
         if ty.dtype != DType::Bool || ty.lanes == 1 {
             return value;
         }
@@ -169,10 +165,10 @@ impl Translator<'_, '_, '_> {
         if ty.lanes == 1 {
             return parts[0];
         }
-        let first = self.to_lane(ty, parts[0]);
+        let first = self.lane_of(ty, parts[0]);
         let mut vector = self.builder.ins().scalar_to_vector(register(ty), first);
         for (lane, &part) in parts.iter().enumerate().skip(1) {
-            let part = self.to_lane(ty, part);
+            let part = self.lane_of(ty, part);
             vector = self.builder.ins().insertlane(vector, part, lane as u8);
         }
         vector
@@ -475,6 +471,9 @@ impl Translator<'_, '_, '_> {
         if !ty.dtype.is_float() {
             return self.unary_int(op, ty, value);
         }
+        if let Some(result) = self.inline(op, ty, value) {
+            return result;
+        }
         let zero = self.real(ty, 0.0);
         match op {
             Unary::Neg => self.builder.ins().fneg(value),
@@ -674,15 +673,15 @@ impl Translator<'_, '_, '_> {
     fn round_half(&mut self, to: DType, value: Value) -> Value {
         match to {
             DType::F16 | DType::Bf16 => {
-                let bits = self.to_half(to, value);
-                self.from_half(to, bits)
+                let bits = self.half_bits(to, value);
+                self.half_value(to, bits)
             }
             _ => value,
         }
     }
 
     /// The bits of a half-width float nearest to an `f32`, in 32-bit lanes.
-    pub(super) fn to_half(&mut self, dtype: DType, value: Value) -> Value {
+    pub(super) fn half_bits(&mut self, dtype: DType, value: Value) -> Value {
         let lanes = self.builder.func.dfg.value_type(value).lane_count();
         let ints = types::I32.by(lanes).expect("a vector type of 128 bits");
         let flags = self.bitcast(ints, value);
@@ -737,7 +736,7 @@ impl Translator<'_, '_, '_> {
     }
 
     /// The `f32` of the bits of a half-width float, in 32-bit lanes.
-    pub(super) fn from_half(&mut self, dtype: DType, bits: Value) -> Value {
+    pub(super) fn half_value(&mut self, dtype: DType, bits: Value) -> Value {
         let ints = self.builder.func.dfg.value_type(bits);
         let real = types::F32.by(ints.lane_count()).expect("a vector type of 128 bits");
         let shift = |this: &mut Self, value: Value, by: i64| {

@@ -168,13 +168,6 @@ impl Builder {
         self.loops.buffers.push(Buffer { name: name.into(), dtype, elems, place: Place::Scratch(at) })
     }
 
-    /// Arena memory that all workers share.
-    pub(super) fn shared(&mut self, name: &str, dtype: DType, elems: u64) -> BufferId {
-        let at = self.loops.arena.next_multiple_of(64);
-        self.loops.arena = at.saturating_add(elems.saturating_mul(dtype.bytes() as u64).next_multiple_of(64));
-        self.loops.buffers.push(Buffer { name: name.into(), dtype, elems, place: Place::Arena(at) })
-    }
-
     pub(super) fn ty(&self, value: ValueId) -> Type {
         self.loops.values[value]
     }

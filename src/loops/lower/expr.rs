@@ -345,7 +345,7 @@ impl Builder {
         })
     }
 
-    /// Computes one of two scalars, by a condition.
+    /// Computes one of two values, by a scalar condition.
     pub(super) fn either(
         &mut self,
         condition: ValueId,
@@ -515,9 +515,11 @@ impl Builder {
         } else if let Some(value) = self.plain_load(read, read.dtype, scope, point) {
             return Val::One(value);
         }
-        if point.lanes() > 1 {
+        let lanes = self.guarded_lanes(read, operand, point);
+        if point.lanes() > 1 && lanes.is_none() {
             return self.lane_by_lane(expr, scope, point);
         }
+        let lanes = lanes.unwrap_or(1);
         let buffer = BufferId(operand.buffer.0);
         let tensor = self.loops.buffers[buffer].name.clone();
         let mut lin = Lin::constant(operand.offset);
@@ -564,12 +566,65 @@ impl Builder {
                 let computed = computed.map_or(rest, |sum| self.add(sum, rest));
                 self.either(
                     inside,
-                    &mut |builder| builder.load(read.dtype, buffer, Lin::default(), Some(computed)),
-                    &mut |builder| builder.value(other, scope, point),
+                    &mut |builder| {
+                        builder.load_wide(read.dtype, buffer, Lin::default(), Some(computed), lanes)
+                    },
+                    &mut |builder| match builder.value(other, scope, point) {
+                        Val::One(value) => Val::One(builder.widen(value, lanes)),
+                        pair => pair,
+                    },
                 )
             }
-            _ => self.load(read.dtype, buffer, lin, computed),
+            _ => self.load_wide(read.dtype, buffer, lin, computed, lanes),
         }
+    }
+
+    /// How many elements side by side a read gives whose indices are computed or checked, if those that are depend on
+    /// no lane: all lanes, or 1 where they are one element. `None` where each lane is read for itself.
+    fn guarded_lanes(&self, read: &Read<Source>, operand: &Operand, point: &Point) -> Option<u8> {
+        let (axis, lanes) = point.vector?;
+        if vector_lanes(read.dtype) != lanes || read.dtype.is_complex() {
+            return None;
+        }
+        let mut along = 0i64;
+        for (index, &(extent, stride)) in read.indices.iter().zip(&operand.dims) {
+            if !index.free_axes().contains(&axis) {
+                let mut same = true;
+                index.for_each_read(&mut |read| same &= matches!(read.source, Source::Operand(_)));
+                if !same {
+                    return None;
+                }
+                continue;
+            }
+            let affine = index.affine()?;
+            let by = affine.terms.iter().find(|term| term.0 == axis).map_or(0, |term| term.1);
+            let free = matches!(read.outside, Outside::Never | Outside::Trust);
+            if !free && !self.inside(&affine, extent, point) {
+                return None;
+            }
+            along = along.checked_add(by.checked_mul(stride)?)?;
+        }
+        match along {
+            0 => Some(1),
+            1 => Some(lanes),
+            _ => None,
+        }
+    }
+
+    /// Elements side by side.
+    fn load_wide(
+        &mut self,
+        dtype: DType,
+        buffer: BufferId,
+        lin: Lin,
+        dynamic: Option<ValueId>,
+        lanes: u8,
+    ) -> Val {
+        if lanes == 1 {
+            return self.load(dtype, buffer, lin, dynamic);
+        }
+        let address = Address { buffer, offset: lin.offset, terms: lin.terms, dynamic };
+        Val::One(self.make(Type { dtype, lanes }, Op::Load(dtype, address)))
     }
 
     /// `0 <= value < extent`.

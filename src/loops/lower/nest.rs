@@ -7,13 +7,16 @@
 use super::build::{Builder, Lin};
 use super::expr::{Point, Scope, Val, view_at};
 use super::reduce::Sums;
-use crate::expr::{Affine, Axes, AxisId, Expr, ReduceOp};
+use crate::expr::{Affine, Axes, AxisId, Expr, Outside, Read, ReduceOp};
 use crate::loops::*;
 use crate::machine::Machine;
 use crate::plan::{Operand, Reduction, Source, View};
 
 /// Work below this many operations (about 50 us) stays on one thread.
 pub(super) const PARALLEL_WORK: u64 = 200_000;
+
+/// Values of an axis in a block.
+const BLOCK: i64 = 16;
 
 /// A nest, or a contraction written as one.
 pub(super) struct Task<'a> {
@@ -44,6 +47,15 @@ impl Segment {
     }
 }
 
+/// A part of an axis: `extent` values from `start` on, and those of them, if not all, where no index needs a check.
+#[derive(Clone)]
+struct Piece {
+    axis: AxisId,
+    start: Lin,
+    extent: i64,
+    inside: Option<(i64, i64)>,
+}
+
 /// What was decided about a nest.
 struct Choice {
     /// The axis along the lanes of the result, if one is.
@@ -53,6 +65,8 @@ struct Choice {
     tile: Vec<(AxisId, i64)>,
     /// The loops, outermost first.
     order: Vec<AxisId>,
+    /// Axes that run in blocks of so many values, outside all others but the first.
+    blocks: Vec<(AxisId, i64)>,
     parallel: bool,
 }
 
@@ -63,10 +77,50 @@ impl Builder {
             return;
         }
         let choice = self.choose_loops(task, axes, machine);
-        let segments: Vec<(AxisId, Vec<Segment>)> =
-            choice.order.iter().map(|&axis| (axis, choice.segments(axis, axes[axis].extent))).collect();
+        let mut pieces: Vec<Piece> = Vec::new();
+        for &axis in &choice.order {
+            let extent = i64::try_from(axes[axis].extent).unwrap_or(i64::MAX);
+            let inside = if choice.vector == Some(axis) {
+                inside_of(task, axis, axes, outer, self)
+                    .filter(|range| range.1 - range.0 >= choice.lanes.into())
+            } else {
+                None
+            };
+            pieces.push(Piece { axis, start: Lin::default(), extent, inside });
+        }
         let scope = Scope { axes, operands: task.operands, reduced: task.given.to_vec() };
-        self.nest_loops(task, &scope, &segments, choice.parallel, vec![outer.clone()], &choice, machine);
+        self.blocked(task, &scope, pieces, &choice.blocks, outer, &choice, machine);
+    }
+
+    /// The loops over blocks, then those inside a block.
+    #[allow(clippy::too_many_arguments)]
+    fn blocked(
+        &mut self,
+        task: &Task,
+        scope: &Scope,
+        pieces: Vec<Piece>,
+        blocks: &[(AxisId, i64)],
+        outer: &Point,
+        choice: &Choice,
+        machine: &Machine,
+    ) {
+        let Some((&(axis, block), inner)) = blocks.split_first() else {
+            let parallel = choice.parallel && choice.blocks.is_empty();
+            return self.nest_loops(task, scope, &pieces, parallel, vec![outer.clone()], choice, machine);
+        };
+        let Some(at) = pieces.iter().position(|piece| piece.axis == axis) else { return };
+        let extent = pieces[at].extent;
+        let whole = extent / block * block;
+        let name = scope.axes[axis].name.clone();
+        let parallel = choice.parallel && blocks.len() == choice.blocks.len();
+        for (from, to) in [(0, whole), (whole, extent)] {
+            let length = block.min(to - from);
+            self.looped(&name, (from, to, block), parallel, &mut |builder, start| {
+                let mut pieces = pieces.clone();
+                pieces[at] = Piece { axis, start, extent: length, inside: None };
+                builder.blocked(task, scope, pieces, inner, outer, choice, machine);
+            });
+        }
     }
 
     #[allow(clippy::too_many_arguments)]
@@ -74,26 +128,28 @@ impl Builder {
         &mut self,
         task: &Task,
         scope: &Scope,
-        segments: &[(AxisId, Vec<Segment>)],
+        pieces: &[Piece],
         parallel: bool,
         points: Vec<Point>,
         choice: &Choice,
         machine: &Machine,
     ) {
-        let Some(((axis, list), inner)) = segments.split_first() else {
+        let Some((piece, inner)) = pieces.split_first() else {
             return self.tile(task, scope, &points, choice, machine);
         };
-        let name = scope.axes[*axis].name.clone();
-        for segment in list {
+        let axis = piece.axis;
+        let name = scope.axes[axis].name.clone();
+        for segment in choice.segments(piece) {
             let range = (segment.start, segment.end, segment.step());
             self.looped(&name, range, parallel, &mut |builder, at| {
+                let at = piece.start.plus(&at, 1);
                 let mut tile = Vec::new();
                 for point in &points {
                     for group in 0..segment.count {
-                        let point = point.with(*axis, at.shifted(group * i64::from(segment.lanes)));
+                        let point = point.with(axis, at.shifted(group * i64::from(segment.lanes)));
                         tile.push(match segment.lanes {
                             1 => point,
-                            lanes => point.along(*axis, lanes),
+                            lanes => point.along(axis, lanes),
                         });
                     }
                 }
@@ -223,12 +279,19 @@ impl Builder {
         let mut tile = Vec::new();
         let mut registers = machine.vector_registers as i64 * 3 / 4;
         let size = size_of(task.value) + task.reductions.iter().map(|r| size_of(&r.body)).sum::<usize>();
+        let shares = task.axes.iter().any(|&axis| {
+            Some(axis) != vector.map(|v| v.0)
+                && extent(axis) > 1
+                && inner.iter().any(|read| stride_of(read, axis) == Some(0))
+        });
         if let Some((axis, lanes)) = vector {
             order.retain(|&other| other != axis);
             order.push(axis);
             let groups = (extent(axis) / u64::from(lanes)) as i64;
             let most = match task.reductions.len() {
                 0 => (24 / size.max(1) as i64).clamp(1, 4),
+                // Without loads to share, whole cache lines of each row count most.
+                _ if !shares && size <= 4 => 8,
                 _ => 3,
             };
             let groups = groups.min(most);
@@ -269,34 +332,103 @@ impl Builder {
                 order.insert(0, axis);
             }
         }
-        Choice { vector: vector.map(|v| v.0), lanes: vector.map_or(1, |v| v.1), tile, order, parallel }
+        // A read that jumps along the innermost axis but goes step by step along another one would fetch each of its
+        // cache lines many times: blocks of both keep them at hand.
+        let mut blocks = Vec::new();
+        if let Some(&innermost) = order.last() {
+            let jumps = |read: &Option<Affine>| stride_of(read, innermost).is_some_and(|by| by.abs() >= 16);
+            let steps = |axis: AxisId| {
+                let long = extent(axis) > BLOCK as u64 && extent(innermost) > BLOCK as u64;
+                long && last.iter().any(|read| jumps(read) && stride_of(read, axis) == Some(1))
+            };
+            if let Some(axis) = order.iter().copied().find(|&axis| axis != innermost && steps(axis)) {
+                blocks = vec![(axis, BLOCK), (innermost, 2 * BLOCK)];
+            }
+        }
+        Choice {
+            vector: vector.map(|v| v.0),
+            lanes: vector.map_or(1, |v| v.1),
+            tile,
+            order,
+            blocks,
+            parallel,
+        }
     }
 }
 
 impl Choice {
-    /// An axis cut into whole tiles, the rest of one, and single values.
-    fn segments(&self, axis: AxisId, extent: u64) -> Vec<Segment> {
-        let lanes = if self.vector == Some(axis) { self.lanes } else { 1 };
-        let count = self.tile.iter().find(|tile| tile.0 == axis).map_or(1, |tile| tile.1);
-        let extent = i64::try_from(extent).unwrap_or(i64::MAX);
+    /// A piece of an axis cut into whole tiles, the rest of one, and single values; where indices need checks only at
+    /// the ends, the ends are single values.
+    fn segments(&self, piece: &Piece) -> Vec<Segment> {
+        let lanes = if self.vector == Some(piece.axis) { self.lanes } else { 1 };
+        let count = self.tile.iter().find(|tile| tile.0 == piece.axis).map_or(1, |tile| tile.1);
         let mut list = Vec::new();
         let mut start = 0;
-        let mut cut = |lanes: u8, count: i64| {
+        let mut cut = |end: i64, lanes: u8, count: i64| {
             let step = i64::from(lanes) * count;
-            if count > 0 && extent - start >= step {
-                let end = start + (extent - start) / step * step;
+            if count > 0 && end - start >= step {
+                let end = start + (end - start) / step * step;
                 list.push(Segment { start, end, lanes, count });
                 start = end;
             }
-            (extent - start) / i64::from(lanes)
+            (end - start) / i64::from(lanes)
         };
-        let rest = cut(lanes, count);
-        cut(lanes, rest);
+        let (first, last) = piece.inside.unwrap_or((0, piece.extent));
+        cut(first, 1, 1);
+        let rest = cut(last, lanes, count);
+        cut(last, lanes, rest);
         if lanes > 1 {
-            cut(1, 1);
+            cut(piece.extent, 1, 1);
         }
         list
     }
+}
+
+/// Where on an axis all checked indices stay inside, whatever the other axes are; `None` where that is all or nothing.
+fn inside_of(task: &Task, axis: AxisId, axes: &Axes, outer: &Point, builder: &Builder) -> Option<(i64, i64)> {
+    let extent = i64::try_from(axes[axis].extent).ok()?;
+    let (mut first, mut last) = (0i64, extent - 1);
+    let mut failed = false;
+    let mut visit = |read: &Read<Source>| {
+        let Source::Operand(number) = read.source else { return };
+        if matches!(read.outside, Outside::Never | Outside::Trust) {
+            return;
+        }
+        for (index, dim) in read.indices.iter().zip(&task.operands[number as usize].dims) {
+            if !index.free_axes().contains(&axis) {
+                continue;
+            }
+            let Some(affine) = index.affine() else { continue };
+            let by = affine.terms.iter().find(|term| term.0 == axis).map_or(0, |term| term.1);
+            let (mut low, mut high) = (i128::from(affine.constant), i128::from(affine.constant));
+            for &(other, by) in affine.terms.iter().filter(|term| term.0 != axis) {
+                let (least, most) = match outer.axes.iter().find(|known| known.0 == other) {
+                    Some((_, lin)) => builder.bounds(lin),
+                    None => (0, i128::from(axes[other].extent) - 1),
+                };
+                let ends = [least, most].map(|end| end * i128::from(by));
+                low += ends[0].min(ends[1]);
+                high += ends[0].max(ends[1]);
+            }
+            let (by, end) = (i128::from(by), i128::from(dim.0) - 1);
+            // low + by x >= 0 and high + by x <= end
+            let (from, to) = if by > 0 {
+                (-low.div_euclid(by), (end - high).div_euclid(by))
+            } else if by < 0 {
+                ((high - end + (-by - 1)).div_euclid(-by), low.div_euclid(-by))
+            } else {
+                continue;
+            };
+            match (i64::try_from(from.max(0)), i64::try_from(to.min(extent.into()))) {
+                (Ok(from), Ok(to)) => (first, last) = (first.max(from), last.min(to)),
+                _ => failed = true,
+            }
+        }
+    };
+    task.reductions.iter().for_each(|reduction| reduction.body.for_each_read(&mut visit));
+    task.value.for_each_read(&mut visit);
+    let partly = first > 0 || last < extent - 1;
+    (!failed && partly && first <= last).then_some((first, last + 1))
 }
 
 /// Whether a value can be made in vectors of that many lanes.

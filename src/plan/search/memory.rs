@@ -49,7 +49,9 @@ fn fixed(network: &Network, sliced: bool) -> Amount {
 /// The elements that a limit allows.
 pub(super) fn allowed(limit: MemoryLimit) -> Amount {
     match limit {
-        MemoryLimit::Largest(elems) | MemoryLimit::Peak(elems) | MemoryLimit::Total(elems) => Amount::new(elems),
+        MemoryLimit::Largest(elems) | MemoryLimit::Peak(elems) | MemoryLimit::Total(elems) => {
+            Amount::new(elems)
+        }
     }
 }
 
@@ -71,7 +73,13 @@ pub(super) fn slice(
         MemoryLimit::Total(elems) => math::log2(elems - fixed(network, true).value()),
     };
     if log2 >= 0.0 {
-        search(network, options, Limit { log2, peak: !matches!(limit, MemoryLimit::Largest(_)) }, outcome, start);
+        search(
+            network,
+            options,
+            Limit { log2, peak: !matches!(limit, MemoryLimit::Largest(_)) },
+            outcome,
+            start,
+        );
     }
     fall_back(network, &options.objective, limit, outcome)
 }
@@ -85,8 +93,11 @@ fn search(network: &Network, options: &mut Options<'_>, limit: Limit, outcome: &
     }
     let problem = Problem::new(&canonical, &components[0]);
     let everything = solve::budget(network, options);
-    let mut budget =
-        Budget::new(everything - outcome.work.min(everything), solve::deadline(options, start), options.cancel);
+    let mut budget = Budget::new(
+        everything - outcome.work.min(everything),
+        solve::deadline(options, start),
+        options.cancel,
+    );
     let done = outcome.work;
     let progress = &mut options.progress;
     let mut report = |log2_value: f64, work: u64| {
@@ -192,7 +203,8 @@ impl Search<'_, '_> {
             }
             self.budget.work += 5 * tree.count as u64;
             // The same relief for less: longer axes relieve more, but cost more.
-            let cost = math::log2(1.0 + repeated * (math::exp2(log) - 1.0)) / log - 0.02 * math::log2(1.0 + relieved);
+            let cost = math::log2(1.0 + repeated * (math::exp2(log) - 1.0)) / log
+                - 0.02 * math::log2(1.0 + relieved);
             let cost = cost + 0.02 * self.random.unit();
             if best.is_none_or(|(least, _)| cost < least) {
                 best = Some((cost, axis as u32));

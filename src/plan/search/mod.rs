@@ -20,6 +20,7 @@ mod memory;
 mod network;
 mod partition;
 mod problem;
+#[allow(clippy::module_inception)]
 mod search;
 mod solve;
 #[cfg(test)]

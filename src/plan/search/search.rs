@@ -5,8 +5,8 @@ use super::cost::Objective;
 use super::eliminate::{Rule, eliminate, eliminate_in_order, fill_order};
 use super::exact::Tables;
 use super::greedy::{Taste, greedy};
-use super::memory::Limit;
 use super::math::{self, LogTable, Random};
+use super::memory::Limit;
 use super::partition::partition;
 use super::problem::Problem;
 use super::tree::{Energy, Measure, Shape, Tree};
@@ -219,14 +219,6 @@ impl<'a, 'b> Search<'a, 'b> {
                 tastes[way].truncate(4);
             }
             spent[way] += self.budget.work - before;
-            if std::env::var("DBG").is_ok() {
-                eprintln!(
-                    "start {way} {:.3} {taste:?} at {} cost {}",
-                    value * 0.30103,
-                    self.budget.work,
-                    self.budget.work - before
-                );
-            }
         }
     }
 
@@ -235,8 +227,13 @@ impl<'a, 'b> Search<'a, 'b> {
         // What costs least at first is not what can be improved most, so every way to make starts gets a round; but
         // those far behind will not catch up.
         let least = self.pool[0].0;
-        let firsts: Vec<Shape> =
-            self.firsts.iter().flatten().filter(|(value, _)| *value < 1.7 * least + 1.0).map(|(_, shape)| shape.clone()).collect();
+        let firsts: Vec<Shape> = self
+            .firsts
+            .iter()
+            .flatten()
+            .filter(|(value, _)| *value < 1.7 * least + 1.0)
+            .map(|(_, shape)| shape.clone())
+            .collect();
         let total = self.budget.left();
         let mut share = total / 24;
         // The best that each temperature has led to.
@@ -262,29 +259,15 @@ impl<'a, 'b> Search<'a, 'b> {
                 self.pool[0].1.clone()
             };
             let mut tree = self.tree(&shape);
-            let v0 = self.value(&tree);
             let floor = tree.total() - DEPTH;
             let nodes = tree.energy[tree.count..].iter().filter(|&&energy| energy > floor).count() as u64;
             let sweeps = (share / (nodes * tree.visit_work() + 5 * tree.count as u64)).clamp(4, 1 << 20);
             self.round(&mut tree, hots[arm], 18.0, sweeps);
-            let v1 = self.value(&tree);
             self.descend(&mut tree);
             let value = self.value(&tree);
             // Old results fade: what a short round found is no measure of long ones.
             best.iter_mut().for_each(|value| *value += 0.01);
             best[arm] = value;
-            if std::env::var("DBG").is_ok() {
-                eprintln!(
-                    "round {round} n {} nodes {nodes} sweeps {sweeps} hot {}: {:.4} -> {:.4} -> {:.4} best {:.4} at {}",
-                    self.problem.count(),
-                    hots[arm],
-                    v0 * 0.30103,
-                    v1 * 0.30103,
-                    self.value(&tree) * 0.30103,
-                    self.pool[0].0 * 0.30103,
-                    self.budget.work
-                );
-            }
             round += 1;
             if !first {
                 share = (share * 5 / 4).min(self.budget.left().max(total / 24));

@@ -6,8 +6,8 @@ use super::cost::{self, Objective};
 use super::exact::{self, SmallAxis, Tables};
 use super::math;
 use super::problem::Problem;
-use super::{memory, search};
 use super::{EXACT_OPERANDS, Network, Options, Plan, Progress, Refusal};
+use super::{memory, search};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::{Duration, Instant};
@@ -61,7 +61,8 @@ fn finish(
     let path = cost::best_order(network, &outcome.path, &outcome.slices)?;
     let cost = cost::evaluate(network, &path, &outcome.slices)?;
     let log2_value = options.objective.log2_value(network, &path, &outcome.slices)?;
-    let log2_bound = if outcome.proven { log2_value } else { bound(network, &options.objective).min(log2_value) };
+    let log2_bound =
+        if outcome.proven { log2_value } else { bound(network, &options.objective).min(log2_value) };
     Ok(Plan {
         path,
         slices: outcome.slices,
@@ -136,18 +137,13 @@ fn large(network: &Network, options: &mut Options<'_>, start: Instant) -> Outcom
     let inputs = network.inputs().len();
     let deadline = deadline(options, start);
     // Under a memory limit most of the work goes into slicing.
-    let limit = if options.memory.is_some() { budget(network, options) / 4 } else { budget(network, options) };
+    let limit =
+        if options.memory.is_some() { budget(network, options) / 4 } else { budget(network, options) };
     let canonical = Canonical::new(network, true);
     let components = canonical.components();
     let mut path = Vec::with_capacity(inputs - 1);
-    let mut outcome = Outcome {
-        path: Vec::new(),
-        slices: Vec::new(),
-        work: 0,
-        rounds: 0,
-        capped: false,
-        proven: false,
-    };
+    let mut outcome =
+        Outcome { path: Vec::new(), slices: Vec::new(), work: 0, rounds: 0, capped: false, proven: false };
     let mut parts: BinaryHeap<(Reverse<i64>, Reverse<usize>)> = BinaryHeap::new();
     let everything: u64 = components.iter().map(|part| weight(part.len())).sum();
     for (number, component) in components.iter().enumerate() {

@@ -173,3 +173,59 @@ fn reductions_keep_their_rules() {
     assert_eq!(run(DType::Bool, ReduceOp::All, &[true; 9]), Scalar::Int(1));
     assert_eq!(run(DType::Bool, ReduceOp::All, &[true, true, true, true, true, false]), Scalar::Int(0));
 }
+
+#[test]
+fn padded_windows_and_gathered_rows_in_vectors() {
+    use super::random::assert_agrees;
+    use crate::expr::Outside;
+    for extent in [3, 6, 21] {
+        // y[o, h, w] = sum of x[c, h + u - 1, w + v - 1 else 0] * k[o, c, u, v]
+        let mut build = Build::new();
+        let names = [("h", 4), ("w", extent), ("u", 3), ("v", 3), ("c", 2), ("o", 3)];
+        let [h, w, u, v, c, o] = names.map(|(name, extent)| build.axis(name, extent));
+        let x = build.input(DType::F32, &[2, 4, extent]);
+        let k = build.input(DType::F32, &[3, 2, 3, 3]);
+        let y = build.output(DType::F32, &[3, 4, extent]);
+        let at = |p, q| Expr::Sum(vec![Expr::Index(p), Expr::Index(q), Expr::int(-1)]);
+        let zero = Outside::Else(Box::new(Expr::number(0.0, DType::F32)));
+        let window = build.read(0, &x, vec![Expr::Index(c), at(h, u), at(w, v)], zero);
+        let body = Expr::Product(vec![window, build.at(1, &k, &[o, c, u, v])]);
+        let view = build.view(&y, &[o, h, w]);
+        let sum = vec![reduction(ReduceOp::Sum, &[c, u, v], body)];
+        build.nest(&[o, h, w], &[&x, &k], sum, reduced(0, DType::F32), view);
+        // z[i, j] = 2 e[3 - t, j] with t computed from another row
+        let (i, j) = (build.axis("i", 4), build.axis("j", extent));
+        let z = build.output(DType::F32, &[4, extent]);
+        let e = build.read(
+            0,
+            &x,
+            vec![
+                Expr::int(1),
+                Expr::Binary(
+                    crate::expr::Binary::Rem,
+                    Box::new(Expr::Product(vec![Expr::Index(i), Expr::Index(i)])),
+                    Box::new(Expr::int(4)),
+                ),
+                Expr::Index(j),
+            ],
+            Outside::Checked,
+        );
+        let view = build.view(&z, &[i, j]);
+        build.nest(&[i, j], &[&x], vec![], Expr::Product(vec![e, Expr::number(2.0, DType::F32)]), view);
+        assert_agrees(&build.plan, &format!("windows of {extent}"));
+    }
+}
+
+#[test]
+fn permutes_run_in_blocks() {
+    for extents in [[40, 50], [32, 64], [17, 33], [100, 3]] {
+        let mut build = Build::new();
+        let (i, j) = (build.axis("i", extents[0]), build.axis("j", extents[1]));
+        let x = build.input(DType::F32, &[extents[1], extents[0]]);
+        let y = build.output(DType::F32, &extents);
+        let value = build.at(0, &x, &[j, i]);
+        let view = build.view(&y, &[i, j]);
+        build.nest(&[i, j], &[&x], vec![], value, view);
+        super::random::assert_agrees(&build.plan, &format!("permute of {extents:?}"));
+    }
+}

@@ -1,6 +1,7 @@
 //! Random programs, against the interpreter of plans.
 
 use crate::backend::cranelift::{compile, compile_loops};
+use crate::fault::Fault;
 use crate::graph::{Graph, PASSES};
 use crate::loops::lower;
 use crate::machine::Machine;
@@ -55,6 +56,10 @@ pub fn assert_agrees(plan: &Plan, note: &str) {
     let wanted = crate::interpret::run_plan(plan, &references);
     let loops = lower(plan, &Machine::host());
     let text = loops.to_string();
+    if let Err(broken) = crate::loops::verify(&loops) {
+        panic!("{note}: {broken}\n{plan}\n{text}");
+    }
+    let slow = crate::interpret::run_loops(&loops, &references);
     let compiled =
         compile_loops(loops, &Machine::host()).unwrap_or_else(|error| panic!("{note}: {error:?}\n{plan}"));
     let mut outputs = Vec::new();
@@ -66,9 +71,14 @@ pub fn assert_agrees(plan: &Plan, note: &str) {
     outputs.sort_by_key(|output| output.0);
     let mut outputs: Vec<Tensor> = outputs.into_iter().map(|output| output.1).collect();
     let found = compiled.run(&references, &mut outputs, 1);
+    assert_same(slow, &wanted, &format!("{note}: loops\n{plan}\n{text}"));
+    assert_same(found.map(|()| outputs), &wanted, &format!("{note}: code\n{plan}\n{text}"));
+}
+
+fn assert_same(found: Result<Vec<Tensor>, Fault>, wanted: &Result<Vec<Tensor>, Fault>, note: &str) {
     match (found, wanted) {
-        (Ok(()), Ok(wanted)) => {
-            for (number, (found, wanted)) in outputs.iter().zip(&wanted).enumerate() {
+        (Ok(found), Ok(wanted)) => {
+            for (number, (found, wanted)) in found.iter().zip(wanted).enumerate() {
                 let slack = match found.dtype() {
                     DType::F64 | DType::C128 => 1e-11,
                     DType::F16 => 4e-3,
@@ -77,14 +87,11 @@ pub fn assert_agrees(plan: &Plan, note: &str) {
                 };
                 for k in 0..wanted.elems() {
                     let (a, b) = (found.get(k), wanted.get(k));
-                    assert!(
-                        close(a, b, slack),
-                        "{note}: output {number}[{k}] is {a:?}, not {b:?}\n{plan}\n{text}"
-                    );
+                    assert!(close(a, b, slack), "output {number}[{k}] is {a:?}, not {b:?}\n{note}");
                 }
             }
         }
-        (found, wanted) => assert_eq!(found.err(), wanted.err(), "{note}\n{plan}\n{text}"),
+        (found, wanted) => assert_eq!(found.err().as_ref(), wanted.as_ref().err(), "{note}"),
     }
 }
 

@@ -366,3 +366,69 @@ fn several_reductions_in_one_nest() {
         assert_agrees(&build.plan, &format!("two reductions over {extent}"));
     }
 }
+
+#[test]
+fn functions_in_line_are_accurate() {
+    let special = [
+        0.0,
+        -0.0,
+        1.0,
+        f64::INFINITY,
+        f64::NEG_INFINITY,
+        f64::NAN,
+        1e-30,
+        -1e-30,
+        1e-310,
+        88.7,
+        89.5,
+        709.0,
+        711.0,
+    ];
+    let mut values: Vec<f64> = special.into_iter().chain(special.map(|x| -x)).collect();
+    for (k, x) in super::build::noise(4000, 9).into_iter().enumerate() {
+        values.push(x * [0.01, 1.0, 5.0, 30.0, 100.0, 800.0][k % 6]);
+    }
+    let count = values.len() as u64;
+    for dtype in [DType::F64, DType::F32] {
+        let mut given = Tensor::zeros(dtype, &[count]).unwrap();
+        values.iter().enumerate().for_each(|(k, &x)| given.set(k, Scalar::Real(x)));
+        for (op, units, slack) in [
+            (Unary::Exp, 4.0, 0.0),
+            (Unary::Log, 4.0, 0.0),
+            (Unary::Tanh, 4.0, 0.0),
+            (Unary::Sigmoid, 4.0, 0.0),
+            (Unary::Silu, 8.0, 0.0),
+            (Unary::GeluTanh, 8.0, 1e-6),
+            (Unary::Softplus, 8.0, 0.0),
+            (Unary::Erf, 2.0, 2e-7),
+            (Unary::Gelu, 2.0, 2e-7),
+        ] {
+            let mut build = Build::new();
+            let i = build.axis("i", count);
+            let a = build.input(dtype, &[count]);
+            let out = build.output(dtype, &[count]);
+            let value = Expr::Unary(op, Box::new(build.at(0, &a, &[i])));
+            let view = build.view(&out, &[i]);
+            build.nest(&[i], &[&a], vec![], value, view);
+            let result = build.run(&[&given]).unwrap().remove(0);
+            let (digit, least) = match dtype {
+                DType::F64 => (f64::EPSILON, 1e-300),
+                _ => (f64::from(f32::EPSILON), 1e-36),
+            };
+            for k in 0..count as usize {
+                let (Scalar::Real(x), Scalar::Real(found)) = (given.get(k), result.get(k)) else {
+                    panic!("reals")
+                };
+                let wanted = crate::interpret::value::unary(op, Scalar::Real(x), DType::F64);
+                let mut wanted = crate::interpret::value::real(wanted);
+                if dtype == DType::F32 {
+                    wanted = f64::from(wanted as f32);
+                }
+                let slack = units * digit * wanted.abs() + slack + least;
+                let near =
+                    found == wanted || (found.is_nan() && wanted.is_nan()) || (found - wanted).abs() <= slack;
+                assert!(near, "{} of {x:e}: {dtype}: {found:e}, not {wanted:e}", op.name());
+            }
+        }
+    }
+}
