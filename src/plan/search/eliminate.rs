@@ -227,7 +227,7 @@ pub(super) fn fill_order(
     };
     let mut heap: BinaryHeap<Reverse<(i64, i64, u32)>> = BinaryHeap::new();
     let mut scores = vec![(0i64, 0i64); axes];
-    let mut score = |rows: &[u64], axis: usize, random: &mut Random, work: &mut u64| {
+    let score = |rows: &[u64], axis: usize, random: &mut Random, work: &mut u64| {
         let count = (1 + fill(rows, axis, work)) as f64;
         let count = if noise > 0.0 { count * math::exp2(noise * random.gumbel()) } else { count };
         // Among equals a random one, which is what makes one order differ from the next.

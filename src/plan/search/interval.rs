@@ -12,7 +12,12 @@ pub(super) const LIMIT: usize = 700;
 
 /// The best path for an order of the leaves, by multiply-adds plus `write` times the elements of the results; none
 /// when numbers would overflow.
-pub(super) fn best_path(problem: &Problem, tree: &Tree, order: &[u32], write: f64) -> Option<Vec<(u32, u32)>> {
+pub(super) fn best_path(
+    problem: &Problem,
+    tree: &Tree,
+    order: &[u32],
+    write: f64,
+) -> Option<Vec<(u32, u32)>> {
     let count = order.len();
     let mut place = vec![0usize; count];
     order.iter().enumerate().for_each(|(k, &leaf)| place[leaf as usize] = k);
@@ -94,7 +99,8 @@ pub(super) fn best_path(problem: &Problem, tree: &Tree, order: &[u32], write: f6
             let j = i + length - 1;
             let touch = math::exp2(total - absent[i * count + j]);
             let (mut least, mut choice) = (f64::INFINITY, i);
-            let rows = row_inverse[i * count + i..i * count + j].iter().zip(&row_best[i * count + i..i * count + j]);
+            let rows =
+                row_inverse[i * count + i..i * count + j].iter().zip(&row_best[i * count + i..i * count + j]);
             let columns = column_inverse[j * count + i + 1..=j * count + j]
                 .iter()
                 .zip(&column_best[j * count + i + 1..=j * count + j]);

@@ -9,7 +9,7 @@ use super::canonical::Canonical;
 use super::cost::{Cost, evaluate, steps};
 use super::math;
 use super::problem::Problem;
-use super::search::Search;
+use super::rounds::Search;
 use super::solve::{self, Outcome};
 use super::tree::{Shape, Tree};
 use super::{Amount, MemoryLimit, Network, Objective, Options, Progress, Refusal};
@@ -49,7 +49,9 @@ fn fixed(network: &Network, sliced: bool) -> Amount {
 /// The elements that a limit allows.
 pub(super) fn allowed(limit: MemoryLimit) -> Amount {
     match limit {
-        MemoryLimit::Largest(elems) | MemoryLimit::Peak(elems) | MemoryLimit::Total(elems) => Amount::new(elems),
+        MemoryLimit::Largest(elems) | MemoryLimit::Peak(elems) | MemoryLimit::Total(elems) => {
+            Amount::new(elems)
+        }
     }
 }
 
@@ -71,7 +73,13 @@ pub(super) fn slice(
         MemoryLimit::Total(elems) => math::log2(elems - fixed(network, true).value()),
     };
     if log2 >= 0.0 {
-        search(network, options, Limit { log2, peak: !matches!(limit, MemoryLimit::Largest(_)) }, outcome, start);
+        search(
+            network,
+            options,
+            Limit { log2, peak: !matches!(limit, MemoryLimit::Largest(_)) },
+            outcome,
+            start,
+        );
     }
     fall_back(network, &options.objective, limit, outcome)
 }
@@ -85,8 +93,11 @@ fn search(network: &Network, options: &mut Options<'_>, limit: Limit, outcome: &
     }
     let problem = Problem::new(&canonical, &components[0]);
     let everything = solve::budget(network, options);
-    let mut budget =
-        Budget::new(everything - outcome.work.min(everything), solve::deadline(options, start), options.cancel);
+    let mut budget = Budget::new(
+        everything - outcome.work.min(everything),
+        solve::deadline(options, start),
+        options.cancel,
+    );
     let done = outcome.work;
     let progress = &mut options.progress;
     let mut report = |log2_value: f64, work: u64| {
@@ -156,7 +167,7 @@ impl Search<'_, '_> {
             for sweep in 0..each {
                 let beta = beta + (12.0 - beta) * sweep as f64 / each as f64;
                 self.budget.work +=
-                    tree.sweep(&self.measure, &self.energy, (beta, floor), &mut self.random, &self.table);
+                    tree.sweep(&self.measure, &self.energy, (beta, floor), &mut self.random, self.table);
             }
         }
     }
@@ -192,7 +203,8 @@ impl Search<'_, '_> {
             }
             self.budget.work += 5 * tree.count as u64;
             // The same relief for less: longer axes relieve more, but cost more.
-            let cost = math::log2(1.0 + repeated * (math::exp2(log) - 1.0)) / log - 0.02 * math::log2(1.0 + relieved);
+            let cost = math::log2(1.0 + repeated * (math::exp2(log) - 1.0)) / log
+                - 0.02 * math::log2(1.0 + relieved);
             let cost = cost + 0.02 * self.random.unit();
             if best.is_none_or(|(least, _)| cost < least) {
                 best = Some((cost, axis as u32));
@@ -219,7 +231,7 @@ impl Search<'_, '_> {
     /// Makes windows optimal where that keeps within the limit.
     fn windows_within(&mut self, tree: &mut Tree) {
         let before = (tree.clone(), self.value(tree));
-        self.windows(tree, 8);
+        self.windows(tree, 8, u64::MAX);
         if !self.fits(tree) || self.value(tree) > before.1 {
             *tree = before.0;
         }

@@ -3,10 +3,10 @@
 //! Each cut is found on several levels: tensors that hang together are merged until few are left, those are cut, and
 //! the cut is refined by moving single tensors across it (Fiduccia and Mattheyses) while the merges are undone.
 
+use super::Objective;
 use super::exact::{self, SmallAxis, Tables};
 use super::math::{self, Random};
 use super::problem::Problem;
-use super::Objective;
 use std::collections::{BinaryHeap, HashMap};
 
 /// Parts of at most this many tensors are solved exactly.
@@ -134,7 +134,8 @@ impl Hyper {
                     }
                 }
             }
-            let mut heap: BinaryHeap<(i64, u32)> = (0..count as u32).map(|v| (math::order_key(gains[v as usize]), v)).collect();
+            let mut heap: BinaryHeap<(i64, u32)> =
+                (0..count as u32).map(|v| (math::order_key(gains[v as usize]), v)).collect();
             let mut locked = vec![false; count];
             let mut moves: Vec<u32> = Vec::new();
             let (mut sum, mut best, mut best_length) = (0.0, 1e-9, 0);
@@ -195,7 +196,8 @@ impl Hyper {
                 }
                 side[v] = !side[v];
                 let balance = inside[0].max(inside[1]);
-                let better = if unbalanced && best_balance > most { balance < best_balance } else { sum > best };
+                let better =
+                    if unbalanced && best_balance > most { balance < best_balance } else { sum > best };
                 if better && (balance <= most || unbalanced) {
                     best = sum;
                     best_balance = balance;
@@ -244,13 +246,12 @@ impl Hyper {
     fn bisect(&self, share: f64, random: &mut Random, work: &mut u64) -> Vec<bool> {
         let most = self.weights.iter().sum::<f64>() * share;
         *work += 200 * self.pins();
-        if self.weights.len() > COARSE {
-            if let Some((coarse, map)) = self.coarsen(random) {
-                let rough = coarse.bisect(share, random, work);
-                let mut side: Vec<bool> = map.iter().map(|&k| rough[k as usize]).collect();
-                self.refine(&mut side, most, work);
-                return side;
-            }
+        let coarse = if self.weights.len() > COARSE { self.coarsen(random) } else { None };
+        if let Some((coarse, map)) = coarse {
+            let rough = coarse.bisect(share, random, work);
+            let mut side: Vec<bool> = map.iter().map(|&k| rough[k as usize]).collect();
+            self.refine(&mut side, most, work);
+            return side;
         }
         let mut best: Option<(f64, Vec<bool>)> = None;
         for _ in 0..6 {
@@ -274,7 +275,12 @@ fn shuffle(order: &mut [u32], random: &mut Random) {
 /// Cuts a connected problem again and again and returns the path, adding to `work` what it took.
 ///
 /// `share` is the most that one side of a cut may have: from a half to one.
-pub(super) fn partition(problem: &Problem, share: f64, random: &mut Random, work: &mut u64) -> Vec<(u32, u32)> {
+pub(super) fn partition(
+    problem: &Problem,
+    share: f64,
+    random: &mut Random,
+    work: &mut u64,
+) -> Vec<(u32, u32)> {
     let count = problem.count();
     let mut path = Vec::with_capacity(count.saturating_sub(1));
     let mut tables = Tables::default();
@@ -311,7 +317,8 @@ pub(super) fn partition(problem: &Problem, share: f64, random: &mut Random, work
                     let log2 = problem.logs[axis as usize];
                     SmallAxis {
                         operands: pins.iter().fold(0, |mask, &pin| mask | 1 << pin),
-                        kept: problem.kept[axis as usize] || pins.len() < problem.carriers[axis as usize].len(),
+                        kept: problem.kept[axis as usize]
+                            || pins.len() < problem.carriers[axis as usize].len(),
                         log2,
                         extent: math::exp2(log2),
                     }
@@ -334,7 +341,11 @@ pub(super) fn partition(problem: &Problem, share: f64, random: &mut Random, work
                 side[0] = !side[0];
             }
             let half = |which: bool| {
-                part.iter().zip(&side).filter(|&(_, &s)| s == which).map(|(&leaf, _)| leaf).collect::<Vec<u32>>()
+                part.iter()
+                    .zip(&side)
+                    .filter(|&(_, &s)| s == which)
+                    .map(|(&leaf, _)| leaf)
+                    .collect::<Vec<u32>>()
             };
             stack.extend([None, Some(half(false)), Some(half(true))]);
         }

@@ -6,8 +6,8 @@ use super::cost::{self, Objective};
 use super::exact::{self, SmallAxis, Tables};
 use super::math;
 use super::problem::Problem;
-use super::{memory, search};
 use super::{EXACT_OPERANDS, Network, Options, Plan, Progress, Refusal};
+use super::{memory, rounds};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::{Duration, Instant};
@@ -32,7 +32,11 @@ const WORK_PER_SECOND: f64 = 6e8;
 pub fn optimize(network: &Network, options: &mut Options<'_>) -> Result<Plan, Refusal> {
     let start = Instant::now();
     let count = network.inputs().len();
-    let mut outcome = if count <= EXACT_OPERANDS {
+    let exact = count <= EXACT_OPERANDS
+        || count <= exact::LIMIT
+            && 3u64.pow(count as u32) <= budget(network, options)
+            && options.memory.is_none();
+    let mut outcome = if exact {
         let path = small(network, &options.objective);
         Outcome { path, slices: Vec::new(), work: 0, rounds: 0, capped: false, proven: true }
     } else {
@@ -61,7 +65,8 @@ fn finish(
     let path = cost::best_order(network, &outcome.path, &outcome.slices)?;
     let cost = cost::evaluate(network, &path, &outcome.slices)?;
     let log2_value = options.objective.log2_value(network, &path, &outcome.slices)?;
-    let log2_bound = if outcome.proven { log2_value } else { bound(network, &options.objective).min(log2_value) };
+    let log2_bound =
+        if outcome.proven { log2_value } else { bound(network, &options.objective).min(log2_value) };
     Ok(Plan {
         path,
         slices: outcome.slices,
@@ -136,28 +141,28 @@ fn large(network: &Network, options: &mut Options<'_>, start: Instant) -> Outcom
     let inputs = network.inputs().len();
     let deadline = deadline(options, start);
     // Under a memory limit most of the work goes into slicing.
-    let limit = if options.memory.is_some() { budget(network, options) / 4 } else { budget(network, options) };
+    let limit =
+        if options.memory.is_some() { budget(network, options) / 4 } else { budget(network, options) };
     let canonical = Canonical::new(network, true);
     let components = canonical.components();
     let mut path = Vec::with_capacity(inputs - 1);
-    let mut outcome = Outcome {
-        path: Vec::new(),
-        slices: Vec::new(),
-        work: 0,
-        rounds: 0,
-        capped: false,
-        proven: false,
-    };
+    let mut outcome =
+        Outcome { path: Vec::new(), slices: Vec::new(), work: 0, rounds: 0, capped: false, proven: false };
     let mut parts: BinaryHeap<(Reverse<i64>, Reverse<usize>)> = BinaryHeap::new();
     let everything: u64 = components.iter().map(|part| weight(part.len())).sum();
     for (number, component) in components.iter().enumerate() {
         let problem = Problem::new(&canonical, component);
         let share = (limit as f64 * weight(component.len()) as f64 / everything as f64) as u64;
         let mut budget = Budget::new(share, deadline, options.cancel);
+        budget.frugal = options.work.is_none() && options.seconds.is_none();
         let done = outcome.work;
         let progress = &mut options.progress;
+        let mut least = f64::INFINITY;
         let mut report = |log2_value: f64, work: u64| {
-            if let Some(progress) = progress {
+            if let Some(progress) = progress
+                && log2_value < least
+            {
+                least = log2_value;
                 progress(&Progress { log2_value, work: done + work, budget: limit });
             }
         };
@@ -168,7 +173,7 @@ fn large(network: &Network, options: &mut Options<'_>, start: Instant) -> Outcom
             count if count <= EXACT_OPERANDS => exact_path(&problem, &options.objective),
             _ => {
                 let (path, rounds) =
-                    search::search(&problem, options.objective, seed, &mut budget, &mut report);
+                    rounds::search(&problem, options.objective, seed, &mut budget, &mut report);
                 outcome.rounds += rounds;
                 path
             }

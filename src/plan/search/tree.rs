@@ -34,7 +34,9 @@ impl Measure {
     /// part of that which neither `b` nor `p` has, and for what `b` shares with `a` or `c`.
     #[inline]
     fn overlaps(&self, a: &[u64], b: &[u64], c: &[u64], p: &[u64]) -> (f64, f64, f64) {
-        let sets = || a.iter().zip(b).zip(c).zip(p).map(|(((&a, &b), &c), &p)| (a & c, a & c & !(p | b), (a | c) & b));
+        let sets = || {
+            a.iter().zip(b).zip(c).zip(p).map(|(((&a, &b), &c), &p)| (a & c, a & c & !(p | b), (a | c) & b))
+        };
         if let Some(log) = self.uniform {
             let (mut overlap, mut gone, mut above) = (0, 0, 0);
             if a.len() <= 31 {
@@ -242,7 +244,8 @@ impl Tree {
         self.parent[a as usize] = node;
         self.parent[b as usize] = node;
         let (x, y) = (&self.sets[span(a)], &self.sets[span(b)]);
-        let shared = x.iter().zip(y).enumerate().map(|(word, (&x, &y))| measure.word(word, x & y)).sum::<f64>();
+        let shared =
+            x.iter().zip(y).enumerate().map(|(word, (&x, &y))| measure.word(word, x & y)).sum::<f64>();
         self.all[node as usize] = self.size[a as usize] + self.size[b as usize] - shared;
         self.size[node as usize] = measure.set(&self.sets[span(node)]);
         self.weigh(node as usize, energy);
@@ -257,11 +260,6 @@ impl Tree {
             self.all[node],
             (self.leaf_input(a), self.leaf_input(b)),
         );
-    }
-
-    /// Computes the energies anew, after the energy has changed.
-    pub(super) fn weigh_all(&mut self, energy: &Energy<'_>) {
-        (self.count..2 * self.count - 1).for_each(|node| self.weigh(node, energy));
     }
 
     #[inline]
@@ -304,7 +302,8 @@ impl Tree {
         let mut number: Vec<u32> = (0..self.left.len() as u32).collect();
         let mut path = Vec::with_capacity(self.count);
         for node in self.post_order() {
-            let pair = (number[self.left[node as usize] as usize], number[self.right[node as usize] as usize]);
+            let pair =
+                (number[self.left[node as usize] as usize], number[self.right[node as usize] as usize]);
             number[node as usize] = (self.count + path.len()) as u32;
             path.push(pair);
         }
@@ -392,17 +391,13 @@ impl Tree {
                 &self.sets[span(other)],
                 &self.sets[span(node as u32)],
             );
-            let (sa, sb, sc) = (self.size[stay as usize], self.size[rise as usize], self.size[other as usize]);
+            let (sa, sb, sc) =
+                (self.size[stay as usize], self.size[rise as usize], self.size[other as usize]);
             let inner_all = sa + sc - overlap;
             let inner_size = inner_all - gone;
             let node_all = inner_size + sb - above;
-            let inner_energy = energy.step(
-                sa,
-                sc,
-                inner_size,
-                inner_all,
-                (self.leaf_input(stay), self.leaf_input(other)),
-            );
+            let inner_energy =
+                energy.step(sa, sc, inner_size, inner_all, (self.leaf_input(stay), self.leaf_input(other)));
             let node_energy =
                 energy.step(inner_size, sb, self.size[node], node_all, (false, self.leaf_input(rise)));
             let old = table.add(self.energy[node], self.energy[inner as usize]);
