@@ -3,6 +3,7 @@
 //! A plan is a list of steps over buffers. Every intermediate has its place in one arena, every operand is a strided
 //! view of a buffer, every contraction has two operands and an order. Back ends translate plans, they do not decide.
 
+pub mod network;
 pub mod search;
 
 use crate::expr::{AlongOp, Axes, AxisId, Expr, ReduceOp};
