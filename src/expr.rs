@@ -4,6 +4,10 @@
 //! operand of a step. Every expression has one [`DType`] that follows from its parts, there is no promotion, and
 //! both sides of an operator have one dtype. Sums and products are n-ary, so that sums of products stay visible.
 //!
+//! Integers wrap to their width after every operation. A `bool` is computed as 0 or 1 and then compared with 0: a sum
+//! of `bool`s is their `or`, a product their `and`. All parts of an expression are evaluated, but for the branch that a
+//! `select` does not take and an `else` that is not needed.
+//!
 //! ```text
 //! sum[j](t0[i,j] * t1[j,k]) + select(i <= k, 1.0, 0.0)
 //! ```
@@ -84,7 +88,7 @@ pub enum Outside<S> {
     Else(Box<Expr<S>>),
     /// A run-time error that names position and value.
     Checked,
-    /// The nearest element.
+    /// The nearest element; a run-time error as with `Checked` if there is none.
     Clamp,
     /// Undefined: the writer's promise.
     Trust,
@@ -118,9 +122,9 @@ pub enum ReduceOp {
     All,
     /// `log(sum(exp(x)))`, stable; `-inf` if empty.
     LogSumExp,
-    /// Flat row-major position (`i64`) of the least; ties to the lower, NaN counts as least.
+    /// Flat row-major position (`i64`) of the least; ties to the lower, NaN counts as least. 0 if empty.
     ArgMin,
-    /// Flat row-major position (`i64`) of the greatest; ties to the lower, NaN counts as greatest.
+    /// Flat row-major position (`i64`) of the greatest; ties to the lower, NaN counts as greatest. 0 if empty.
     ArgMax,
 }
 
@@ -141,7 +145,7 @@ pub struct Along<S> {
 /// Maps along axes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AlongOp {
-    /// `exp(x - max) / sum`, 0 where all are `-inf`; any number of axes, jointly.
+    /// `exp(x - max) / sum`, 0 where all are `-inf`, NaN where one is NaN or `inf`; any number of axes, jointly.
     Softmax,
     /// `x - logsumexp(x)`; any number of axes, jointly.
     LogSoftmax,
@@ -170,8 +174,10 @@ pub enum AlongOp {
 #[allow(missing_docs)]
 pub enum Unary {
     Neg,
+    /// Of a `bool` the other one, of an integer the complement of its bits.
     Not,
     Abs,
+    /// -1, 0 or 1; of a complex value `x / |x|`, 0 for 0.
     Sign,
     Floor,
     Ceil,
@@ -217,8 +223,9 @@ pub enum Binary {
     Div,
     /// Division rounded down; of integers by zero gives 0, and the checker refuses a constant zero.
     FloorDiv,
-    /// The remainder with the sign of the divisor (`-1 % 5` is 4); by zero gives 0.
+    /// The remainder with the sign of the divisor (`-1 % 5` is 4); of integers by zero gives 0.
     Rem,
+    /// Of integers with a negative exponent the reciprocal, truncated; 0 for base 0.
     Pow,
     Atan2,
     /// The lesser; NaN wins.
@@ -228,7 +235,9 @@ pub enum Binary {
     BitAnd,
     BitOr,
     BitXor,
+    /// 0 where the shift is not within `0..width`.
     Shl,
+    /// Keeps the sign of signed types; where the shift is not within `0..width`, 0, or -1 for negative values.
     Shr,
     Eq,
     Ne,
@@ -384,6 +393,48 @@ impl<S> Expr<S> {
                 axes: along.axes.clone(),
                 out: along.out.clone(),
                 body: along.body.map_reads(read),
+            })),
+        }
+    }
+
+    /// The same expression with axes exchanged, bound ones included: each pair is an axis and its replacement.
+    pub fn with_axes(&self, pairs: &[(AxisId, AxisId)]) -> Expr<S>
+    where
+        S: Clone,
+    {
+        let other = |axis: AxisId| pairs.iter().find(|pair| pair.0 == axis).map_or(axis, |pair| pair.1);
+        let others = |axes: &[AxisId]| axes.iter().map(|&axis| other(axis)).collect();
+        match self {
+            Expr::Index(axis) => Expr::Index(other(*axis)),
+            Expr::Const(value, dtype) => Expr::Const(*value, *dtype),
+            Expr::Read(read) => Expr::Read(Read {
+                source: read.source.clone(),
+                dtype: read.dtype,
+                indices: read.indices.iter().map(|index| index.with_axes(pairs)).collect(),
+                outside: match &read.outside {
+                    Outside::Else(value) => Outside::Else(Box::new(value.with_axes(pairs))),
+                    outside => outside.clone(),
+                },
+                place: read.place,
+            }),
+            Expr::Unary(op, a) => Expr::Unary(*op, Box::new(a.with_axes(pairs))),
+            Expr::Binary(op, a, b) => {
+                Expr::Binary(*op, Box::new(a.with_axes(pairs)), Box::new(b.with_axes(pairs)))
+            }
+            Expr::Sum(parts) => Expr::Sum(parts.iter().map(|part| part.with_axes(pairs)).collect()),
+            Expr::Product(parts) => Expr::Product(parts.iter().map(|part| part.with_axes(pairs)).collect()),
+            Expr::Select(parts) => Expr::Select(Box::new([0, 1, 2].map(|k| parts[k].with_axes(pairs)))),
+            Expr::Cast(dtype, a) => Expr::Cast(*dtype, Box::new(a.with_axes(pairs))),
+            Expr::Reduce(reduce) => Expr::Reduce(Box::new(Reduce {
+                op: reduce.op,
+                axes: others(&reduce.axes),
+                body: reduce.body.with_axes(pairs),
+            })),
+            Expr::Along(along) => Expr::Along(Box::new(Along {
+                op: along.op,
+                axes: others(&along.axes),
+                out: others(&along.out),
+                body: along.body.with_axes(pairs),
             })),
         }
     }

@@ -57,6 +57,11 @@ impl<I: Id, T> IdVec<I, T> {
         I::new(self.entries.len() - 1)
     }
 
+    /// Keeps the first `len` entries.
+    pub fn truncate(&mut self, len: usize) {
+        self.entries.truncate(len);
+    }
+
     /// How many entries there are.
     pub fn len(&self) -> usize {
         self.entries.len()

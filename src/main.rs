@@ -1,2 +1,5 @@
 //! The `einc` command.
-fn main() {}
+
+fn main() {
+    std::process::exit(einc::cli::main());
+}

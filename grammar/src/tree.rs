@@ -9,7 +9,7 @@ use std::fmt;
 /// A range of bytes of one source file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, PartialOrd, Ord)]
 pub struct Span {
-    /// Which file, by the number the caller gave to [`crate::parse`].
+    /// Which file, by the number the caller gave to `parse`.
     pub file: u32,
     /// First byte.
     pub start: u32,

@@ -4,9 +4,22 @@
 #![warn(missing_docs)]
 
 pub mod dtype;
+pub mod element;
+pub mod file;
+pub mod gemm;
+pub mod math;
+pub mod npy;
+pub mod npz;
+pub mod permute;
+pub mod pool;
+pub mod safetensors;
 pub mod scalar;
+pub mod sort;
 pub mod tensor;
+mod zip;
 
 pub use dtype::DType;
+pub use element::Element;
+pub use file::{FileError, FileErrorKind};
 pub use scalar::Scalar;
 pub use tensor::Tensor;

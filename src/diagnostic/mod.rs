@@ -1,8 +1,10 @@
 //! What we tell the user: one record for terminal, JSON and editor.
 
 mod codes;
+mod render;
 
 pub use codes::Code;
+pub use render::{Format, render};
 
 use crate::source::Span;
 

@@ -1,1 +1,314 @@
-//! Loops over addressed memory: what back ends translate.
+//! Loops over addressed memory: what native and GPU back ends translate, and nothing is left for them to decide.
+//!
+//! A program is a list of statements in structured control flow. Values are typed lanes: a dtype (never complex, a
+//! complex number is a pair of values) and how many elements of it. Loops run over constant ranges; every access
+//! is `buffer[constant + sum of stride * loop variable + value]`, in elements of the accessed dtype.
+//!
+//! ```text
+//! for i0 in 0..512 parallel {
+//!   for j0 in 0..128 step 4 {
+//!     v0: f32x4 = 0.0
+//!     for k0 in 0..256 {
+//!       v1: f32 = load b0[256*i0 + k0]
+//!       v2: f32x4 = splat v1
+//!       v3: f32x4 = load b1[128*k0 + j0]
+//!       v0: f32x4 = fma v2 v3 v0
+//!     }
+//!     store b2[128*i0 + j0] = v0
+//!   }
+//! }
+//! ```
+
+mod lower;
+mod text;
+mod verify;
+
+pub use lower::lower;
+pub use verify::verify;
+
+use crate::expr::{Binary, Unary};
+use crate::id::IdVec;
+use crate::id_type;
+use crate::source::Span;
+use einc_runtime::gemm::Gemm;
+use einc_runtime::{DType, Tensor};
+use std::sync::Arc;
+
+id_type! {
+    /// Names a buffer; those of the plan keep their number.
+    pub struct BufferId = "b"
+}
+
+id_type! {
+    /// Names a loop variable, an `i64`.
+    pub struct VarId = "i"
+}
+
+id_type! {
+    /// Names a value: one register of lanes. It may be assigned again.
+    pub struct ValueId = "v"
+}
+
+id_type! {
+    /// Names a place where a program can fail at run time.
+    pub struct SiteId = "s"
+}
+
+id_type! {
+    /// Names a matrix product.
+    pub struct GemmId = "g"
+}
+
+/// A program as loops.
+#[derive(Clone, Debug)]
+pub struct Loops {
+    /// The name of the program.
+    pub name: String,
+    /// Every buffer.
+    pub buffers: IdVec<BufferId, Buffer>,
+    /// Bytes of the arena.
+    pub arena: u64,
+    /// Bytes of scratch memory that each worker has for itself.
+    pub scratch: u64,
+    /// Name of every loop variable.
+    pub vars: IdVec<VarId, String>,
+    /// Type of every value.
+    pub values: IdVec<ValueId, Type>,
+    /// Where a program can fail.
+    pub sites: IdVec<SiteId, Site>,
+    /// The matrix products that statements call.
+    pub gemms: IdVec<GemmId, Gemm>,
+    /// The steps, in order; no value is used in another step than its own.
+    pub steps: Vec<Vec<Stmt>>,
+}
+
+/// A piece of memory, 64-byte aligned.
+#[derive(Clone, Debug)]
+pub struct Buffer {
+    /// The tensor it holds, as the source calls it.
+    pub name: String,
+    /// Its element type.
+    pub dtype: DType,
+    /// How many elements it has.
+    pub elems: u64,
+    /// Where it is.
+    pub place: Place,
+}
+
+/// Where a buffer is.
+#[derive(Clone, Debug)]
+pub enum Place {
+    /// The caller's argument of that number; read only.
+    Input(usize),
+    /// The caller's result of that number.
+    Output(usize),
+    /// Made with the program.
+    Constant(Arc<Tensor>),
+    /// That many bytes into the arena.
+    Arena(u64),
+    /// That many bytes into the worker's own scratch memory.
+    Scratch(u64),
+}
+
+/// The type of a value: lanes of one dtype, which is not complex.
+///
+/// Arithmetic is that of the dtype: narrow integers wrap after every operation, `f16` and `bf16` are computed in
+/// `f32` and rounded where they are stored or converted. `bool` lanes come from comparisons.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Type {
+    /// The dtype.
+    pub dtype: DType,
+    /// 1, or as many as a 128-bit register holds (2 of 64 bits, else 4); a `bool` may have any of these.
+    pub lanes: u8,
+}
+
+impl Type {
+    /// One element.
+    pub fn scalar(dtype: DType) -> Type {
+        Type { dtype, lanes: 1 }
+    }
+}
+
+/// How many elements of a dtype are computed at once in one vector.
+pub fn vector_lanes(dtype: DType) -> u8 {
+    match dtype {
+        DType::F64 | DType::I64 | DType::U64 | DType::C128 => 2,
+        _ => 4,
+    }
+}
+
+/// `offset + sum of stride * variable + dynamic`, in elements of the accessed dtype, of a buffer.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Address {
+    /// The memory.
+    pub buffer: BufferId,
+    /// The constant part.
+    pub offset: i64,
+    /// Loop variables with strides that are not 0, by variable.
+    pub terms: Vec<(VarId, i64)>,
+    /// A computed `i64` part.
+    pub dynamic: Option<ValueId>,
+}
+
+/// A constant; floats are compared by their bits.
+#[derive(Clone, Copy, Debug)]
+pub enum Number {
+    /// Of an integer dtype or `bool`; `u64` values as their bits.
+    Int(i64),
+    /// Of a float dtype.
+    Real(f64),
+}
+
+impl Number {
+    fn bits(self) -> (bool, u64) {
+        match self {
+            Number::Int(value) => (false, value as u64),
+            Number::Real(value) => (true, value.to_bits()),
+        }
+    }
+}
+
+impl PartialEq for Number {
+    fn eq(&self, other: &Number) -> bool {
+        self.bits() == other.bits()
+    }
+}
+
+impl Eq for Number {}
+
+impl std::hash::Hash for Number {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.bits().hash(state);
+    }
+}
+
+/// Arithmetic on two values of one type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Arith {
+    /// `a + b`.
+    Add,
+    /// `a - b`.
+    Sub,
+    /// `a * b`.
+    Mul,
+    /// One of the language's operators.
+    Lang(Binary),
+}
+
+/// How a value is made.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Op {
+    /// The same number in every lane.
+    Const(Number),
+    /// `offset + sum of stride * variable`, an `i64`.
+    Affine(i64, Vec<(VarId, i64)>),
+    /// `0, 1, ..` along the lanes.
+    Iota,
+    /// The same value.
+    Copy(ValueId),
+    /// Elements that lie side by side, converted from the memory's dtype.
+    Load(DType, Address),
+    /// A scalar in every lane.
+    Splat(ValueId),
+    /// A vector of scalars.
+    Pack(Vec<ValueId>),
+    /// One lane.
+    Lane(ValueId, u8),
+    /// A function of one value of the same dtype.
+    Unary(Unary, ValueId),
+    /// Arithmetic; comparisons give `bool`.
+    Binary(Arith, ValueId, ValueId),
+    /// `a * b + c`, rounded once where the machine can.
+    Fma(ValueId, ValueId, ValueId),
+    /// `if condition then a else b`, both known.
+    Select(ValueId, ValueId, ValueId),
+    /// The value in another dtype, as [`crate::expr::Expr::Cast`] says.
+    Cast(ValueId),
+    /// One part of a function of complex values: `[re, im]` or, of two, `[re, im, re, im]`.
+    Complex(ComplexOp, Part, Vec<ValueId>),
+}
+
+/// A part of a complex number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Part {
+    /// The real part.
+    Re,
+    /// The imaginary part.
+    Im,
+}
+
+/// A function of complex values that is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ComplexOp {
+    /// Of one value.
+    Unary(Unary),
+    /// Of two values.
+    Binary(Binary),
+}
+
+/// A statement.
+#[derive(Clone, Debug)]
+pub enum Stmt {
+    /// Computes a value, or computes it again.
+    Let(ValueId, Op),
+    /// Writes lanes side by side; the memory's dtype is the value's.
+    Store(Address, ValueId),
+    /// A loop.
+    For(Box<For>),
+    /// Runs one of two lists, by a `bool`.
+    If(ValueId, Vec<Stmt>, Vec<Stmt>),
+    /// Ends the program with a fault unless `0 <= value < extent`.
+    Check(ValueId, u64, SiteId),
+    /// Calls a matrix product on `[a, b, c]`; not inside a parallel loop.
+    Gemm(GemmId, [Address; 3]),
+    /// Writes the positions, as `i64`, that put a row in order.
+    Sort(Box<Sort>),
+}
+
+/// The order of one row.
+#[derive(Clone, Debug)]
+pub struct Sort {
+    /// The dtype of the values.
+    pub dtype: DType,
+    /// The values, side by side.
+    pub row: Address,
+    /// How many there are.
+    pub len: u64,
+    /// Whether the greatest come first, NaN before all (else the least come first, NaN after all). Ties to the lower
+    /// position.
+    pub descending: bool,
+    /// How many positions of the order are wanted.
+    pub take: u64,
+    /// Where all positions go, side by side; those after the wanted ones in no order.
+    pub positions: Address,
+}
+
+/// A loop `for var in start..end step step`.
+#[derive(Clone, Debug)]
+pub struct For {
+    /// Its variable.
+    pub var: VarId,
+    /// The first value.
+    pub start: i64,
+    /// Where it ends; not reached.
+    pub end: i64,
+    /// The step, at least 1.
+    pub step: i64,
+    /// Whether iterations are independent and worth spreading over threads.
+    pub parallel: bool,
+    /// What is done.
+    pub body: Vec<Stmt>,
+}
+
+/// A place where a program can fail.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Site {
+    /// The access in the source.
+    pub place: Span,
+    /// The tensor's name.
+    pub tensor: String,
+    /// Which dim the index is for.
+    pub dim: usize,
+    /// The extent of that dim.
+    pub extent: u64,
+}

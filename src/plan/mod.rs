@@ -2,9 +2,36 @@
 //!
 //! A plan is a list of steps over buffers. Every intermediate has its place in one arena, every operand is a strided
 //! view of a buffer, every contraction has two operands and an order. Back ends translate plans, they do not decide.
+//!
+//! ```text
+//! plan chain, arena 0 B
+//! b0 A: f32 131072 input 0
+//! b1 B: f32 32768 input 1
+//! b2 C: f32 65536 output 0
+//! contract b2[i 128, k 1] = b0[i 256, j 1] * b1[j 128, k 1]
+//! ```
 
+mod arena;
+mod contraction;
+mod cost;
+mod distribute;
+mod fit;
+mod in_place;
+mod limit;
+mod lower;
 pub mod network;
+mod order;
+#[cfg(test)]
+pub(crate) mod random_tests;
 pub mod search;
+mod show;
+#[cfg(test)]
+mod tests;
+mod verify;
+
+pub use cost::{Cost, StepCost, cost, flops_as_written};
+pub use limit::show_bytes;
+pub use lower::plan;
 
 use crate::expr::{AlongOp, Axes, AxisId, Expr, ReduceOp};
 use crate::id::IdVec;
@@ -17,6 +44,17 @@ use std::sync::Arc;
 id_type! {
     /// Names a buffer of the plan.
     pub struct BufferId = "b"
+}
+
+/// What a plan is made for.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// The bytes that inputs, outputs, constants and intermediates may take together.
+    pub memory_limit: Option<u64>,
+    /// Where the search for an order begins; equal seeds give equal plans.
+    pub seed: u64,
+    /// Whether every product is contracted as written, left to right.
+    pub keep_order: bool,
 }
 
 /// Steps over buffers.

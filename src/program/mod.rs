@@ -12,6 +12,26 @@
 //! Statements run in order and define each tensor once. Every axis has a known extent: a program is checked for
 //! given sizes (and again, cheaply, for others).
 
+mod bounds;
+mod build;
+mod check;
+pub mod einsum;
+mod entries;
+mod load;
+mod node;
+mod range;
+mod refuse;
+mod resolve;
+mod scan;
+mod scope;
+mod size;
+mod statement;
+mod types;
+
+pub use check::{ArgInfo, Bindings, check, check_all};
+pub use entries::{Entry, Param, entries};
+pub use load::{Module, load, syntax_diagnostic};
+
 use crate::expr::{Axes, AxisId, Expr, Outside, Shown, axis_list};
 use crate::id::IdVec;
 use crate::id_type;
@@ -202,3 +222,6 @@ impl Program {
         writeln!(f, " = {}", Shown(&define.value, &self.axes))
     }
 }
+
+#[cfg(test)]
+mod tests;

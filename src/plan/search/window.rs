@@ -42,6 +42,7 @@ pub(super) fn frontier(tree: &Tree, top: u32, limit: usize) -> (Vec<u32>, Vec<u3
 /// Grows a piece below a node to at most `limit` operands, the most expensive steps first, and makes it optimal.
 ///
 /// Returns whether the tree has changed, which it only does for the better, and adds to `work` what it took.
+#[allow(clippy::too_many_arguments)]
 pub(super) fn improve(
     tree: &mut Tree,
     context: &Context<'_>,

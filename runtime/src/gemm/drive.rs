@@ -1,0 +1,409 @@
+//! Runs a contraction that is ready: packs blocks and calls kernels on them.
+
+use super::kernel::{Kernels, MOST_COLUMNS, MOST_ROWS, Tile};
+use super::machine::HasKernels;
+use super::pack;
+use super::plan::{Free, Panel, Panels, Ready, Shared};
+use std::ops::Range;
+
+/// What one thread computes of one contraction of the batch.
+#[derive(Clone, Debug)]
+pub(super) struct Part {
+    pub rows: Range<usize>,
+    pub panels: Range<usize>,
+    pub sums: Range<usize>,
+    pub accumulate: bool,
+}
+
+/// The memory one thread packs into.
+struct Workspace<T> {
+    a: *mut T,
+    b: *mut T,
+    tile: *mut T,
+    row_a: *mut isize,
+    row_c: *mut isize,
+    sum_a: *mut isize,
+    sum_b: *mut isize,
+    column_b: *mut isize,
+    column_c: *mut isize,
+}
+
+/// Every area starts at a multiple of this.
+const ALIGN: usize = 64;
+
+/// Bytes one thread needs.
+pub(super) fn workspace_bytes<T>(ready: &Ready) -> usize {
+    let elements = ready.areas().into_iter().map(|len| (len * size_of::<T>()).next_multiple_of(ALIGN));
+    let offsets = ready.offsets().into_iter().map(|len| (len * size_of::<isize>()).next_multiple_of(ALIGN));
+    elements.chain(offsets).sum()
+}
+
+impl<T> Workspace<T> {
+    /// # Safety
+    /// `memory` must be good for [`workspace_bytes`].
+    unsafe fn new(ready: &Ready, memory: *mut u8) -> Workspace<T> {
+        let mut at = 0;
+        let mut area = |bytes: usize| {
+            // SAFETY: the areas together are as long as `workspace_bytes` says.
+            let area = unsafe { memory.add(at) };
+            at += bytes.next_multiple_of(ALIGN);
+            area
+        };
+        let [a, b, tile] = ready.areas().map(|len| area(len * size_of::<T>()).cast());
+        let [row_a, row_c, sum_a, sum_b, column_b, column_c] =
+            ready.offsets().map(|len| area(len * size_of::<isize>()).cast());
+        Workspace { a, b, tile, row_a, row_c, sum_a, sum_b, column_b, column_c }
+    }
+}
+
+/// Writes the offsets of positions `range` of the index space of some axes, by two strides of each.
+///
+/// # Safety
+/// `first` and `second` must be good for as many offsets as the range is long.
+unsafe fn offsets(
+    axes: impl Iterator<Item = (usize, isize, isize)> + Clone,
+    range: Range<usize>,
+    first: *mut isize,
+    second: *mut isize,
+) {
+    let (mut at, len) = (0, range.len());
+    let inner = axes.clone().next().unwrap_or((usize::MAX, 0, 0));
+    while at < len {
+        let mut rest = range.start + at;
+        let (mut first_at, mut second_at) = (0, 0);
+        for (extent, first_stride, second_stride) in axes.clone() {
+            let index = (rest % extent) as isize;
+            rest /= extent;
+            first_at += index * first_stride;
+            second_at += index * second_stride;
+        }
+        let run = (inner.0 - (range.start + at) % inner.0).min(len - at);
+        for _ in 0..run {
+            // SAFETY: the caller's promise.
+            unsafe {
+                *first.add(at) = first_at;
+                *second.add(at) = second_at;
+            }
+            first_at += inner.1;
+            second_at += inner.2;
+            at += 1;
+        }
+    }
+}
+
+fn free(axes: &[Free]) -> impl Iterator<Item = (usize, isize, isize)> + Clone {
+    axes.iter().map(|axis| (axis.extent, axis.from, axis.c))
+}
+
+fn shared(axes: &[Shared]) -> impl Iterator<Item = (usize, isize, isize)> + Clone {
+    axes.iter().map(|axis| (axis.extent, axis.a, axis.b))
+}
+
+/// A part of one contraction at work.
+struct Work<'a, T: 'static> {
+    ready: &'a Ready,
+    kernels: &'static Kernels<T>,
+    a: *const T,
+    b: *const T,
+    c: *mut T,
+    space: Workspace<T>,
+}
+
+/// Computes a part.
+///
+/// # Safety
+/// The operands must be good for every index of the part, `memory` for [`workspace_bytes`], and nobody else may use
+/// `memory` or the part's elements of C meanwhile.
+pub(super) unsafe fn run<T: HasKernels>(
+    ready: &Ready,
+    kernels: &'static Kernels<T>,
+    part: &Part,
+    [a, b]: [*const T; 2],
+    c: *mut T,
+    memory: *mut u8,
+) {
+    // SAFETY: the caller's promise.
+    let work = Work { ready, kernels, a, b, c, space: unsafe { Workspace::new(ready, memory) } };
+    let stays = ready.a_stays(part.rows.len(), part.sums.len());
+    let mut packed = false;
+    for panels in blocks(&part.panels, ready.panels_block) {
+        // Where there is nothing to sum, kernels still write the zeros.
+        let none = part.sums.is_empty().then(|| part.sums.clone());
+        for (number, sums) in blocks(&part.sums, ready.sums_block).chain(none).enumerate() {
+            let accumulate = part.accumulate || sums.start > part.sums.start;
+            // SAFETY: the caller's promise; blocks lie within the part.
+            unsafe {
+                offsets(shared(&ready.sums), sums.clone(), work.space.sum_a, work.space.sum_b);
+                work.pack_panels(&panels, &sums);
+                for rows in blocks(&part.rows, ready.rows_block) {
+                    let at = if stays { number * ready.a_block() } else { 0 };
+                    offsets(free(&ready.rows), rows.clone(), work.space.row_a, work.space.row_c);
+                    if !(ready.a_unpacked || stays && packed) {
+                        work.pack_rows(rows.len(), &sums, at);
+                    }
+                    work.tiles(rows.len(), &panels, sums.len(), at, accumulate);
+                }
+            }
+        }
+        packed = stays;
+    }
+}
+
+/// A range cut into blocks.
+fn blocks(range: &Range<usize>, len: usize) -> impl Iterator<Item = Range<usize>> + use<> {
+    let end = range.end;
+    range.clone().step_by(len.max(1)).map(move |start| start..end.min(start + len))
+}
+
+impl<T: HasKernels> Work<'_, T> {
+    /// The columns of a panel, from its start in B.
+    ///
+    /// # Safety
+    /// The offsets of the block must have been written.
+    unsafe fn panel_columns(&self, panel: &Panel, number: usize) -> &[isize] {
+        let at = if self.ready.panels == Panels::Flat { number * self.ready.panel_columns } else { 0 };
+        // SAFETY: `pack_panels` has written them.
+        unsafe { std::slice::from_raw_parts(self.space.column_b.add(at), panel.columns) }
+    }
+
+    /// Packs a block of columns.
+    unsafe fn pack_panels(&self, panels: &Range<usize>, sums: &Range<usize>) {
+        let (ready, space) = (self.ready, &self.space);
+        // SAFETY: the areas are as long as `Ready` says, throughout; places in B are those of the part.
+        let offsets_of_sums = unsafe { std::slice::from_raw_parts(space.sum_b, sums.len()) };
+        match ready.panels {
+            Panels::Flat => {
+                let start = panels.start * ready.panel_columns;
+                let end = (panels.end * ready.panel_columns).min(ready.columns_len);
+                unsafe { offsets(free(&ready.columns), start..end, space.column_b, space.column_c) };
+            }
+            Panels::Runs { .. } => {
+                let stride = ready.columns.first().map_or(0, |axis| axis.from);
+                (0..ready.panel_columns)
+                    .for_each(|j| unsafe { *space.column_b.add(j) = j as isize * stride });
+            }
+        }
+        if ready.b_unpacked {
+            return;
+        }
+        let transpose = self.kernels.transpose;
+        let run = ready.sums.first().filter(|axis| axis.b == 1 && axis.extent >= 8);
+        let second = ready.columns.get(1).filter(|axis| axis.from == 1 && ready.columns[0].from != 1);
+        let area = ready.panel_columns * ready.sums_block;
+        let mut number = 0;
+        while number < panels.len() {
+            let panel = ready.panel(panels.start + number);
+            let to = unsafe { space.b.add(number * area) };
+            let from = unsafe { self.b.offset(panel.b) };
+            let columns = unsafe { self.panel_columns(&panel, number) };
+            if let Some(run) = run {
+                unsafe {
+                    pack::columns_of_runs(
+                        transpose,
+                        from,
+                        columns,
+                        offsets_of_sums,
+                        run.extent,
+                        sums.start,
+                        panel.room,
+                        to,
+                    );
+                }
+            } else if let (Some(second), Panels::Runs { of_run, .. }) = (second, ready.panels) {
+                // The runs that follow are side by side in B, as far as the second axis goes.
+                let first_run = (panels.start + number) / of_run;
+                let count =
+                    (panels.len() - number).div_ceil(of_run).min(second.extent - first_run % second.extent);
+                if (panels.start + number).is_multiple_of(of_run) && panels.len() - number >= count * of_run {
+                    for part in 0..of_run {
+                        let panel = ready.panel(panels.start + number + part);
+                        unsafe {
+                            pack::columns_of_panels(
+                                transpose,
+                                self.b.offset(panel.b),
+                                self.panel_columns(&panel, number),
+                                offsets_of_sums,
+                                panel.room,
+                                to.add(part * area),
+                                count,
+                                of_run * area,
+                            );
+                        }
+                    }
+                    number += count * of_run;
+                    continue;
+                }
+                unsafe { pack::columns(from, columns, offsets_of_sums, panel.room, to) };
+            } else {
+                unsafe { pack::columns(from, columns, offsets_of_sums, panel.room, to) };
+            }
+            number += 1;
+        }
+        if let Some(finish) = self.kernels.finish {
+            for number in 0..panels.len() {
+                let room = ready.panel(panels.start + number).room;
+                for p in 0..sums.len() {
+                    unsafe { finish(space.b.add(number * area + p * room), room) };
+                }
+            }
+        }
+    }
+
+    /// Packs a block of rows to the area of A from `at`.
+    unsafe fn pack_rows(&self, rows: usize, sums: &Range<usize>, at: usize) {
+        let (ready, space) = (self.ready, &self.space);
+        // SAFETY: the areas are as long as `Ready` says, throughout; places in A are those of the part.
+        let offsets_of_sums = unsafe { std::slice::from_raw_parts(space.sum_a, sums.len()) };
+        for start in (0..rows).step_by(ready.tile_rows) {
+            let height = ready.tile_rows.min(rows - start);
+            let offsets_of_rows = unsafe { std::slice::from_raw_parts(space.row_a.add(start), height) };
+            unsafe {
+                if ready.a_runs {
+                    pack::rows_of_runs(
+                        self.a,
+                        offsets_of_rows,
+                        offsets_of_sums,
+                        ready.sums[0].extent,
+                        sums.start,
+                        space.a.add(at + start * ready.a_stride()),
+                        ready.a_stride(),
+                    );
+                } else {
+                    pack::rows(
+                        self.a,
+                        offsets_of_rows,
+                        offsets_of_sums,
+                        space.a.add(at + start * sums.len()),
+                    );
+                }
+            }
+        }
+    }
+
+    /// Computes a block of C: its rows by its panels.
+    unsafe fn tiles(&self, rows: usize, panels: &Range<usize>, sums: usize, a_at: usize, accumulate: bool) {
+        let (ready, space) = (self.ready, &self.space);
+        let row_sums = ready.sums.first().map_or((0, 0), |axis| (axis.a, axis.b));
+        // SAFETY: the offsets are those of the block, and its places are good by the promise to `run`.
+        let first_sum = unsafe { if sums > 0 { (*space.sum_a, *space.sum_b) } else { (0, 0) } };
+        for number in 0..panels.len() {
+            let panel = ready.panel(panels.start + number);
+            let (b, b_k) = unsafe {
+                if ready.b_unpacked {
+                    (self.b.offset(panel.b + first_sum.1), row_sums.1)
+                } else {
+                    let area = ready.panel_columns * ready.sums_block;
+                    (space.b.add(number * area).cast_const(), panel.room as isize)
+                }
+            };
+            let (c, scattered) = match ready.panels {
+                Panels::Runs { .. } => (unsafe { self.c.offset(panel.c) }, None),
+                Panels::Flat => {
+                    let at = number * ready.panel_columns;
+                    // SAFETY: `pack_panels` has written them.
+                    let columns =
+                        unsafe { std::slice::from_raw_parts(space.column_c.add(at), panel.columns) };
+                    match columns.iter().enumerate().all(|(j, &column)| column == columns[0] + j as isize) {
+                        true => (unsafe { self.c.offset(columns[0]) }, None),
+                        false => (self.c, Some(columns)),
+                    }
+                }
+            };
+            for start in (0..rows).step_by(ready.tile_rows) {
+                let height = ready.tile_rows.min(rows - start);
+                let (a, a_row, a_k) = unsafe {
+                    if ready.a_unpacked {
+                        let row = ready.rows.first().map_or(0, |axis| axis.from);
+                        (self.a.offset(*space.row_a.add(start) + first_sum.0), row, row_sums.0)
+                    } else if ready.a_runs {
+                        let stride = ready.a_stride();
+                        (space.a.add(a_at + start * stride).cast_const(), stride as isize, 1)
+                    } else {
+                        (space.a.add(a_at + start * sums).cast_const(), 1, height as isize)
+                    }
+                };
+                let mut tile = Tile {
+                    k: sums,
+                    a,
+                    a_row,
+                    a_k,
+                    b,
+                    b_k,
+                    last: self.kernels.last(panel.columns),
+                    c,
+                    c_rows: unsafe { space.row_c.add(start) },
+                    accumulate,
+                };
+                let kernel = self.kernels.get(height, panel.columns);
+                match scattered {
+                    None => unsafe { kernel(&tile) },
+                    Some(columns) => unsafe {
+                        tile.c = space.tile;
+                        tile.c_rows = TILE_ROWS.as_ptr();
+                        tile.accumulate = false;
+                        kernel(&tile);
+                        self.scatter(start, height, columns, accumulate);
+                    },
+                }
+            }
+        }
+    }
+
+    /// Moves a tile to its places in C.
+    unsafe fn scatter(&self, start: usize, height: usize, columns: &[isize], accumulate: bool) {
+        for i in 0..height {
+            // SAFETY: the tile has just been computed, and its places are good by the promise to `run`.
+            unsafe {
+                let row = self.c.offset(*self.space.row_c.add(start + i));
+                let tile = self.space.tile.add(i * MOST_COLUMNS);
+                for (j, &column) in columns.iter().enumerate() {
+                    let (at, value) = (row.offset(column), *tile.add(j));
+                    *at = if accumulate { (*at).plus(value) } else { value };
+                }
+            }
+        }
+    }
+}
+
+/// Where the rows of a tile start in the area of a tile.
+static TILE_ROWS: [isize; MOST_ROWS] = {
+    let mut rows = [0; MOST_ROWS];
+    let mut i = 0;
+    while i < MOST_ROWS {
+        rows[i] = (i * MOST_COLUMNS) as isize;
+        i += 1;
+    }
+    rows
+};
+
+/// Computes a contraction whose tiles are listed.
+///
+/// # Safety
+/// The operands must be good for every index, and nobody else may use C meanwhile.
+pub(super) unsafe fn run_listed<T: HasKernels>(
+    ready: &Ready,
+    kernels: &'static Kernels<T>,
+    [a, b]: [*const T; 2],
+    c: *mut T,
+) {
+    let row = ready.rows.first().map_or(0, |axis| axis.from);
+    let sum = ready.sums.first().map_or((0, 0), |axis| (axis.a, axis.b));
+    for listed in ready.listed.iter().flatten() {
+        // SAFETY: the caller's promise; tiles lie within C.
+        unsafe {
+            let tile = Tile {
+                k: ready.sums_len,
+                a: a.offset(listed.a),
+                a_row: row,
+                a_k: sum.0,
+                b: b.offset(listed.b),
+                b_k: sum.1,
+                last: kernels.last(listed.columns),
+                c: c.offset(listed.c),
+                c_rows: ready.listed_rows.as_ptr(),
+                accumulate: ready.accumulate,
+            };
+            kernels.get(listed.rows, listed.columns)(&tile);
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! The register loops: a tile of C as the product of a few rows of A and a few vectors of B.
+//!
+//! One generic body serves every vector type; [`Kernels`] holds its instances for every height and width of a tile,
+//! so that edges cost what they compute.
+
+use super::vector::{Vector, VectorFloat};
+use num_complex::Complex;
+
+/// What a kernel computes: `c[i][j] (+)= sum over p of a[i][p] * b[p][j]`, strides in elements.
+#[derive(Clone, Copy)]
+pub(super) struct Tile<T> {
+    /// How many products each element sums.
+    pub k: usize,
+    pub a: *const T,
+    pub a_row: isize,
+    pub a_k: isize,
+    /// Columns of B are side by side.
+    pub b: *const T,
+    pub b_k: isize,
+    /// How many columns of the last vector exist, at least 1.
+    pub last: usize,
+    /// Columns of C are side by side.
+    pub c: *mut T,
+    /// Where each row of C starts, from `c`.
+    pub c_rows: *const isize,
+    /// Whether the products are added to what is there.
+    pub accumulate: bool,
+}
+
+pub(super) type Kernel<T> = unsafe fn(&Tile<T>);
+
+/// The kernels of one element type on one machine.
+pub(super) struct Kernels<T: 'static> {
+    /// The most rows of a tile.
+    pub rows: usize,
+    /// The most vectors of a row.
+    pub vectors: usize,
+    /// Elements of a vector.
+    pub lanes: usize,
+    /// By vectors - 1, then rows - 1: kernels for whole vectors.
+    pub whole: &'static [&'static [Kernel<T>]],
+    /// The same where the last vector has columns that do not exist.
+    pub partial: &'static [&'static [Kernel<T>]],
+    /// Moves a block of 8 rows to 8 columns, see [`super::pack`].
+    pub transpose: super::pack::Transpose<T>,
+    /// What is done to a packed row of B, if anything.
+    pub finish: Option<unsafe fn(*mut T, usize)>,
+    /// Rows, sums and columns that are packed at once.
+    pub rows_packed: usize,
+    pub sums_packed: usize,
+    pub columns_packed: usize,
+}
+
+impl<T> Kernels<T> {
+    /// The kernel for a tile of that many rows and columns.
+    pub fn get(&self, rows: usize, columns: usize) -> Kernel<T> {
+        let table = if columns.is_multiple_of(self.lanes) { self.whole } else { self.partial };
+        table[columns.div_ceil(self.lanes) - 1][rows - 1]
+    }
+
+    /// How many columns of the last vector of that many columns exist.
+    pub fn last(&self, columns: usize) -> usize {
+        (columns - 1) % self.lanes + 1
+    }
+}
+
+/// # Safety
+/// The tile's pointers must be good for what its extents say, and the machine must have what `V` needs.
+#[inline(always)]
+pub(super) unsafe fn real<V: Vector, const ROWS: usize, const VECTORS: usize, const PARTIAL: bool>(
+    tile: &Tile<V::Elem>,
+) {
+    // SAFETY: the caller's promise; offsets stay within the tile.
+    unsafe {
+        let mask = V::mask(tile.last);
+        let (mut a, mut b) = (tile.a, tile.b);
+        let mut sums = [[V::zero(); VECTORS]; ROWS];
+        for _ in 0..tile.k {
+            let mut columns = [V::zero(); VECTORS];
+            for (j, column) in columns.iter_mut().enumerate() {
+                let at = b.add(j * V::LANES);
+                *column = if PARTIAL && j + 1 == VECTORS { V::load_part(at, mask) } else { V::load(at) };
+            }
+            for (i, sum) in sums.iter_mut().enumerate() {
+                let row = V::splat(*a.offset(i as isize * tile.a_row));
+                for j in 0..VECTORS {
+                    sum[j] = row.mul_add(columns[j], sum[j]);
+                }
+            }
+            a = a.offset(tile.a_k);
+            b = b.offset(tile.b_k);
+        }
+        for (i, sum) in sums.iter().enumerate() {
+            let row = tile.c.offset(*tile.c_rows.add(i));
+            for (j, &sum) in sum.iter().enumerate() {
+                let at = row.add(j * V::LANES);
+                if PARTIAL && j + 1 == VECTORS {
+                    let sum = if tile.accumulate { V::load_part(at, mask).add(sum) } else { sum };
+                    sum.store_part(at, mask);
+                } else {
+                    let sum = if tile.accumulate { V::load(at).add(sum) } else { sum };
+                    sum.store(at);
+                }
+            }
+        }
+    }
+}
+
+/// The same for complex elements. B is packed by [`split_rows`]: real parts of a row, then imaginary parts.
+///
+/// # Safety
+/// As [`real`].
+#[inline(always)]
+pub(super) unsafe fn complex<V: VectorFloat, const ROWS: usize, const VECTORS: usize>(
+    tile: &Tile<Complex<V::Elem>>,
+) {
+    // SAFETY: the caller's promise; offsets stay within the tile.
+    unsafe {
+        let (mut a, mut b) = (tile.a, tile.b);
+        let mut re = [[V::zero(); VECTORS]; ROWS];
+        let mut im = [[V::zero(); VECTORS]; ROWS];
+        for _ in 0..tile.k {
+            let parts: *const V::Elem = b.cast();
+            let mut b_re = [V::zero(); VECTORS];
+            let mut b_im = [V::zero(); VECTORS];
+            for j in 0..VECTORS {
+                b_re[j] = V::load(parts.add(j * V::LANES));
+                b_im[j] = V::load(parts.add((VECTORS + j) * V::LANES));
+            }
+            for i in 0..ROWS {
+                let value = a.offset(i as isize * tile.a_row);
+                let (a_re, a_im) = (V::splat((*value).re), V::splat((*value).im));
+                for j in 0..VECTORS {
+                    re[i][j] = a_re.mul_add(b_re[j], re[i][j]);
+                    im[i][j] = a_re.mul_add(b_im[j], im[i][j]);
+                    re[i][j] = a_im.negated_mul_add(b_im[j], re[i][j]);
+                    im[i][j] = a_im.mul_add(b_re[j], im[i][j]);
+                }
+            }
+            a = a.offset(tile.a_k);
+            b = b.offset(tile.b_k);
+        }
+        for i in 0..ROWS {
+            let row = tile.c.offset(*tile.c_rows.add(i));
+            for j in 0..VECTORS {
+                let (re, im) = (re[i][j].to_array(), im[i][j].to_array());
+                let columns = if j + 1 == VECTORS { tile.last } else { V::LANES };
+                for (lane, (&re, &im)) in re.as_ref().iter().zip(im.as_ref()).enumerate().take(columns) {
+                    let at = row.add(j * V::LANES + lane);
+                    let old = if tile.accumulate { *at } else { Complex::new(V::NOUGHT, V::NOUGHT) };
+                    *at = Complex::new(old.re + re, old.im + im);
+                }
+            }
+        }
+    }
+}
+
+/// Turns a row of complex values into its real parts followed by its imaginary parts.
+///
+/// # Safety
+/// `row` must be good for `columns` elements, at most [`MOST_COLUMNS`].
+pub(super) unsafe fn split_rows<R: Copy + Default>(row: *mut Complex<R>, columns: usize) {
+    let mut imaginary = [R::default(); MOST_COLUMNS];
+    let parts: *mut R = row.cast();
+    // SAFETY: real parts move down before anything they overwrite is still needed: part `j` comes from `2j >= j`.
+    unsafe {
+        for (j, part) in imaginary.iter_mut().enumerate().take(columns) {
+            *part = *parts.add(2 * j + 1);
+            *parts.add(j) = *parts.add(2 * j);
+        }
+        std::ptr::copy_nonoverlapping(imaginary.as_ptr(), parts.add(columns), columns);
+    }
+}
+
+/// The most columns a tile has.
+pub(super) const MOST_COLUMNS: usize = 48;
+
+/// The most rows a tile has.
+pub(super) const MOST_ROWS: usize = 8;

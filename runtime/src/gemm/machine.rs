@@ -1,0 +1,326 @@
+//! The kernels of this machine, chosen when first needed.
+
+use super::kernel::{Kernel, Kernels, Tile, complex, real, split_rows};
+use super::pack::transpose_plain;
+use super::vector::{Plain, Vector, VectorFloat};
+use num_complex::Complex;
+
+/// A row of a table: kernels of 1, 2, .. rows.
+macro_rules! heights {
+    ($body:ident, $vector:ty, $vectors:expr, $partial:expr; $($rows:expr),*) => {
+        &[$($body::<$vector, $rows, $vectors, $partial> as Kernel<_>),*]
+    };
+    ($body:ident, $vector:ty, $vectors:expr; $($rows:expr),*) => {
+        &[$($body::<$vector, $rows, $vectors> as Kernel<_>),*]
+    };
+}
+
+/// The instances of the kernel bodies for one set of machine features.
+macro_rules! instances {
+    ($features:literal, $real:ident, $complex:ident) => {
+        #[target_feature(enable = $features)]
+        unsafe fn $real<V: Vector, const ROWS: usize, const VECTORS: usize, const PARTIAL: bool>(
+            tile: &Tile<V::Elem>,
+        ) {
+            // SAFETY: the caller's promise; the features are those of `V`.
+            unsafe { real::<V, ROWS, VECTORS, PARTIAL>(tile) }
+        }
+
+        #[target_feature(enable = $features)]
+        unsafe fn $complex<V: VectorFloat, const ROWS: usize, const VECTORS: usize>(
+            tile: &Tile<Complex<V::Elem>>,
+        ) {
+            // SAFETY: the caller's promise; the features are those of `V`.
+            unsafe { complex::<V, ROWS, VECTORS>(tile) }
+        }
+    };
+}
+
+unsafe fn real_plain<V: Vector, const ROWS: usize, const VECTORS: usize, const PARTIAL: bool>(
+    tile: &Tile<V::Elem>,
+) {
+    // SAFETY: the caller's promise.
+    unsafe { real::<V, ROWS, VECTORS, PARTIAL>(tile) }
+}
+
+unsafe fn complex_plain<V: VectorFloat, const ROWS: usize, const VECTORS: usize>(
+    tile: &Tile<Complex<V::Elem>>,
+) {
+    // SAFETY: the caller's promise.
+    unsafe { complex::<V, ROWS, VECTORS>(tile) }
+}
+
+/// Tables of up to 4 rows of up to 2 vectors: 16 registers of 128 bits.
+macro_rules! small_tables {
+    ($real:ident, $vector:ty) => {
+        Kernels {
+            rows: 4,
+            vectors: 2,
+            lanes: <$vector>::LANES,
+            whole: &[
+                heights!($real, $vector, 1, false; 1, 2, 3, 4),
+                heights!($real, $vector, 2, false; 1, 2, 3, 4),
+            ],
+            partial: &[
+                heights!($real, $vector, 1, true; 1, 2, 3, 4),
+                heights!($real, $vector, 2, true; 1, 2, 3, 4),
+            ],
+            transpose: transpose_plain,
+            finish: None,
+            rows_packed: 96,
+            sums_packed: 256,
+            columns_packed: 2048,
+        }
+    };
+}
+
+macro_rules! small_complex_tables {
+    ($complex:ident, $vector:ty) => {
+        Kernels {
+            rows: 4,
+            vectors: 1,
+            lanes: <$vector>::LANES,
+            whole: &[heights!($complex, $vector, 1; 1, 2, 3, 4)],
+            partial: &[heights!($complex, $vector, 1; 1, 2, 3, 4)],
+            transpose: transpose_plain,
+            finish: Some(split_rows),
+            rows_packed: 64,
+            sums_packed: 192,
+            columns_packed: 1024,
+        }
+    };
+}
+
+/// What vectors a machine has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Level {
+    /// Whatever the compiler makes of plain loops.
+    Plain,
+    /// NEON, or AVX2 with FMA.
+    Wide,
+    /// AVX-512.
+    Widest,
+}
+
+impl Level {
+    /// The best level of this machine.
+    pub fn of_machine() -> Level {
+        #[cfg(target_arch = "x86_64")]
+        {
+            let has_avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+            let has_avx512 = is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512dq");
+            return match (has_avx2, has_avx512) {
+                (true, true) => Level::Widest,
+                (true, false) => Level::Wide,
+                _ => Level::Plain,
+            };
+        }
+        #[cfg(target_arch = "aarch64")]
+        return Level::Wide;
+        #[allow(unreachable_code)]
+        Level::Plain
+    }
+}
+
+/// An element type with kernels.
+pub(super) trait HasKernels: Copy + Default + 'static {
+    /// The best kernels of at most that level, which the machine must have.
+    fn kernels(level: Level) -> &'static Kernels<Self>;
+
+    /// The sum, which wraps.
+    fn plus(self, other: Self) -> Self;
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use super::super::kernel::Kernels;
+    use super::super::pack::x86::{transpose_32, transpose_64};
+    use super::super::vector::x86::*;
+    use super::*;
+
+    instances!("avx2,fma", real_avx2, complex_avx2);
+    instances!("avx512f,avx512dq", real_avx512, complex_avx512);
+
+    macro_rules! avx512_tables {
+        ($vector:ty, $transpose:ident, $rows_packed:expr, $sums_packed:expr, $columns_packed:expr) => {
+            Kernels {
+                rows: 8,
+                vectors: 3,
+                lanes: <$vector>::LANES,
+                whole: &[
+                    heights!(real_avx512, $vector, 1, false; 1, 2, 3, 4, 5, 6, 7, 8),
+                    heights!(real_avx512, $vector, 2, false; 1, 2, 3, 4, 5, 6, 7, 8),
+                    heights!(real_avx512, $vector, 3, false; 1, 2, 3, 4, 5, 6, 7, 8),
+                ],
+                partial: &[
+                    heights!(real_avx512, $vector, 1, true; 1, 2, 3, 4, 5, 6, 7, 8),
+                    heights!(real_avx512, $vector, 2, true; 1, 2, 3, 4, 5, 6, 7, 8),
+                    heights!(real_avx512, $vector, 3, true; 1, 2, 3, 4, 5, 6, 7, 8),
+                ],
+                transpose: $transpose,
+                finish: None,
+                rows_packed: $rows_packed,
+                sums_packed: $sums_packed,
+                columns_packed: $columns_packed,
+            }
+        };
+    }
+
+    macro_rules! avx2_tables {
+        ($vector:ty, $transpose:ident, $rows_packed:expr, $columns_packed:expr) => {
+            Kernels {
+                rows: 6,
+                vectors: 2,
+                lanes: <$vector>::LANES,
+                whole: &[
+                    heights!(real_avx2, $vector, 1, false; 1, 2, 3, 4, 5, 6),
+                    heights!(real_avx2, $vector, 2, false; 1, 2, 3, 4, 5, 6),
+                ],
+                partial: &[
+                    heights!(real_avx2, $vector, 1, true; 1, 2, 3, 4, 5, 6),
+                    heights!(real_avx2, $vector, 2, true; 1, 2, 3, 4, 5, 6),
+                ],
+                transpose: $transpose,
+                finish: None,
+                rows_packed: $rows_packed,
+                sums_packed: 256,
+                columns_packed: $columns_packed,
+            }
+        };
+    }
+
+    pub(super) static F32_AVX512: Kernels<f32> = avx512_tables!(F32x16, transpose_32, 192, 512, 1536);
+    pub(super) static F64_AVX512: Kernels<f64> = avx512_tables!(F64x8, transpose_64, 96, 512, 1536);
+    pub(super) static I32_AVX512: Kernels<i32> = avx512_tables!(I32x16, transpose_32, 192, 512, 1536);
+    pub(super) static I64_AVX512: Kernels<i64> = avx512_tables!(I64x8, transpose_64, 192, 256, 1536);
+    pub(super) static F32_AVX2: Kernels<f32> = avx2_tables!(F32x8, transpose_32, 240, 2048);
+    pub(super) static F64_AVX2: Kernels<f64> = avx2_tables!(F64x4, transpose_64, 120, 1024);
+    pub(super) static I32_AVX2: Kernels<i32> = avx2_tables!(I32x8, transpose_32, 240, 2048);
+
+    macro_rules! complex_avx512_tables {
+        ($vector:ty, $transpose:expr, $rows_packed:expr) => {
+            Kernels {
+                rows: 6,
+                vectors: 2,
+                lanes: <$vector>::LANES,
+                whole: &[
+                    heights!(complex_avx512, $vector, 1; 1, 2, 3, 4, 5, 6),
+                    heights!(complex_avx512, $vector, 2; 1, 2, 3, 4, 5, 6),
+                ],
+                partial: &[
+                    heights!(complex_avx512, $vector, 1; 1, 2, 3, 4, 5, 6),
+                    heights!(complex_avx512, $vector, 2; 1, 2, 3, 4, 5, 6),
+                ],
+                transpose: $transpose,
+                finish: Some(split_rows),
+                rows_packed: $rows_packed,
+                sums_packed: 256,
+                columns_packed: 1024,
+            }
+        };
+    }
+
+    macro_rules! complex_avx2_tables {
+        ($vector:ty, $transpose:expr, $rows_packed:expr) => {
+            Kernels {
+                rows: 5,
+                vectors: 1,
+                lanes: <$vector>::LANES,
+                whole: &[heights!(complex_avx2, $vector, 1; 1, 2, 3, 4, 5)],
+                partial: &[heights!(complex_avx2, $vector, 1; 1, 2, 3, 4, 5)],
+                transpose: $transpose,
+                finish: Some(split_rows),
+                rows_packed: $rows_packed,
+                sums_packed: 256,
+                columns_packed: 1024,
+            }
+        };
+    }
+
+    pub(super) static C64_AVX512: Kernels<Complex<f32>> = complex_avx512_tables!(F32x16, transpose_64, 192);
+    pub(super) static C128_AVX512: Kernels<Complex<f64>> = complex_avx512_tables!(F64x8, transpose_plain, 96);
+    pub(super) static C64_AVX2: Kernels<Complex<f32>> = complex_avx2_tables!(F32x8, transpose_64, 120);
+    pub(super) static C128_AVX2: Kernels<Complex<f64>> = complex_avx2_tables!(F64x4, transpose_plain, 60);
+}
+
+static F32_PLAIN: Kernels<f32> = small_tables!(real_plain, Plain<f32, 4>);
+static F64_PLAIN: Kernels<f64> = small_tables!(real_plain, Plain<f64, 2>);
+static I32_PLAIN: Kernels<i32> = small_tables!(real_plain, Plain<i32, 4>);
+static I64_PLAIN: Kernels<i64> = small_tables!(real_plain, Plain<i64, 2>);
+static C64_PLAIN: Kernels<Complex<f32>> = small_complex_tables!(complex_plain, Plain<f32, 4>);
+static C128_PLAIN: Kernels<Complex<f64>> = small_complex_tables!(complex_plain, Plain<f64, 2>);
+
+#[cfg(target_arch = "aarch64")]
+mod neon {
+    use super::super::vector::neon::*;
+    use super::*;
+
+    /// Tables of up to 8 rows of up to 3 vectors: 32 registers.
+    macro_rules! tables {
+        ($vector:ty) => {
+            Kernels {
+                rows: 8,
+                vectors: 3,
+                lanes: <$vector>::LANES,
+                whole: &[
+                    heights!(real_plain, $vector, 1, false; 1, 2, 3, 4, 5, 6, 7, 8),
+                    heights!(real_plain, $vector, 2, false; 1, 2, 3, 4, 5, 6, 7, 8),
+                    heights!(real_plain, $vector, 3, false; 1, 2, 3, 4, 5, 6, 7, 8),
+                ],
+                partial: &[
+                    heights!(real_plain, $vector, 1, true; 1, 2, 3, 4, 5, 6, 7, 8),
+                    heights!(real_plain, $vector, 2, true; 1, 2, 3, 4, 5, 6, 7, 8),
+                    heights!(real_plain, $vector, 3, true; 1, 2, 3, 4, 5, 6, 7, 8),
+                ],
+                transpose: transpose_plain,
+                finish: None,
+                rows_packed: 128,
+                sums_packed: 256,
+                columns_packed: 2048,
+            }
+        };
+    }
+
+    pub(super) static F32_NEON: Kernels<f32> = tables!(F32x4);
+    pub(super) static F64_NEON: Kernels<f64> = tables!(F64x2);
+    pub(super) static C64_NEON: Kernels<Complex<f32>> = small_complex_tables!(complex_plain, F32x4);
+    pub(super) static C128_NEON: Kernels<Complex<f64>> = small_complex_tables!(complex_plain, F64x2);
+}
+
+macro_rules! has_kernels {
+    ($($type:ty: $plain:ident, $plus:expr $(, avx512 $avx512:ident)? $(, avx2 $avx2:ident)? $(, neon $neon:ident)?;)*) => {$(
+        impl HasKernels for $type {
+            fn kernels(level: Level) -> &'static Kernels<$type> {
+                match level {
+                    $(
+                        #[cfg(target_arch = "x86_64")]
+                        Level::Widest => &x86::$avx512,
+                    )?
+                    $(
+                        #[cfg(target_arch = "x86_64")]
+                        Level::Wide => &x86::$avx2,
+                    )?
+                    $(
+                        #[cfg(target_arch = "aarch64")]
+                        Level::Wide | Level::Widest => &neon::$neon,
+                    )?
+                    _ => &$plain,
+                }
+            }
+
+            #[inline(always)]
+            fn plus(self, other: $type) -> $type {
+                $plus(self, other)
+            }
+        }
+    )*};
+}
+
+has_kernels! {
+    f32: F32_PLAIN, std::ops::Add::add, avx512 F32_AVX512, avx2 F32_AVX2, neon F32_NEON;
+    f64: F64_PLAIN, std::ops::Add::add, avx512 F64_AVX512, avx2 F64_AVX2, neon F64_NEON;
+    i32: I32_PLAIN, i32::wrapping_add, avx512 I32_AVX512, avx2 I32_AVX2;
+    i64: I64_PLAIN, i64::wrapping_add, avx512 I64_AVX512;
+    Complex<f32>: C64_PLAIN, std::ops::Add::add, avx512 C64_AVX512, avx2 C64_AVX2, neon C64_NEON;
+    Complex<f64>: C128_PLAIN, std::ops::Add::add, avx512 C128_AVX512, avx2 C128_AVX2, neon C128_NEON;
+}

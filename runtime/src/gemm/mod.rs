@@ -1,0 +1,270 @@
+//! Contractions of two strided operands.
+//!
+//! Axes come in four groups, told apart by where they occur: *batch* in A, B and C, *m* in A and C, *n* in B and C, *k*
+//! in A and B. A plan joins axes that are one in memory, makes the operand with the innermost axis of C the one whose
+//! columns fill vectors, and cuts the rest into blocks; running it packs the blocks straight from the strided operands
+//! and multiplies the packs in registers. No operand is ever permuted as a whole, and nothing is allocated.
+//!
+//! ```
+//! use einc_runtime::gemm::{Axis, Gemm, GemmPlan, gemm};
+//! use einc_runtime::DType;
+//!
+//! // C[i,k] = sum over j of A[i,j] * B[k,j], 2 by 3 by 2, all row-major.
+//! let plan = GemmPlan::new(&Gemm {
+//!     dtype: DType::F64,
+//!     batch: vec![],
+//!     m: vec![Axis { extent: 2, a: 3, b: 0, c: 2 }],
+//!     n: vec![Axis { extent: 2, a: 0, b: 3, c: 1 }],
+//!     k: vec![Axis { extent: 3, a: 1, b: 1, c: 0 }],
+//!     accumulate: false,
+//! })
+//! .unwrap();
+//! let (a, b, mut c) = ([1f64, 2.0, 3.0, 4.0, 5.0, 6.0], [1f64, 0.0, 1.0, 0.0, 2.0, 0.0], [0f64; 4]);
+//! let mut workspace = vec![0u64; plan.workspace_bytes(1).div_ceil(8) + 8];
+//! // SAFETY: the arrays are as long as the axes reach, and the workspace as long as asked for.
+//! unsafe { gemm(&plan, a.as_ptr().cast(), b.as_ptr().cast(), c.as_mut_ptr().cast(), workspace.as_mut_ptr().cast(), 1) };
+//! assert_eq!(c, [4.0, 4.0, 10.0, 10.0]);
+//! ```
+//!
+//! # Source
+//! Springer and Bientinesi, "Design of a high-performance GEMM-like tensor-tensor multiplication", arXiv 1607.00145;
+//! Van Zee and van de Geijn, "BLIS: a framework for rapidly instantiating BLAS functionality", 2015.
+
+mod drive;
+mod kernel;
+mod machine;
+mod pack;
+mod plan;
+#[cfg(test)]
+mod tests;
+mod vector;
+
+use crate::{DType, pool};
+use drive::Part;
+use machine::{HasKernels, Level};
+use num_complex::Complex;
+use plan::Ready;
+
+/// An axis of a contraction: its extent, and its stride in each tensor in elements, 0 where it does not occur.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Axis {
+    /// How many values it takes.
+    pub extent: u64,
+    /// Stride in the first operand.
+    pub a: i64,
+    /// Stride in the second operand.
+    pub b: i64,
+    /// Stride in the result.
+    pub c: i64,
+}
+
+/// `c = sum over k of a * b`, or `c += ..`.
+///
+/// Which group an axis is listed in does not matter: its strides tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gemm {
+    /// The element type of all three: `f32`, `f64`, `c64`, `c128`, `i32` or `i64` (which wrap).
+    pub dtype: DType,
+    /// Axes of both operands and the result.
+    pub batch: Vec<Axis>,
+    /// Axes of the first operand and the result.
+    pub m: Vec<Axis>,
+    /// Axes of the second operand and the result.
+    pub n: Vec<Axis>,
+    /// Axes of the operands only, which are summed over.
+    pub k: Vec<Axis>,
+    /// Whether the result is added to what is there.
+    pub accumulate: bool,
+}
+
+/// A contraction made ready to run on this machine.
+#[derive(Clone, Debug)]
+pub struct GemmPlan {
+    dtype: DType,
+    level: Level,
+    ready: Ready,
+}
+
+/// Multiply-adds below which one thread does it all.
+const WORTH_A_THREAD: usize = 1 << 20;
+
+macro_rules! with_elements {
+    ($dtype:expr, $element:ident => $body:expr, else $none:expr) => {
+        match $dtype {
+            DType::F32 => {
+                type $element = f32;
+                $body
+            }
+            DType::F64 => {
+                type $element = f64;
+                $body
+            }
+            DType::I32 => {
+                type $element = i32;
+                $body
+            }
+            DType::I64 => {
+                type $element = i64;
+                $body
+            }
+            DType::C64 => {
+                type $element = Complex<f32>;
+                $body
+            }
+            DType::C128 => {
+                type $element = Complex<f64>;
+                $body
+            }
+            _ => $none,
+        }
+    };
+}
+
+impl GemmPlan {
+    /// Makes a contraction ready. `None` where there are no kernels for its element type, or an operand is larger than
+    /// memory can be.
+    pub fn new(gemm: &Gemm) -> Option<GemmPlan> {
+        GemmPlan::at_level(gemm, Level::of_machine())
+    }
+
+    fn at_level(gemm: &Gemm, level: Level) -> Option<GemmPlan> {
+        let ready = with_elements!(gemm.dtype, T => Ready::new(gemm, <T>::kernels(level))?, else return None);
+        Some(GemmPlan { dtype: gemm.dtype, level, ready })
+    }
+
+    /// How many bytes of workspace [`gemm`] needs with that many threads, 64-byte aligned.
+    pub fn workspace_bytes(&self, threads: usize) -> usize {
+        if self.ready.listed.is_some() {
+            return 0;
+        }
+        let one = with_elements!(self.dtype, T => drive::workspace_bytes::<T>(&self.ready), else 0);
+        one.saturating_mul(threads.max(1)).saturating_add(64)
+    }
+}
+
+/// Runs a contraction on at most that many threads (and no more than the pool has).
+///
+/// # Safety
+/// `a`, `b` and `c` point to the elements of index 0, aligned for their type, and are good for every index of the
+/// plan's axes; elements of `a` and `b` are initialised, and those of `c` too if the plan accumulates. No two indices of
+/// the result's axes name one element of `c`, and `c` overlaps neither operand. `workspace` is good for
+/// [`GemmPlan::workspace_bytes`] of as many threads and used by nobody else meanwhile.
+pub unsafe fn gemm(
+    plan: &GemmPlan,
+    a: *const u8,
+    b: *const u8,
+    c: *mut u8,
+    workspace: *mut u8,
+    threads: usize,
+) {
+    let (a, b) = if plan.ready.swapped { (b, a) } else { (a, b) };
+    with_elements!(
+        plan.dtype,
+        // SAFETY: the caller's promise.
+        T => unsafe { run::<T>(plan, [a.cast(), b.cast()], c.cast(), workspace, threads) },
+        else unreachable!("plans have kernels")
+    );
+}
+
+/// A pointer that threads share; they write to disjoint parts.
+#[derive(Clone, Copy)]
+struct Shared<T>(*mut T);
+
+// SAFETY: whoever makes one keeps the threads' parts disjoint.
+unsafe impl<T> Sync for Shared<T> {}
+
+impl<T> Shared<T> {
+    /// A method, so that closures capture the whole and not the pointer.
+    fn get(&self) -> *mut T {
+        self.0
+    }
+}
+
+unsafe fn run<T: HasKernels>(
+    plan: &GemmPlan,
+    [a, b]: [*const T; 2],
+    c: *mut T,
+    workspace: *mut u8,
+    threads: usize,
+) {
+    let ready = &plan.ready;
+    let kernels = T::kernels(plan.level);
+    if ready.batch_len == 0 || ready.rows_len == 0 || ready.columns_len == 0 {
+        return;
+    }
+    let work_of_one = ready.rows_len.saturating_mul(ready.columns_len).saturating_mul(ready.sums_len.max(1));
+    let work = work_of_one.saturating_mul(ready.batch_len);
+    let threads = threads.min(pool::threads()).min(work / WORTH_A_THREAD).max(1);
+    let one = |index: usize| {
+        let (mut rest, mut at) = (index, (0, 0, 0));
+        for axis in &ready.batch {
+            let index = (rest % axis.extent) as isize;
+            rest /= axis.extent;
+            at = (at.0 + index * axis.a, at.1 + index * axis.b, at.2 + index * axis.c);
+        }
+        at
+    };
+    let whole = Part {
+        rows: 0..ready.rows_len,
+        panels: 0..ready.panels_len(),
+        sums: 0..ready.sums_len,
+        accumulate: ready.accumulate,
+    };
+    let bytes_of_one = drive::workspace_bytes::<T>(ready);
+    let aligned = workspace.align_offset(64);
+    let (shared_c, space) = (Shared(c), Shared(workspace.wrapping_add(aligned)));
+    let (shared_a, shared_b) = (Shared(a.cast_mut()), Shared(b.cast_mut()));
+    let some = |thread: usize, batch: std::ops::Range<usize>, part: &Part| {
+        for index in batch {
+            let at = one(index);
+            // SAFETY: the caller's promise: batch offsets stay within the operands, each thread has its own share of
+            // the workspace, and parts of different threads or batch indices are disjoint in C.
+            unsafe {
+                let operands =
+                    [shared_a.get().offset(at.0).cast_const(), shared_b.get().offset(at.1).cast_const()];
+                let c = shared_c.get().offset(at.2);
+                match ready.listed {
+                    Some(_) => drive::run_listed(ready, kernels, operands, c),
+                    None => {
+                        let memory = space.get().add(thread * bytes_of_one);
+                        drive::run(ready, kernels, part, operands, c, memory);
+                    }
+                }
+            }
+        }
+    };
+    if threads == 1 {
+        some(0, 0..ready.batch_len, &whole);
+    } else if ready.batch_len >= threads || ready.listed.is_some() {
+        pool::parallel(threads, &|thread| some(thread, share(ready.batch_len, 1, threads, thread), &whole));
+    } else {
+        let by_panels = whole.panels.len() >= threads * 2
+            && whole.panels.len() * ready.panel_columns * 2 >= ready.rows_len;
+        pool::parallel(threads, &|thread| {
+            let mut part = whole.clone();
+            if by_panels {
+                part.panels = share(whole.panels.len(), panels_together(ready), threads, thread);
+            } else {
+                part.rows = share(ready.rows_len, ready.tile_rows, threads, thread);
+            }
+            some(thread, 0..ready.batch_len, &part);
+        });
+    }
+}
+
+/// How many panels a share is a multiple of, if there are enough.
+fn panels_together(ready: &Ready) -> usize {
+    match ready.panels {
+        plan::Panels::Runs { of_run, .. } if ready.panels_len() / of_run >= 64 => of_run * 8,
+        plan::Panels::Runs { of_run, .. } if ready.panels_len() / of_run >= 8 => of_run,
+        _ => 1,
+    }
+}
+
+/// The share of one thread of `len` things, in multiples of `unit`.
+fn share(len: usize, unit: usize, threads: usize, thread: usize) -> std::ops::Range<usize> {
+    let units = len.div_ceil(unit);
+    let start = units * thread / threads * unit;
+    let end = units * (thread + 1) / threads * unit;
+    start.min(len)..end.min(len)
+}

@@ -1,0 +1,342 @@
+//! Copies blocks of operands, whatever their strides, into the order in which kernels read them.
+//!
+//! Columns (of B) go to `to[p * width + j]`, the columns that do not exist as zeros. Rows (of A) go to
+//! `to[p * rows + i]`, or `to[i * stride + p]` where sums are side by side in memory, which kernels read as well.
+
+/// Moves 8 rows, each of `8 * blocks` elements side by side, to columns.
+///
+/// Element `u` of row `r`, at `from + rows[r] + u`, goes to `to + u * step + r`.
+pub(super) type Transpose<T> =
+    unsafe fn(from: *const T, rows: *const isize, blocks: usize, to: *mut T, step: isize);
+
+/// [`Transpose`] for every machine and element.
+///
+/// # Safety
+/// All places named by the arguments must be good.
+pub(super) unsafe fn transpose_plain<T: Copy>(
+    from: *const T,
+    rows: *const isize,
+    blocks: usize,
+    to: *mut T,
+    step: isize,
+) {
+    for u in 0..8 * blocks {
+        for r in 0..8 {
+            // SAFETY: the caller's promise.
+            unsafe { *to.offset(u as isize * step).add(r) = *from.offset(*rows.add(r)).add(u) };
+        }
+    }
+}
+
+/// Packs columns of B: `columns[j]` and `sums[p]` are offsets from `from`, `width` is what a packed row holds.
+///
+/// # Safety
+/// All places named by the arguments must be good; `to` holds `sums.len() * width` elements.
+pub(super) unsafe fn columns<T: Copy + Default>(
+    from: *const T,
+    columns: &[isize],
+    sums: &[isize],
+    width: usize,
+    to: *mut T,
+) {
+    let is_straight = columns.iter().enumerate().all(|(j, &column)| column == columns[0] + j as isize);
+    // SAFETY: the caller's promise, throughout.
+    unsafe {
+        if is_straight {
+            let from = from.offset(columns[0]);
+            match (columns.len() == width, width) {
+                (true, 48) => copy_rows::<T, 48>(from, sums, to),
+                (true, 32) => copy_rows::<T, 32>(from, sums, to),
+                (true, 24) => copy_rows::<T, 24>(from, sums, to),
+                (true, 16) => copy_rows::<T, 16>(from, sums, to),
+                (true, 8) => copy_rows::<T, 8>(from, sums, to),
+                _ => {
+                    for (p, &sum) in sums.iter().enumerate() {
+                        std::ptr::copy_nonoverlapping(from.offset(sum), to.add(p * width), columns.len());
+                    }
+                }
+            }
+        } else if columns.len() > 1
+            && sums.len() > 1
+            && (sums[1] - sums[0]).abs() < (columns[1] - columns[0]).abs()
+        {
+            for (j, &column) in columns.iter().enumerate() {
+                let from = from.offset(column);
+                for (p, &sum) in sums.iter().enumerate() {
+                    *to.add(p * width + j) = *from.offset(sum);
+                }
+            }
+        } else {
+            for (p, &sum) in sums.iter().enumerate() {
+                let from = from.offset(sum);
+                for (j, &column) in columns.iter().enumerate() {
+                    *to.add(p * width + j) = *from.offset(column);
+                }
+            }
+        }
+        pad(columns.len(), sums.len(), width, to);
+    }
+}
+
+/// Packs columns of B whose sums lie side by side in runs: `sums` as in [`columns`], where `sums[p + 1]` is
+/// `sums[p] + 1` unless `phase + p + 1` is a multiple of `run`.
+///
+/// # Safety
+/// As [`columns`].
+#[allow(clippy::too_many_arguments)]
+pub(super) unsafe fn columns_of_runs<T: Copy + Default>(
+    transpose: Transpose<T>,
+    from: *const T,
+    columns: &[isize],
+    sums: &[isize],
+    run: usize,
+    phase: usize,
+    width: usize,
+    to: *mut T,
+) {
+    let mut p = 0;
+    let mut left = run - phase % run.max(1);
+    while p < sums.len() {
+        let len = left.min(sums.len() - p);
+        left = run;
+        let (from, to) = (unsafe { from.offset(sums[p]) }, unsafe { to.add(p * width) });
+        let blocks = len / 8;
+        let eights = columns.chunks_exact(8);
+        let rest = eights.remainder();
+        // SAFETY: the caller's promise: within a run of sums, places lie side by side.
+        unsafe {
+            for (at, eight) in eights.enumerate() {
+                let to = to.add(at * 8);
+                transpose(from, eight.as_ptr(), blocks, to, width as isize);
+                for u in blocks * 8..len {
+                    for (j, &column) in eight.iter().enumerate() {
+                        *to.add(u * width + j) = *from.offset(column).add(u);
+                    }
+                }
+            }
+            let first = columns.len() - rest.len();
+            for (j, &column) in rest.iter().enumerate() {
+                let from = from.offset(column);
+                for u in 0..len {
+                    *to.add(u * width + first + j) = *from.add(u);
+                }
+            }
+        }
+        p += len;
+    }
+    // SAFETY: the caller's promise.
+    unsafe { pad(columns.len(), sums.len(), width, to) };
+}
+
+/// Packs the same columns of `count` panels that lie side by side in memory: panel `g` starts at `from + g` and goes to
+/// `to + g * panel`.
+///
+/// # Safety
+/// As [`columns`], for every panel.
+#[allow(clippy::too_many_arguments)]
+pub(super) unsafe fn columns_of_panels<T: Copy + Default>(
+    transpose: Transpose<T>,
+    from: *const T,
+    columns: &[isize],
+    sums: &[isize],
+    width: usize,
+    to: *mut T,
+    count: usize,
+    panel: usize,
+) {
+    let blocks = count / 8;
+    let eights = columns.chunks_exact(8);
+    let rest = eights.remainder();
+    let first = columns.len() - rest.len();
+    for (p, &sum) in sums.iter().enumerate() {
+        // SAFETY: the caller's promise: panels lie side by side.
+        unsafe {
+            let (from, to) = (from.offset(sum), to.add(p * width));
+            for (at, eight) in eights.clone().enumerate() {
+                let to = to.add(at * 8);
+                transpose(from, eight.as_ptr(), blocks, to, panel as isize);
+                for g in blocks * 8..count {
+                    for (j, &column) in eight.iter().enumerate() {
+                        *to.add(g * panel + j) = *from.offset(column).add(g);
+                    }
+                }
+            }
+            for (j, &column) in rest.iter().enumerate() {
+                for g in 0..count {
+                    *to.add(g * panel + first + j) = *from.offset(column).add(g);
+                }
+            }
+        }
+    }
+    for g in 0..count {
+        // SAFETY: the caller's promise.
+        unsafe { pad(columns.len(), sums.len(), width, to.add(g * panel)) };
+    }
+}
+
+/// Writes zeros for columns that do not exist.
+unsafe fn pad<T: Copy + Default>(columns: usize, sums: usize, width: usize, to: *mut T) {
+    if columns < width {
+        for p in 0..sums {
+            for j in columns..width {
+                // SAFETY: the caller of the packing function has room for `sums * width`.
+                unsafe { *to.add(p * width + j) = T::default() };
+            }
+        }
+    }
+}
+
+unsafe fn copy_rows<T: Copy, const WIDTH: usize>(from: *const T, sums: &[isize], to: *mut T) {
+    let to: *mut [T; WIDTH] = to.cast();
+    for (p, &sum) in sums.iter().enumerate() {
+        // SAFETY: the caller of the packing function vouches for every place.
+        unsafe { to.add(p).write_unaligned(from.offset(sum).cast::<[T; WIDTH]>().read_unaligned()) };
+    }
+}
+
+/// Packs rows of A to `to[p * rows.len() + i]`, at most 8 of them.
+///
+/// # Safety
+/// All places named by the arguments must be good.
+pub(super) unsafe fn rows<T: Copy>(from: *const T, rows: &[isize], sums: &[isize], to: *mut T) {
+    let height = rows.len();
+    let is_straight = rows.iter().enumerate().all(|(i, &row)| row == rows[0] + i as isize);
+    // SAFETY: the caller's promise, throughout.
+    unsafe {
+        if is_straight {
+            let from = from.offset(rows[0]);
+            match height {
+                8 => copy_rows::<T, 8>(from, sums, to),
+                7 => copy_rows::<T, 7>(from, sums, to),
+                6 => copy_rows::<T, 6>(from, sums, to),
+                5 => copy_rows::<T, 5>(from, sums, to),
+                4 => copy_rows::<T, 4>(from, sums, to),
+                3 => copy_rows::<T, 3>(from, sums, to),
+                2 => copy_rows::<T, 2>(from, sums, to),
+                _ => copy_rows::<T, 1>(from, sums, to),
+            }
+        } else if sums.len() > 1 && (sums[1] - sums[0]).abs() < (rows[1] - rows[0]).abs() {
+            for (i, &row) in rows.iter().enumerate() {
+                let from = from.offset(row);
+                for (p, &sum) in sums.iter().enumerate() {
+                    *to.add(p * height + i) = *from.offset(sum);
+                }
+            }
+        } else {
+            for (p, &sum) in sums.iter().enumerate() {
+                let from = from.offset(sum);
+                for (i, &row) in rows.iter().enumerate() {
+                    *to.add(p * height + i) = *from.offset(row);
+                }
+            }
+        }
+    }
+}
+
+/// Packs rows of A whose sums lie side by side in runs, see [`columns_of_runs`], to `to[i * stride + p]`.
+///
+/// # Safety
+/// All places named by the arguments must be good.
+pub(super) unsafe fn rows_of_runs<T: Copy>(
+    from: *const T,
+    rows: &[isize],
+    sums: &[isize],
+    run: usize,
+    phase: usize,
+    to: *mut T,
+    stride: usize,
+) {
+    for (i, &row) in rows.iter().enumerate() {
+        let mut p = 0;
+        let mut left = run - phase % run.max(1);
+        while p < sums.len() {
+            let len = left.min(sums.len() - p);
+            left = run;
+            // SAFETY: the caller's promise: within a run, places lie side by side.
+            unsafe {
+                let (from, to) = (from.offset(row + sums[p]), to.add(i * stride + p));
+                if len < 16 {
+                    (0..len).for_each(|u| *to.add(u) = *from.add(u));
+                } else {
+                    std::ptr::copy_nonoverlapping(from, to, len);
+                }
+            }
+            p += len;
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+pub(super) mod x86 {
+    use std::arch::x86_64::*;
+
+    /// [`super::Transpose`] for elements of 4 bytes.
+    ///
+    /// # Safety
+    /// All places named by the arguments must be good, `T` has 4 bytes, the machine has AVX2.
+    #[target_feature(enable = "avx2")]
+    pub(in super::super) unsafe fn transpose_32<T>(
+        from: *const T,
+        rows: *const isize,
+        blocks: usize,
+        to: *mut T,
+        step: isize,
+    ) {
+        debug_assert_eq!(size_of::<T>(), 4);
+        let (from, to): (*const f32, *mut f32) = (from.cast(), to.cast());
+        for block in 0..blocks {
+            // SAFETY: the caller's promise.
+            unsafe {
+                let row = |r: usize| _mm256_loadu_ps(from.offset(*rows.add(r)).add(8 * block));
+                let pairs = |r: usize| {
+                    let (a, b) = (row(r), row(r + 1));
+                    (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b))
+                };
+                let ((a, b), (c, d), (e, f), (g, h)) = (pairs(0), pairs(2), pairs(4), pairs(6));
+                let fours = [
+                    (_mm256_shuffle_ps::<0x44>(a, c), _mm256_shuffle_ps::<0x44>(e, g)),
+                    (_mm256_shuffle_ps::<0xee>(a, c), _mm256_shuffle_ps::<0xee>(e, g)),
+                    (_mm256_shuffle_ps::<0x44>(b, d), _mm256_shuffle_ps::<0x44>(f, h)),
+                    (_mm256_shuffle_ps::<0xee>(b, d), _mm256_shuffle_ps::<0xee>(f, h)),
+                ];
+                for (u, (low, high)) in fours.into_iter().enumerate() {
+                    let u = (8 * block + u) as isize;
+                    _mm256_storeu_ps(to.offset(u * step), _mm256_permute2f128_ps::<0x20>(low, high));
+                    _mm256_storeu_ps(to.offset((u + 4) * step), _mm256_permute2f128_ps::<0x31>(low, high));
+                }
+            }
+        }
+    }
+
+    /// [`super::Transpose`] for elements of 8 bytes.
+    ///
+    /// # Safety
+    /// All places named by the arguments must be good, `T` has 8 bytes, the machine has AVX2.
+    #[target_feature(enable = "avx2")]
+    pub(in super::super) unsafe fn transpose_64<T>(
+        from: *const T,
+        rows: *const isize,
+        blocks: usize,
+        to: *mut T,
+        step: isize,
+    ) {
+        debug_assert_eq!(size_of::<T>(), 8);
+        let (from, to): (*const f64, *mut f64) = (from.cast(), to.cast());
+        for block in 0..2 * blocks {
+            for half in 0..2 {
+                // SAFETY: the caller's promise.
+                unsafe {
+                    let row = |r: usize| _mm256_loadu_pd(from.offset(*rows.add(4 * half + r)).add(4 * block));
+                    let (a, b, c, d) = (row(0), row(1), row(2), row(3));
+                    let (ab, cd) = (_mm256_unpacklo_pd(a, b), _mm256_unpacklo_pd(c, d));
+                    let (ab_high, cd_high) = (_mm256_unpackhi_pd(a, b), _mm256_unpackhi_pd(c, d));
+                    let place = |u: usize| to.offset((4 * block + u) as isize * step).add(4 * half);
+                    _mm256_storeu_pd(place(0), _mm256_permute2f128_pd::<0x20>(ab, cd));
+                    _mm256_storeu_pd(place(1), _mm256_permute2f128_pd::<0x20>(ab_high, cd_high));
+                    _mm256_storeu_pd(place(2), _mm256_permute2f128_pd::<0x31>(ab, cd));
+                    _mm256_storeu_pd(place(3), _mm256_permute2f128_pd::<0x31>(ab_high, cd_high));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,404 @@
+//! Which axes are rows, columns and sums of a contraction, in which order, and how it is cut into blocks.
+
+use super::kernel::{Kernels, MOST_COLUMNS};
+use super::{Axis, Gemm};
+
+/// An axis of rows or columns: stride in its operand, stride in C.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Free {
+    pub extent: usize,
+    pub from: isize,
+    pub c: isize,
+}
+
+/// An axis that is summed over, or of the batch (then with a stride in C).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Shared {
+    pub extent: usize,
+    pub a: isize,
+    pub b: isize,
+    pub c: isize,
+}
+
+/// How columns are cut into panels.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Panels {
+    /// The columns of the innermost axis are side by side in C; each run of them is cut on its own.
+    Runs {
+        /// Panels of a run.
+        of_run: usize,
+        /// Vectors of a run.
+        vectors: usize,
+    },
+    /// Any column follows any other; panels take as many as there is room for.
+    Flat,
+}
+
+/// One tile of a contraction so small that it is listed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Listed {
+    pub rows: usize,
+    pub columns: usize,
+    pub a: isize,
+    pub b: isize,
+    pub c: isize,
+}
+
+/// A contraction made ready: `a` holds the rows, `b` the columns.
+#[derive(Clone, Debug)]
+pub(super) struct Ready {
+    /// Whether the caller's operands change places.
+    pub swapped: bool,
+    pub accumulate: bool,
+    pub batch: Vec<Shared>,
+    pub rows: Vec<Free>,
+    pub columns: Vec<Free>,
+    pub sums: Vec<Shared>,
+    pub batch_len: usize,
+    pub rows_len: usize,
+    pub columns_len: usize,
+    pub sums_len: usize,
+    pub panels: Panels,
+    /// Columns a panel may have.
+    pub panel_columns: usize,
+    /// Elements of a vector.
+    pub lanes: usize,
+    /// Rows of a tile.
+    pub tile_rows: usize,
+    /// Rows, sums, panels of a block.
+    pub rows_block: usize,
+    pub sums_block: usize,
+    pub panels_block: usize,
+    /// Elements that packed A may take.
+    pub a_area: usize,
+    /// Whether kernels read rows or columns where they are.
+    pub a_unpacked: bool,
+    pub b_unpacked: bool,
+    /// Whether the sums of A are side by side in memory.
+    pub a_runs: bool,
+    /// The tiles, if they are few and need no packing.
+    pub listed: Option<Vec<Listed>>,
+    /// Where the rows of a tile start in C, for listed tiles.
+    pub listed_rows: Vec<isize>,
+}
+
+/// Groups of axes, not yet in order.
+struct Groups {
+    batch: Vec<Shared>,
+    rows: Vec<Free>,
+    columns: Vec<Free>,
+    sums: Vec<Shared>,
+}
+
+impl Groups {
+    /// Sorts axes into groups by where they occur. `None` where an extent or reach is too large to address.
+    fn of(gemm: &Gemm) -> Option<Groups> {
+        let mut groups = Groups { batch: vec![], rows: vec![], columns: vec![], sums: vec![] };
+        let (mut reach_a, mut reach_b, mut reach_c) = (0i64, 0i64, 0i64);
+        for &Axis { extent, a, b, c } in gemm.batch.iter().chain(&gemm.m).chain(&gemm.n).chain(&gemm.k) {
+            for (reach, stride) in [(&mut reach_a, a), (&mut reach_b, b), (&mut reach_c, c)] {
+                let last = i64::try_from(extent).ok()?.saturating_sub(1).max(0);
+                *reach = reach.checked_add(stride.checked_abs()?.checked_mul(last)?)?;
+            }
+            if extent == 1 {
+                continue;
+            }
+            let extent = usize::try_from(extent).ok()?;
+            let [a, b, c] = [a, b, c].map(|stride| stride as isize);
+            match (a != 0, b != 0, c != 0) {
+                (true, false, true) => groups.rows.push(Free { extent, from: a, c }),
+                (false, true, true) => groups.columns.push(Free { extent, from: b, c }),
+                (_, _, true) => groups.batch.push(Shared { extent, a, b, c }),
+                (_, _, false) => groups.sums.push(Shared { extent, a, b, c }),
+            }
+        }
+        // Offsets count elements; the bytes they become must be addressable too.
+        let widest = i64::MAX / 16;
+        (reach_a <= widest && reach_b <= widest && reach_c <= widest).then_some(groups)
+    }
+
+    fn merge(&mut self) {
+        let chained = |inner: isize, extent: usize, outer: isize| inner * extent as isize == outer;
+        let free = |p: &Free, q: &Free| {
+            (chained(p.from, p.extent, q.from) && chained(p.c, p.extent, q.c))
+                .then_some(Free { extent: p.extent * q.extent, ..*p })
+        };
+        let shared = |p: &Shared, q: &Shared| {
+            (chained(p.a, p.extent, q.a) && chained(p.b, p.extent, q.b) && chained(p.c, p.extent, q.c))
+                .then_some(Shared { extent: p.extent * q.extent, ..*p })
+        };
+        merge(&mut self.rows, free);
+        merge(&mut self.columns, free);
+        merge(&mut self.batch, shared);
+        merge(&mut self.sums, shared);
+    }
+
+    fn swap(&mut self) {
+        std::mem::swap(&mut self.rows, &mut self.columns);
+        self.batch.iter_mut().chain(&mut self.sums).for_each(|axis| std::mem::swap(&mut axis.a, &mut axis.b));
+    }
+
+    /// Puts each group in order, innermost axis first.
+    fn order(&mut self) {
+        self.rows.sort_by_key(|axis| (axis.from.unsigned_abs(), axis.c.unsigned_abs()));
+        self.columns.sort_by_key(|axis| axis.c.unsigned_abs());
+        // Columns that are side by side in B come second, so that neighbouring panels are packed together.
+        if let Some(at) = self.columns.iter().skip(1).position(|axis| axis.from == 1) {
+            let axis = self.columns.remove(at + 1);
+            self.columns.insert(1, axis);
+        }
+        self.batch.sort_by_key(|axis| (axis.c.unsigned_abs(), axis.a.unsigned_abs()));
+        let rows_are_unit = self.rows.iter().any(|axis| axis.from.abs() == 1);
+        self.sums.sort_by_key(|axis| match rows_are_unit {
+            true => (axis.b.unsigned_abs(), axis.a.unsigned_abs()),
+            false => (axis.a.unsigned_abs(), axis.b.unsigned_abs()),
+        });
+    }
+}
+
+/// Joins pairs of axes that are one axis in every tensor, until there are none.
+fn merge<T: Copy>(axes: &mut Vec<T>, joined: impl Fn(&T, &T) -> Option<T>) {
+    'again: loop {
+        for p in 0..axes.len() {
+            for q in 0..axes.len() {
+                if let (true, Some(axis)) = (p != q, joined(&axes[p], &axes[q])) {
+                    axes[p] = axis;
+                    axes.remove(q);
+                    continue 'again;
+                }
+            }
+        }
+        return;
+    }
+}
+
+fn product(extents: impl Iterator<Item = usize>) -> Option<usize> {
+    // A zero anywhere makes the product zero, however large the rest is.
+    let extents: Vec<usize> = extents.collect();
+    if extents.contains(&0) { Some(0) } else { extents.into_iter().try_fold(1usize, usize::checked_mul) }
+}
+
+/// How well columns fill vectors if these axes are the columns, 0 to 1, and whether they are side by side in C.
+fn fill(axes: &[Free], lanes: usize) -> (f64, bool) {
+    let len: f64 = axes.iter().map(|axis| axis.extent as f64).product();
+    let run = axes.iter().find(|axis| axis.c == 1).map_or(0, |axis| axis.extent);
+    let filled = len / (lanes as f64 * (len / lanes as f64).ceil());
+    (filled, run * 4 >= lanes * 3 || run as f64 == len)
+}
+
+impl Ready {
+    /// Makes a contraction ready for those kernels. `None` where it is too large to address.
+    pub fn new<T>(gemm: &Gemm, kernels: &Kernels<T>) -> Option<Ready> {
+        let mut groups = Groups::of(gemm)?;
+        groups.merge();
+        let lanes = kernels.lanes;
+        let score = |axes: &[Free]| {
+            let (filled, side_by_side) = fill(axes, lanes);
+            // Columns apart in C are stored one by one, which costs about as much as half-empty vectors.
+            filled * if side_by_side { 1.0 } else { 0.6 }
+        };
+        let swapped = score(&groups.rows) > score(&groups.columns);
+        if swapped {
+            groups.swap();
+        }
+        groups.order();
+        let Groups { batch, rows, columns, sums } = groups;
+        let batch_len = product(batch.iter().map(|axis| axis.extent))?;
+        let rows_len = product(rows.iter().map(|axis| axis.extent))?;
+        let columns_len = product(columns.iter().map(|axis| axis.extent))?;
+        let sums_len = product(sums.iter().map(|axis| axis.extent))?;
+        [batch_len, rows_len, columns_len].into_iter().try_fold(1usize, usize::checked_mul)?;
+        let mut ready = Ready {
+            swapped,
+            accumulate: gemm.accumulate,
+            batch_len,
+            rows_len,
+            columns_len,
+            sums_len,
+            panels: Panels::Flat,
+            panel_columns: kernels.vectors * lanes,
+            lanes,
+            tile_rows: kernels.rows,
+            rows_block: 0,
+            sums_block: 0,
+            panels_block: 0,
+            a_area: 0,
+            a_unpacked: false,
+            b_unpacked: false,
+            a_runs: sums.first().is_some_and(|axis| axis.a == 1),
+            listed: None,
+            listed_rows: Vec::new(),
+            batch,
+            rows,
+            columns,
+            sums,
+        };
+        ready.cut(kernels);
+        if kernels.finish.is_none() {
+            ready.list();
+        }
+        Some(ready)
+    }
+
+    /// Chooses panels and blocks.
+    fn cut<T>(&mut self, kernels: &Kernels<T>) {
+        let run = self.columns.first().map_or(1, |axis| axis.extent);
+        let side_by_side = self.columns.first().is_none_or(|axis| axis.c == 1);
+        if side_by_side && (run * 4 >= self.lanes * 3 || run == self.columns_len) {
+            let vectors = run.div_ceil(self.lanes);
+            self.panels = Panels::Runs { of_run: vectors.div_ceil(kernels.vectors).max(1), vectors };
+        }
+        let heights = [kernels.rows, kernels.rows - 1, kernels.rows - 2, kernels.rows - 3];
+        let divides =
+            |&height: &usize| height * 8 >= kernels.rows * 5 && self.rows_len.is_multiple_of(height);
+        self.tile_rows = heights.into_iter().find(divides).unwrap_or(kernels.rows);
+        let sums_blocks = self.sums_len.div_ceil(kernels.sums_packed).max(1);
+        self.sums_block = self.sums_len.div_ceil(sums_blocks).next_multiple_of(8).max(8);
+        let rows_blocks = self.rows_len.div_ceil(kernels.rows_packed).max(1);
+        self.rows_block = self.rows_len.div_ceil(rows_blocks).next_multiple_of(self.tile_rows);
+        // Where all rows fit one block, packed columns are read once: few of them, so that they stay in the cache.
+        let columns_block = if rows_blocks > 1 {
+            kernels.columns_packed
+        } else {
+            (kernels.columns_packed * 64 / self.sums_block)
+                .clamp(16 * self.panel_columns / 3, kernels.columns_packed)
+        };
+        let block = (columns_block / self.panel_columns).max(1);
+        self.panels_block = match self.panels {
+            Panels::Runs { of_run, .. } if of_run <= block => block / of_run * of_run,
+            Panels::Runs { of_run, .. } => block.min(of_run),
+            Panels::Flat => block,
+        };
+        if let (Panels::Runs { of_run, .. }, Some(second)) = (self.panels, self.columns.get(1))
+            && second.from == 1
+        {
+            // Panels side by side in memory are packed 16 at a time.
+            self.panels_block = self.panels_block.max(16.min(second.extent) * of_run.min(4));
+            self.panels_block =
+                self.panels_block / of_run.min(self.panels_block) * of_run.min(self.panels_block);
+        }
+        self.panels_block = self.panels_block.min(self.panels_len().max(1));
+        let all = self.a_block().saturating_mul(sums_blocks);
+        self.a_area = all.min(kernels.rows_packed * kernels.sums_packed * 5 / 4).max(self.a_block());
+        let is_plain = kernels.finish.is_none();
+        self.b_unpacked = is_plain
+            && self.sums.len() <= 1
+            && self.columns.first().is_none_or(|axis| axis.from == 1)
+            && matches!(self.panels, Panels::Runs { .. })
+            && self.rows_len <= 2 * self.tile_rows;
+        self.a_unpacked = self.sums.len() <= 1 && self.rows.len() <= 1 && self.panels_len() <= 2;
+    }
+
+    /// Lists the tiles, if they are few and can be read where they are.
+    fn list(&mut self) {
+        let Panels::Runs { .. } = self.panels else { return };
+        let work = self.rows_len.saturating_mul(self.columns_len).saturating_mul(self.sums_len);
+        let tiles = self.rows_len.div_ceil(self.tile_rows).saturating_mul(self.panels_len());
+        let is_straight = self.sums.len() <= 1
+            && self.rows.len() <= 1
+            && self.columns.first().is_none_or(|axis| axis.from == 1);
+        if !is_straight || work > 64 * 64 * 64 || tiles > 64 || work == 0 {
+            return;
+        }
+        let row = self.rows.first().copied().unwrap_or(Free { extent: 1, from: 0, c: 0 });
+        let mut listed = Vec::with_capacity(tiles);
+        for panel in 0..self.panels_len() {
+            let panel = self.panel(panel);
+            for i in (0..self.rows_len).step_by(self.tile_rows) {
+                listed.push(Listed {
+                    rows: self.tile_rows.min(self.rows_len - i),
+                    columns: panel.columns,
+                    a: i as isize * row.from,
+                    b: panel.b,
+                    c: i as isize * row.c + panel.c,
+                });
+            }
+        }
+        self.listed_rows = (0..self.tile_rows.min(self.rows_len) as isize).map(|i| i * row.c).collect();
+        self.listed = Some(listed);
+    }
+
+    /// How many panels there are.
+    pub fn panels_len(&self) -> usize {
+        match self.panels {
+            Panels::Runs { of_run, .. } => {
+                let run = self.columns.first().map_or(1, |axis| axis.extent);
+                self.columns_len / run.max(1) * of_run
+            }
+            Panels::Flat => self.columns_len.div_ceil(self.panel_columns),
+        }
+    }
+
+    /// Where a panel is.
+    pub fn panel(&self, number: usize) -> Panel {
+        match self.panels {
+            Panels::Runs { of_run, vectors } => {
+                let (run, part) = (number / of_run, number % of_run);
+                // The first panels of a run take one vector more, if they do not come out even.
+                let (each, more) = (vectors / of_run, vectors % of_run);
+                let start = (part * each + part.min(more)) * self.lanes;
+                let inner = self.columns.first().copied().unwrap_or(Free { extent: 1, from: 0, c: 1 });
+                let room = (each + usize::from(part < more)) * self.lanes;
+                let (mut b, mut c) = (start as isize * inner.from, start as isize);
+                let mut rest = run;
+                for axis in self.columns.iter().skip(1) {
+                    let index = (rest % axis.extent) as isize;
+                    rest /= axis.extent;
+                    b += index * axis.from;
+                    c += index * axis.c;
+                }
+                Panel { b, c, columns: room.min(inner.extent - start), room }
+            }
+            Panels::Flat => {
+                let start = number * self.panel_columns;
+                let columns = self.panel_columns.min(self.columns_len - start);
+                Panel { b: 0, c: 0, columns, room: columns.next_multiple_of(self.lanes) }
+            }
+        }
+    }
+
+    /// Whether packed A of a part with that many rows and sums fits its area as a whole.
+    pub fn a_stays(&self, rows: usize, sums: usize) -> bool {
+        let blocks = sums.div_ceil(self.sums_block).max(1);
+        rows <= self.rows_block && self.a_block().saturating_mul(blocks) <= self.a_area
+    }
+
+    /// Elements of one packed block of A.
+    pub fn a_block(&self) -> usize {
+        self.rows_block * self.a_stride()
+    }
+
+    /// The row stride of A packed as runs: past the end of the block, and no multiple of a page.
+    pub fn a_stride(&self) -> usize {
+        self.sums_block + 16
+    }
+
+    /// Elements of the packing areas of one thread: A, B, a tile.
+    pub fn areas(&self) -> [usize; 3] {
+        let a = if self.a_unpacked { 0 } else { self.a_area };
+        let b = if self.b_unpacked { 0 } else { self.panels_block * self.panel_columns * self.sums_block };
+        [a, b, 8 * MOST_COLUMNS]
+    }
+
+    /// Offsets one thread keeps: rows of A and C, sums of A and B, columns of B and C.
+    pub fn offsets(&self) -> [usize; 6] {
+        let columns = match self.panels {
+            Panels::Runs { .. } => self.panel_columns,
+            Panels::Flat => self.panels_block * self.panel_columns,
+        };
+        [self.rows_block, self.rows_block, self.sums_block, self.sums_block, columns, columns]
+    }
+}
+
+/// Some columns, packed side by side.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Panel {
+    /// The first column's offset in B.
+    pub b: isize,
+    /// The first column's offset in C.
+    pub c: isize,
+    /// How many there are.
+    pub columns: usize,
+    /// How many there is room for: whole vectors.
+    pub room: usize,
+}

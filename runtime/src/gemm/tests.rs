@@ -1,0 +1,344 @@
+use super::*;
+use crate::{Element, Scalar};
+
+/// A small generator of numbers that look random.
+struct Numbers(u64);
+
+impl Numbers {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        let x = self.0;
+        (x ^ x >> 33).wrapping_mul(0xff51afd7ed558ccd) >> 20
+    }
+
+    fn below(&mut self, bound: usize) -> usize {
+        (self.next() % bound as u64) as usize
+    }
+
+    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+        from[self.below(from.len())]
+    }
+}
+
+/// A contraction, and how many elements each tensor has.
+#[derive(Debug)]
+struct Problem {
+    gemm: Gemm,
+    lens: [usize; 3],
+}
+
+/// Lays axes out densely, the last of each tensor's list innermost. Axes are `(extent, [in a, in b, in c])`.
+fn problem(dtype: DType, axes: &[(u64, [bool; 3])], orders: [&[usize]; 3], accumulate: bool) -> Problem {
+    let mut laid: Vec<Axis> = axes.iter().map(|&(extent, _)| Axis { extent, a: 0, b: 0, c: 0 }).collect();
+    let mut lens = [1; 3];
+    for tensor in 0..3 {
+        for &axis in orders[tensor].iter().rev().filter(|&&axis| axes[axis].1[tensor]) {
+            let stride = lens[tensor] as i64;
+            match tensor {
+                0 => laid[axis].a = stride,
+                1 => laid[axis].b = stride,
+                _ => laid[axis].c = stride,
+            }
+            lens[tensor] *= axes[axis].0 as usize;
+        }
+    }
+    let group = |at: [bool; 3]| {
+        laid.iter().zip(axes).filter(|(_, axis)| axis.1 == at).map(|(axis, _)| *axis).collect()
+    };
+    let gemm = Gemm {
+        dtype,
+        batch: group([true; 3]),
+        m: group([true, false, true]),
+        n: group([false, true, true]),
+        k: group([true, true, false]),
+        accumulate,
+    };
+    Problem { gemm, lens }
+}
+
+/// Every index of some axes: the offset in each tensor.
+fn walk(axes: &[Axis], visit: &mut dyn FnMut([usize; 3])) {
+    let mut index = vec![0u64; axes.len()];
+    if axes.iter().any(|axis| axis.extent == 0) {
+        return;
+    }
+    'next: loop {
+        let at = |stride: fn(&Axis) -> i64| {
+            axes.iter().zip(&index).map(|(axis, &i)| stride(axis) * i as i64).sum::<i64>() as usize
+        };
+        visit([at(|axis| axis.a), at(|axis| axis.b), at(|axis| axis.c)]);
+        for (dim, axis) in axes.iter().enumerate() {
+            index[dim] += 1;
+            if index[dim] < axis.extent {
+                continue 'next;
+            }
+            index[dim] = 0;
+        }
+        return;
+    }
+}
+
+/// Runs at every level and compares with loops in the widest arithmetic.
+fn check<T: HasKernels + Element>(problem: &Problem, numbers: &mut Numbers, threads: usize) {
+    let Problem { gemm: wanted, lens } = problem;
+    let mut values = |len: usize| -> Vec<T> {
+        (0..len)
+            .map(|_| {
+                let mut one = || (numbers.below(2001) as f64 - 1000.0) / 256.0;
+                match wanted.dtype {
+                    DType::I32 | DType::I64 => T::from_scalar(Scalar::Int(numbers.next() as i128)),
+                    _ => T::from_scalar(Scalar::Complex(one(), one())),
+                }
+            })
+            .collect()
+    };
+    let (a, b, before) = (values(lens[0]), values(lens[1]), values(lens[2]));
+    let (mut sums, mut sizes) = (vec![(0i128, 0f64, 0f64); lens[2]], vec![0f64; lens[2]]);
+    let axes: Vec<Axis> =
+        wanted.batch.iter().chain(&wanted.m).chain(&wanted.n).chain(&wanted.k).copied().collect();
+    walk(&axes, &mut |[at_a, at_b, at_c]| {
+        let (x, y) = (a[at_a].to_scalar(), b[at_b].to_scalar());
+        let sum = &mut sums[at_c];
+        if let (Scalar::Int(x), Scalar::Int(y)) = (x, y) {
+            sum.0 = sum.0.wrapping_add(x.wrapping_mul(y));
+        }
+        sum.1 += x.re() * y.re() - x.im() * y.im();
+        sum.2 += x.re() * y.im() + x.im() * y.re();
+        sizes[at_c] += (x.re().abs() + x.im().abs()) * (y.re().abs() + y.im().abs());
+    });
+    for level in [Level::Plain, Level::Wide, Level::Widest] {
+        if level > Level::of_machine() {
+            continue;
+        }
+        let plan = GemmPlan::at_level(wanted, level).expect("the problem is small");
+        let mut c = before.clone();
+        let mut workspace = vec![0x7fu8; plan.workspace_bytes(threads) + 64];
+        let guard = workspace.len() - 64;
+        // SAFETY: the vectors are as long as the axes reach, and nobody else uses them.
+        unsafe {
+            gemm(
+                &plan,
+                a.as_ptr().cast(),
+                b.as_ptr().cast(),
+                c.as_mut_ptr().cast(),
+                workspace.as_mut_ptr(),
+                threads,
+            );
+        }
+        assert!(workspace[guard..].iter().all(|&byte| byte == 0x7f), "{level:?} {problem:?}");
+        let epsilon = if matches!(wanted.dtype, DType::F32 | DType::C64) { 1.2e-7 } else { 2.3e-16 };
+        for (at, (value, old)) in c.iter().zip(&before).enumerate() {
+            let (value, old) = (value.to_scalar(), old.to_scalar());
+            let sum = sums[at];
+            if let (Scalar::Int(value), Scalar::Int(old)) = (value, old) {
+                let expected = sum.0.wrapping_add(if wanted.accumulate { old } else { 0 });
+                assert_eq!(
+                    Scalar::Int(value),
+                    Scalar::Int(expected).cast(wanted.dtype),
+                    "{level:?} {problem:?} at {at}"
+                );
+                continue;
+            }
+            let (mut re, mut im) = (sum.1, sum.2);
+            let mut size = sizes[at];
+            if wanted.accumulate {
+                (re, im, size) = (re + old.re(), im + old.im(), size + old.re().abs() + old.im().abs());
+            }
+            let error = (value.re() - re).abs().max((value.im() - im).abs());
+            let terms: u64 = wanted.k.iter().map(|axis| axis.extent).product::<u64>() + 2;
+            let bound = epsilon * size * (terms as f64).sqrt().max(4.0);
+            assert!(
+                error <= bound,
+                "{level:?} at {at}: {value:?}, expected {re} {im}, error {error:e} over {bound:e}\n{problem:?}"
+            );
+        }
+    }
+}
+
+fn check_any(problem: &Problem, numbers: &mut Numbers, threads: usize) {
+    match problem.gemm.dtype {
+        DType::F32 => check::<f32>(problem, numbers, threads),
+        DType::F64 => check::<f64>(problem, numbers, threads),
+        DType::C64 => check::<Complex<f32>>(problem, numbers, threads),
+        DType::C128 => check::<Complex<f64>>(problem, numbers, threads),
+        DType::I32 => check::<i32>(problem, numbers, threads),
+        _ => check::<i64>(problem, numbers, threads),
+    }
+}
+
+const DTYPES: [DType; 6] = [DType::F32, DType::F64, DType::C64, DType::C128, DType::I32, DType::I64];
+
+const KINDS: [[bool; 3]; 4] =
+    [[true, true, true], [true, false, true], [false, true, true], [true, true, false]];
+
+fn shuffled(numbers: &mut Numbers, len: usize) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..len).collect();
+    (1..len).for_each(|at| order.swap(at, numbers.below(at + 1)));
+    order
+}
+
+#[test]
+fn any_axes_in_any_order() {
+    let mut numbers = Numbers(1);
+    for round in 0..700 {
+        let mut axes = Vec::new();
+        let mut work = 1;
+        for kind in KINDS {
+            for _ in 0..numbers.pick(if kind == KINDS[0] { &[0usize, 0, 1, 2] } else { &[0, 1, 1, 2, 3] }) {
+                let extent = numbers.pick(&[1u64, 2, 3, 4, 5, 7, 8, 9, 13, 16, 17, 24, 31, 48, 50, 65]);
+                if work * extent <= 60_000 {
+                    work *= extent;
+                    axes.push((extent, kind));
+                }
+            }
+        }
+        let orders = [0; 3].map(|_| shuffled(&mut numbers, axes.len()));
+        let dtype = DTYPES[round % 6];
+        let problem = problem(dtype, &axes, [&orders[0], &orders[1], &orders[2]], numbers.below(2) == 0);
+        check_any(&problem, &mut numbers, 1 + round % 3);
+    }
+}
+
+/// `C[m,n] = A[m,k] * B[k,n]` with each matrix row- or column-major.
+fn matrices(dtype: DType, [m, n, k]: [u64; 3], transposed: usize, accumulate: bool) -> Problem {
+    let axes = [(m, KINDS[1]), (n, KINDS[2]), (k, KINDS[3])];
+    let order = |bit: usize, row: [usize; 2]| {
+        if transposed >> bit & 1 == 0 { vec![row[0], row[1]] } else { vec![row[1], row[0]] }
+    };
+    let (a, b, c) = (order(0, [0, 2]), order(1, [2, 1]), order(2, [0, 1]));
+    problem(dtype, &axes, [&a, &b, &c], accumulate)
+}
+
+#[test]
+fn matrices_of_every_small_size() {
+    let mut numbers = Numbers(2);
+    for m in [1, 2, 3, 4, 5, 6, 7, 8, 9, 17] {
+        for n in [1, 2, 3, 4, 7, 8, 9, 15, 16, 17, 33, 49] {
+            for k in [1, 2, 8, 9] {
+                let dtype = numbers.pick(&DTYPES);
+                let transposed = numbers.below(8);
+                check_any(&matrices(dtype, [m, n, k], transposed, k == 2), &mut numbers, 1);
+            }
+        }
+    }
+}
+
+#[test]
+fn matrices_of_several_blocks() {
+    let mut numbers = Numbers(3);
+    for (size, dtype) in [
+        ([203, 101, 530], DType::F32),
+        ([420, 1600, 9], DType::F32),
+        ([97, 65, 1100], DType::F64),
+        ([130, 70, 301], DType::C64),
+        ([131, 70, 301], DType::C128),
+        ([10, 1700, 600], DType::F32),
+        ([1700, 10, 300], DType::I32),
+        ([250, 50, 300], DType::I64),
+    ] {
+        for transposed in [numbers.below(4), 4 + numbers.below(4)] {
+            check_any(
+                &matrices(dtype, size, transposed, transposed % 2 == 1),
+                &mut numbers,
+                1 + transposed % 3,
+            );
+        }
+    }
+}
+
+#[test]
+fn skinny_contractions_on_threads() {
+    let mut numbers = Numbers(4);
+    for size in
+        [[1, 1, 300_000], [2, 3, 150_000], [1, 5000, 100], [5000, 1, 100], [3000, 200, 2], [1, 40_000, 3]]
+    {
+        for dtype in [DType::F32, DType::F64, DType::C64, DType::I64] {
+            let transposed = numbers.below(8);
+            check_any(&matrices(dtype, size, transposed, transposed < 3), &mut numbers, 1 + transposed % 4);
+        }
+    }
+}
+
+#[test]
+fn nothing_to_sum_is_zero_and_nothing_to_write_is_nothing() {
+    let mut numbers = Numbers(5);
+    for dtype in DTYPES {
+        for accumulate in [false, true] {
+            for size in [[3, 20, 0], [0, 3, 3], [3, 0, 3], [0, 0, 0], [200, 200, 0]] {
+                check_any(&matrices(dtype, size, 0, accumulate), &mut numbers, 2);
+            }
+        }
+    }
+}
+
+#[test]
+fn operands_that_repeat_and_negative_strides() {
+    // C[i,j] = sum over k of A[i] * B[j, 2 - k]: A repeats along k (stride 0), B runs backwards.
+    let gemm_of = |dtype| Gemm {
+        dtype,
+        batch: vec![],
+        m: vec![Axis { extent: 3, a: 1, b: 0, c: 20 }],
+        n: vec![Axis { extent: 20, a: 0, b: 3, c: 1 }],
+        k: vec![Axis { extent: 3, a: 0, b: -1, c: 0 }],
+        accumulate: false,
+    };
+    for level in [Level::Plain, Level::Wide, Level::Widest] {
+        if level > Level::of_machine() {
+            continue;
+        }
+        let a = [1f64, 2.0, 3.0];
+        let b: Vec<f64> = (0..60).map(f64::from).collect();
+        let mut c = [0f64; 60];
+        let plan = GemmPlan::at_level(&gemm_of(DType::F64), level).unwrap();
+        let mut workspace = vec![0u8; plan.workspace_bytes(1)];
+        // SAFETY: the arrays are as long as the axes reach; B starts at its last sum.
+        unsafe {
+            let b = b.as_ptr().add(2);
+            gemm(&plan, a.as_ptr().cast(), b.cast(), c.as_mut_ptr().cast(), workspace.as_mut_ptr(), 1);
+        }
+        for i in 0..3 {
+            for j in 0..20 {
+                let expected = a[i] * (3 * j..3 * j + 3).map(|at| b[at]).sum::<f64>();
+                assert_eq!(c[i * 20 + j], expected);
+            }
+        }
+    }
+}
+
+#[test]
+fn what_has_no_kernels_or_is_too_large_is_refused() {
+    let axis = |extent, a, b, c| Axis { extent, a, b, c };
+    let gemm = |dtype, k| Gemm { dtype, batch: vec![], m: vec![], n: vec![], k, accumulate: false };
+    assert!(GemmPlan::new(&gemm(DType::F32, vec![axis(3, 1, 1, 0)])).is_some());
+    assert!(GemmPlan::new(&gemm(DType::F16, vec![axis(3, 1, 1, 0)])).is_none());
+    assert!(GemmPlan::new(&gemm(DType::Bool, vec![])).is_none());
+    assert!(GemmPlan::new(&gemm(DType::F32, vec![axis(1 << 62, 4, 1, 0)])).is_none());
+    assert!(GemmPlan::new(&gemm(DType::F32, vec![axis(u64::MAX, 1, 1, 0)])).is_none());
+    assert!(GemmPlan::new(&gemm(DType::F32, vec![axis(2, i64::MIN, 1, 0)])).is_none());
+}
+
+#[test]
+fn bits_do_not_depend_on_threads() {
+    let problem = matrices(DType::F32, [300, 400, 700], 0, false);
+    let mut numbers = Numbers(6);
+    let mut values = |len| (0..len).map(|_| numbers.below(1000) as f32 / 7.0).collect::<Vec<f32>>();
+    let (a, b) = (values(problem.lens[0]), values(problem.lens[1]));
+    let plan = GemmPlan::new(&problem.gemm).unwrap();
+    let results = [1, 2, 3].map(|threads| {
+        let mut c = vec![0f32; problem.lens[2]];
+        let mut workspace = vec![0u8; plan.workspace_bytes(threads)];
+        // SAFETY: the vectors are as long as the axes reach.
+        unsafe {
+            gemm(
+                &plan,
+                a.as_ptr().cast(),
+                b.as_ptr().cast(),
+                c.as_mut_ptr().cast(),
+                workspace.as_mut_ptr(),
+                threads,
+            );
+        }
+        c
+    });
+    assert!(results[0] == results[1] && results[1] == results[2]);
+}

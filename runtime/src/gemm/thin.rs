@@ -1,0 +1,316 @@
+//! Contractions that are no matrix product at heart: few rows with sums side by side in memory (dot products), and
+//! batches side by side in memory (products element by element).
+
+use super::drive::{free, offsets, shared};
+use super::kernel::Kernels;
+use super::machine::HasKernels;
+use super::plan::Ready;
+use super::vector::Vector;
+use std::ops::Range;
+
+/// Dot products: `out[i * columns + j] += sum over p below k of a[rows[i] + p] * b[columns[j] + p]`.
+pub(super) type Dots<T> =
+    unsafe fn(k: usize, a: *const T, rows: *const isize, b: *const T, columns: *const isize, out: *mut T);
+
+/// Element by element: `c[rows[i] + columns[j] + lane] (+)= sum over p of a[..] * b[..]` for up to a vector of lanes.
+#[derive(Clone, Copy)]
+pub(super) struct Strip<T> {
+    pub k: usize,
+    pub a: *const T,
+    pub a_rows: *const isize,
+    pub a_sums: *const isize,
+    pub b: *const T,
+    pub b_columns: *const isize,
+    pub b_sums: *const isize,
+    pub c: *mut T,
+    pub c_rows: *const isize,
+    pub c_columns: *const isize,
+    /// How many lanes there are, at least 1 and at most a vector's.
+    pub lanes: usize,
+    pub accumulate: bool,
+}
+
+pub(super) type Strips<T> = unsafe fn(&Strip<T>);
+
+/// The most rows and columns of a tile of dot products or strips.
+pub(super) const ROWS: usize = 4;
+pub(super) const COLUMNS: usize = 2;
+
+/// Sums that are added up before their sum is: pieces do not depend on the number of threads.
+const PIECE: usize = 1 << 15;
+
+/// The most pieces.
+const PIECES: usize = 64;
+
+/// # Safety
+/// All places named by the arguments must be good, and the machine must have what `V` needs.
+#[inline(always)]
+pub(super) unsafe fn dots<V: Vector, const ROWS: usize, const COLUMNS: usize>(
+    k: usize,
+    a: *const V::Elem,
+    rows: *const isize,
+    b: *const V::Elem,
+    columns: *const isize,
+    out: *mut V::Elem,
+) {
+    // SAFETY: the caller's promise, throughout.
+    unsafe {
+        // Few dot products take turns with several sums each, as additions have to wait for each other.
+        let turns = if ROWS * COLUMNS < 4 { 4 } else { 1 };
+        let mut sums = [[[V::zero(); COLUMNS]; ROWS]; 4];
+        let step = turns * V::LANES;
+        let whole = k / step * step;
+        let mut p = 0;
+        while p < whole {
+            for (turn, sums) in sums.iter_mut().enumerate().take(turns) {
+                let at = p + turn * V::LANES;
+                let mut right = [V::zero(); COLUMNS];
+                for (j, right) in right.iter_mut().enumerate() {
+                    *right = V::load(b.offset(*columns.add(j)).add(at));
+                }
+                for (i, sums) in sums.iter_mut().enumerate() {
+                    let left = V::load(a.offset(*rows.add(i)).add(at));
+                    for j in 0..COLUMNS {
+                        sums[j] = left.mul_add(right[j], sums[j]);
+                    }
+                }
+            }
+            p += step;
+        }
+        while p < k {
+            let mask = V::mask(V::LANES.min(k - p));
+            for i in 0..ROWS {
+                let left = V::load_part(a.offset(*rows.add(i)).add(p), mask);
+                for j in 0..COLUMNS {
+                    let right = V::load_part(b.offset(*columns.add(j)).add(p), mask);
+                    sums[0][i][j] = left.mul_add(right, sums[0][i][j]);
+                }
+            }
+            p += V::LANES;
+        }
+        for i in 0..ROWS {
+            for j in 0..COLUMNS {
+                let mut sum = sums[0][i][j];
+                for more in &sums[1..turns] {
+                    sum = sum.add(more[i][j]);
+                }
+                let at = out.add(i * COLUMNS + j);
+                *at = V::plus(*at, sum.sum());
+            }
+        }
+    }
+}
+
+/// # Safety
+/// As [`dots`].
+#[inline(always)]
+pub(super) unsafe fn dots_any<T: HasKernels, const ROWS: usize, const COLUMNS: usize>(
+    k: usize,
+    a: *const T,
+    rows: *const isize,
+    b: *const T,
+    columns: *const isize,
+    out: *mut T,
+) {
+    for i in 0..ROWS {
+        for j in 0..COLUMNS {
+            let mut sums = [T::default(); 4];
+            // SAFETY: the caller's promise, throughout.
+            unsafe {
+                let (a, b) = (a.offset(*rows.add(i)), b.offset(*columns.add(j)));
+                for p in (0..k / 4 * 4).step_by(4) {
+                    for (turn, sum) in sums.iter_mut().enumerate() {
+                        *sum = sum.plus((*a.add(p + turn)).times(*b.add(p + turn)));
+                    }
+                }
+                for p in k / 4 * 4..k {
+                    sums[0] = sums[0].plus((*a.add(p)).times(*b.add(p)));
+                }
+                let at = out.add(i * COLUMNS + j);
+                *at = (*at).plus(sums[0].plus(sums[1]).plus(sums[2].plus(sums[3])));
+            }
+        }
+    }
+}
+
+/// # Safety
+/// All places named by the strip must be good, and the machine must have what `V` needs.
+#[inline(always)]
+pub(super) unsafe fn strips<V: Vector, const ROWS: usize, const COLUMNS: usize>(strip: &Strip<V::Elem>) {
+    // SAFETY: the caller's promise, throughout.
+    unsafe {
+        let mask = V::mask(strip.lanes);
+        let mut sums = [[V::zero(); COLUMNS]; ROWS];
+        for p in 0..strip.k {
+            let a = strip.a.offset(*strip.a_sums.add(p));
+            let b = strip.b.offset(*strip.b_sums.add(p));
+            let mut right = [V::zero(); COLUMNS];
+            for (j, right) in right.iter_mut().enumerate() {
+                *right = V::load_part(b.offset(*strip.b_columns.add(j)), mask);
+            }
+            for (i, sums) in sums.iter_mut().enumerate() {
+                let left = V::load_part(a.offset(*strip.a_rows.add(i)), mask);
+                for j in 0..COLUMNS {
+                    sums[j] = left.mul_add(right[j], sums[j]);
+                }
+            }
+        }
+        for (i, sums) in sums.iter().enumerate() {
+            for (j, &sum) in sums.iter().enumerate() {
+                let at = strip.c.offset(*strip.c_rows.add(i) + *strip.c_columns.add(j));
+                let sum = if strip.accumulate { V::load_part(at, mask).add(sum) } else { sum };
+                sum.store_part(at, mask);
+            }
+        }
+    }
+}
+
+/// # Safety
+/// As [`strips`].
+#[inline(always)]
+pub(super) unsafe fn strips_any<T: HasKernels, const ROWS: usize, const COLUMNS: usize>(strip: &Strip<T>) {
+    for i in 0..ROWS {
+        for j in 0..COLUMNS {
+            let mut sums = [T::default(); 16];
+            // SAFETY: the caller's promise, throughout.
+            unsafe {
+                for p in 0..strip.k {
+                    let a = strip.a.offset(*strip.a_sums.add(p) + *strip.a_rows.add(i));
+                    let b = strip.b.offset(*strip.b_sums.add(p) + *strip.b_columns.add(j));
+                    for (lane, sum) in sums.iter_mut().enumerate().take(strip.lanes) {
+                        *sum = sum.plus((*a.add(lane)).times(*b.add(lane)));
+                    }
+                }
+                let c = strip.c.offset(*strip.c_rows.add(i) + *strip.c_columns.add(j));
+                for (lane, &sum) in sums.iter().enumerate().take(strip.lanes) {
+                    let at = c.add(lane);
+                    *at = if strip.accumulate { (*at).plus(sum) } else { sum };
+                }
+            }
+        }
+    }
+}
+
+/// How many pieces a contraction's sums are cut into.
+pub(super) fn pieces(ready: &Ready) -> usize {
+    if ready.rows_len.saturating_mul(ready.columns_len) > 64 {
+        return 1;
+    }
+    (ready.sums_len / PIECE).clamp(1, PIECES)
+}
+
+/// Dot products of some columns with all rows, over some of the sums.
+///
+/// # Safety
+/// The operands must be good for every index, and nobody else may use those columns of C meanwhile.
+pub(super) unsafe fn run_dots<T: HasKernels>(
+    ready: &Ready,
+    kernels: &'static Kernels<T>,
+    [a, b]: [*const T; 2],
+    columns: Range<usize>,
+    sums: Range<usize>,
+    put: &mut dyn FnMut(isize, T),
+) {
+    let (mut row_a, mut row_c) = ([0; ROWS], [0; ROWS]);
+    let (mut column_b, mut column_c) = ([0; COLUMNS], [0; COLUMNS]);
+    let run = ready.sums.first().map_or(1, |axis| axis.extent);
+    for first_row in (0..ready.rows_len).step_by(ROWS) {
+        let rows = ROWS.min(ready.rows_len - first_row);
+        // SAFETY: the arrays are as long as a tile, throughout; the rest is the caller's promise.
+        unsafe {
+            let range = first_row..first_row + rows;
+            offsets(free(&ready.rows), range, row_a.as_mut_ptr(), row_c.as_mut_ptr());
+            for first in columns.clone().step_by(COLUMNS) {
+                let width = COLUMNS.min(columns.end - first);
+                let range = first..first + width;
+                offsets(free(&ready.columns), range, column_b.as_mut_ptr(), column_c.as_mut_ptr());
+                let mut out = [T::default(); ROWS * COLUMNS];
+                let mut p = sums.start;
+                while p < sums.end {
+                    let len = (run - p % run).min(sums.end - p);
+                    let (mut at_a, mut at_b) = (0, 0);
+                    offsets(shared(&ready.sums), p..p + 1, &mut at_a, &mut at_b);
+                    let dots = kernels.dots[rows - 1][width - 1];
+                    dots(
+                        len,
+                        a.offset(at_a),
+                        row_a.as_ptr(),
+                        b.offset(at_b),
+                        column_b.as_ptr(),
+                        out.as_mut_ptr(),
+                    );
+                    p += len;
+                }
+                for i in 0..rows {
+                    for j in 0..width {
+                        put(row_c[i] + column_c[j], out[i * width + j]);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The strips of some rows.
+///
+/// # Safety
+/// The operands must be good for every index, `memory` for [`strip_bytes`], and nobody else may use those rows of C
+/// meanwhile.
+pub(super) unsafe fn run_strips<T: HasKernels>(
+    ready: &Ready,
+    kernels: &'static Kernels<T>,
+    [a, b]: [*const T; 2],
+    c: *mut T,
+    rows: Range<usize>,
+    memory: *mut u8,
+) {
+    let (mut row_a, mut row_c) = ([0; ROWS], [0; ROWS]);
+    let (mut column_b, mut column_c) = ([0; COLUMNS], [0; COLUMNS]);
+    let sum_a: *mut isize = memory.cast();
+    // SAFETY: the caller's promise: there is room for the offsets of a block of sums in both operands.
+    let sum_b = unsafe { sum_a.add(ready.sums_block) };
+    for first_row in rows.clone().step_by(ROWS) {
+        let height = ROWS.min(rows.end - first_row);
+        // SAFETY: the arrays are as long as a tile, throughout; the rest is the caller's promise.
+        unsafe {
+            let range = first_row..first_row + height;
+            offsets(free(&ready.rows), range, row_a.as_mut_ptr(), row_c.as_mut_ptr());
+            for first in (0..ready.columns_len).step_by(COLUMNS) {
+                let width = COLUMNS.min(ready.columns_len - first);
+                let range = first..first + width;
+                offsets(free(&ready.columns), range, column_b.as_mut_ptr(), column_c.as_mut_ptr());
+                let mut p = 0;
+                loop {
+                    let k = ready.sums_block.min(ready.sums_len - p);
+                    offsets(shared(&ready.sums), p..p + k, sum_a, sum_b);
+                    for lane in (0..ready.lanes_len).step_by(kernels.strip_lanes) {
+                        let strip = Strip {
+                            k,
+                            a: a.add(lane),
+                            a_rows: row_a.as_ptr(),
+                            a_sums: sum_a,
+                            b: b.add(lane),
+                            b_columns: column_b.as_ptr(),
+                            b_sums: sum_b,
+                            c: c.add(lane),
+                            c_rows: row_c.as_ptr(),
+                            c_columns: column_c.as_ptr(),
+                            lanes: kernels.strip_lanes.min(ready.lanes_len - lane),
+                            accumulate: ready.accumulate || p > 0,
+                        };
+                        kernels.strips[height - 1][width - 1](&strip);
+                    }
+                    p += k;
+                    if p >= ready.sums_len {
+                        break;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Bytes of workspace that one thread needs for strips.
+pub(super) fn strip_bytes(ready: &Ready) -> usize {
+    (2 * ready.sums_block * size_of::<isize>()).next_multiple_of(64)
+}

@@ -1,0 +1,411 @@
+//! Vectors of the machine behind one trait.
+
+/// A vector register.
+///
+/// # Safety
+/// Every method may only be called where the machine has the instructions of the type.
+pub(super) unsafe trait Vector: Copy {
+    /// What it holds.
+    type Elem: Copy + 'static;
+    /// Which lanes take part.
+    type Mask: Copy;
+    /// How many it holds.
+    const LANES: usize;
+
+    unsafe fn zero() -> Self;
+    unsafe fn splat(value: Self::Elem) -> Self;
+    /// The mask of the first `lanes` lanes.
+    unsafe fn mask(lanes: usize) -> Self::Mask;
+    unsafe fn load(from: *const Self::Elem) -> Self;
+    /// Zero in the other lanes, whose memory is not touched.
+    unsafe fn load_part(from: *const Self::Elem, mask: Self::Mask) -> Self;
+    unsafe fn store(self, to: *mut Self::Elem);
+    unsafe fn store_part(self, to: *mut Self::Elem, mask: Self::Mask);
+    /// `self * factor + term`.
+    unsafe fn mul_add(self, factor: Self, term: Self) -> Self;
+    unsafe fn add(self, other: Self) -> Self;
+}
+
+/// A vector register of floats.
+///
+/// # Safety
+/// As [`Vector`].
+pub(super) unsafe trait VectorFloat: Vector<Elem: std::ops::Add<Output = Self::Elem>> {
+    /// The lanes in memory.
+    type Array: AsRef<[Self::Elem]>;
+    /// The number zero.
+    const NOUGHT: Self::Elem;
+
+    /// `term - self * factor`.
+    unsafe fn negated_mul_add(self, factor: Self, term: Self) -> Self;
+    unsafe fn to_array(self) -> Self::Array;
+}
+
+/// A vector as an array: what every machine has, and what its compiler makes vectors of.
+#[derive(Clone, Copy)]
+pub(super) struct Plain<T, const LANES: usize>([T; LANES]);
+
+macro_rules! plain {
+    ($($type:ty, $zero:expr, |$a:ident, $b:ident, $c:ident| $mul_add:expr, |$x:ident, $y:ident| $add:expr;)*) => {$(
+        // SAFETY: it needs nothing of the machine.
+        unsafe impl<const N: usize> Vector for Plain<$type, N> {
+            type Elem = $type;
+            type Mask = usize;
+            const LANES: usize = N;
+
+            #[inline(always)]
+            unsafe fn zero() -> Self {
+                Plain([$zero; N])
+            }
+
+            #[inline(always)]
+            unsafe fn splat(value: $type) -> Self {
+                Plain([value; N])
+            }
+
+            #[inline(always)]
+            unsafe fn mask(lanes: usize) -> usize {
+                lanes
+            }
+
+            #[inline(always)]
+            unsafe fn load(from: *const $type) -> Self {
+                // SAFETY: the caller's promise.
+                Plain(unsafe { from.cast::<[$type; N]>().read_unaligned() })
+            }
+
+            #[inline(always)]
+            unsafe fn load_part(from: *const $type, lanes: usize) -> Self {
+                // SAFETY: the caller's promise, for the first `lanes` lanes.
+                Plain(std::array::from_fn(|lane| if lane < lanes { unsafe { *from.add(lane) } } else { $zero }))
+            }
+
+            #[inline(always)]
+            unsafe fn store(self, to: *mut $type) {
+                // SAFETY: the caller's promise.
+                unsafe { to.cast::<[$type; N]>().write_unaligned(self.0) }
+            }
+
+            #[inline(always)]
+            unsafe fn store_part(self, to: *mut $type, lanes: usize) {
+                // SAFETY: the caller's promise, for the first `lanes` lanes.
+                self.0.iter().enumerate().take(lanes).for_each(|(lane, &value)| unsafe { *to.add(lane) = value });
+            }
+
+            #[inline(always)]
+            unsafe fn mul_add(self, factor: Self, term: Self) -> Self {
+                Plain(std::array::from_fn(|lane| {
+                    let ($a, $b, $c) = (self.0[lane], factor.0[lane], term.0[lane]);
+                    $mul_add
+                }))
+            }
+
+            #[inline(always)]
+            unsafe fn add(self, other: Self) -> Self {
+                Plain(std::array::from_fn(|lane| {
+                    let ($x, $y) = (self.0[lane], other.0[lane]);
+                    $add
+                }))
+            }
+        }
+    )*};
+}
+
+plain! {
+    f32, 0.0, |a, b, c| a * b + c, |a, b| a + b;
+    f64, 0.0, |a, b, c| a * b + c, |a, b| a + b;
+    i32, 0, |a, b, c| a.wrapping_mul(b).wrapping_add(c), |a, b| a.wrapping_add(b);
+    i64, 0, |a, b, c| a.wrapping_mul(b).wrapping_add(c), |a, b| a.wrapping_add(b);
+}
+
+macro_rules! plain_float {
+    ($($type:ty;)*) => {$(
+        // SAFETY: it needs nothing of the machine.
+        unsafe impl<const N: usize> VectorFloat for Plain<$type, N> {
+            type Array = [$type; N];
+            const NOUGHT: $type = 0.0;
+
+            #[inline(always)]
+            unsafe fn negated_mul_add(self, factor: Self, term: Self) -> Self {
+                Plain(std::array::from_fn(|lane| term.0[lane] - self.0[lane] * factor.0[lane]))
+            }
+
+            #[inline(always)]
+            unsafe fn to_array(self) -> [$type; N] {
+                self.0
+            }
+        }
+    )*};
+}
+
+plain_float! {
+    f32;
+    f64;
+}
+
+#[cfg(target_arch = "x86_64")]
+pub(super) mod x86 {
+    use super::{Vector, VectorFloat};
+    use std::arch::x86_64::*;
+
+    macro_rules! vector {
+        ($(
+            $name:ident($register:ty): $type:ty, $lanes:expr, $mask:ty, |$count:ident| $make_mask:expr,
+            $zero:ident, $splat:ident,
+            |$from:ident| $load:expr, |$part_from:ident, $part_mask:ident| $load_part:expr,
+            |$to:ident, $value:ident| $store:expr, |$part_to:ident, $store_mask:ident, $part_value:ident| $store_part:expr,
+            |$a:ident, $b:ident, $c:ident| $mul_add:expr, $add:ident;
+        )*) => {$(
+            #[derive(Clone, Copy)]
+            pub(in super::super) struct $name($register);
+
+            // SAFETY: methods are only called where the machine has the instructions, as the trait demands.
+            unsafe impl Vector for $name {
+                type Elem = $type;
+                type Mask = $mask;
+                const LANES: usize = $lanes;
+
+                #[inline(always)]
+                unsafe fn zero() -> Self {
+                    // SAFETY: as the trait demands.
+                    $name(unsafe { $zero() })
+                }
+
+                #[inline(always)]
+                unsafe fn splat(value: $type) -> Self {
+                    // SAFETY: as the trait demands.
+                    $name(unsafe { $splat(value) })
+                }
+
+                #[inline(always)]
+                unsafe fn mask($count: usize) -> $mask {
+                    // SAFETY: as the trait demands.
+                    #[allow(unused_unsafe)]
+                    unsafe { $make_mask }
+                }
+
+                #[inline(always)]
+                unsafe fn load($from: *const $type) -> Self {
+                    // SAFETY: as the trait demands.
+                    $name(unsafe { $load })
+                }
+
+                #[inline(always)]
+                unsafe fn load_part($part_from: *const $type, $part_mask: $mask) -> Self {
+                    // SAFETY: as the trait demands.
+                    $name(unsafe { $load_part })
+                }
+
+                #[inline(always)]
+                unsafe fn store(self, $to: *mut $type) {
+                    let $value = self.0;
+                    // SAFETY: as the trait demands.
+                    unsafe { $store }
+                }
+
+                #[inline(always)]
+                unsafe fn store_part(self, $part_to: *mut $type, $store_mask: $mask) {
+                    let $part_value = self.0;
+                    // SAFETY: as the trait demands.
+                    unsafe { $store_part }
+                }
+
+                #[inline(always)]
+                unsafe fn mul_add(self, factor: Self, term: Self) -> Self {
+                    let ($a, $b, $c) = (self.0, factor.0, term.0);
+                    // SAFETY: as the trait demands.
+                    $name(unsafe { $mul_add })
+                }
+
+                #[inline(always)]
+                unsafe fn add(self, other: Self) -> Self {
+                    // SAFETY: as the trait demands.
+                    $name(unsafe { $add(self.0, other.0) })
+                }
+            }
+        )*};
+    }
+
+    /// Lanes of 4 bytes that are all ones below `count`.
+    #[inline(always)]
+    unsafe fn mask_32(count: usize) -> __m256i {
+        // SAFETY: called where AVX2 is.
+        unsafe {
+            _mm256_cmpgt_epi32(_mm256_set1_epi32(count as i32), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7))
+        }
+    }
+
+    /// Lanes of 8 bytes that are all ones below `count`.
+    #[inline(always)]
+    unsafe fn mask_64(count: usize) -> __m256i {
+        // SAFETY: called where AVX2 is.
+        unsafe { _mm256_cmpgt_epi64(_mm256_set1_epi64x(count as i64), _mm256_setr_epi64x(0, 1, 2, 3)) }
+    }
+
+    vector! {
+        F32x16(__m512): f32, 16, __mmask16, |count| ((1u32 << count) - 1) as __mmask16,
+            _mm512_setzero_ps, _mm512_set1_ps,
+            |from| _mm512_loadu_ps(from), |from, mask| _mm512_maskz_loadu_ps(mask, from),
+            |to, value| _mm512_storeu_ps(to, value), |to, mask, value| _mm512_mask_storeu_ps(to, mask, value),
+            |a, b, c| _mm512_fmadd_ps(a, b, c), _mm512_add_ps;
+        F64x8(__m512d): f64, 8, __mmask8, |count| ((1u32 << count) - 1) as __mmask8,
+            _mm512_setzero_pd, _mm512_set1_pd,
+            |from| _mm512_loadu_pd(from), |from, mask| _mm512_maskz_loadu_pd(mask, from),
+            |to, value| _mm512_storeu_pd(to, value), |to, mask, value| _mm512_mask_storeu_pd(to, mask, value),
+            |a, b, c| _mm512_fmadd_pd(a, b, c), _mm512_add_pd;
+        I32x16(__m512i): i32, 16, __mmask16, |count| ((1u32 << count) - 1) as __mmask16,
+            _mm512_setzero_si512, _mm512_set1_epi32,
+            |from| _mm512_loadu_epi32(from), |from, mask| _mm512_maskz_loadu_epi32(mask, from),
+            |to, value| _mm512_storeu_epi32(to, value), |to, mask, value| _mm512_mask_storeu_epi32(to, mask, value),
+            |a, b, c| _mm512_add_epi32(_mm512_mullo_epi32(a, b), c), _mm512_add_epi32;
+        I64x8(__m512i): i64, 8, __mmask8, |count| ((1u32 << count) - 1) as __mmask8,
+            _mm512_setzero_si512, _mm512_set1_epi64,
+            |from| _mm512_loadu_epi64(from), |from, mask| _mm512_maskz_loadu_epi64(mask, from),
+            |to, value| _mm512_storeu_epi64(to, value), |to, mask, value| _mm512_mask_storeu_epi64(to, mask, value),
+            |a, b, c| _mm512_add_epi64(_mm512_mullo_epi64(a, b), c), _mm512_add_epi64;
+        F32x8(__m256): f32, 8, __m256i, |count| mask_32(count),
+            _mm256_setzero_ps, _mm256_set1_ps,
+            |from| _mm256_loadu_ps(from), |from, mask| _mm256_maskload_ps(from, mask),
+            |to, value| _mm256_storeu_ps(to, value), |to, mask, value| _mm256_maskstore_ps(to, mask, value),
+            |a, b, c| _mm256_fmadd_ps(a, b, c), _mm256_add_ps;
+        F64x4(__m256d): f64, 4, __m256i, |count| mask_64(count),
+            _mm256_setzero_pd, _mm256_set1_pd,
+            |from| _mm256_loadu_pd(from), |from, mask| _mm256_maskload_pd(from, mask),
+            |to, value| _mm256_storeu_pd(to, value), |to, mask, value| _mm256_maskstore_pd(to, mask, value),
+            |a, b, c| _mm256_fmadd_pd(a, b, c), _mm256_add_pd;
+        I32x8(__m256i): i32, 8, __m256i, |count| mask_32(count),
+            _mm256_setzero_si256, _mm256_set1_epi32,
+            |from| _mm256_loadu_si256(from.cast()), |from, mask| _mm256_maskload_epi32(from, mask),
+            |to, value| _mm256_storeu_si256(to.cast(), value), |to, mask, value| _mm256_maskstore_epi32(to, mask, value),
+            |a, b, c| _mm256_add_epi32(_mm256_mullo_epi32(a, b), c), _mm256_add_epi32;
+    }
+
+    macro_rules! vector_float {
+        ($($name:ident, $type:ty, $lanes:expr, $negated:ident, $store:ident;)*) => {$(
+            // SAFETY: as for `Vector`.
+            unsafe impl VectorFloat for $name {
+                type Array = [$type; $lanes];
+                const NOUGHT: $type = 0.0;
+
+                #[inline(always)]
+                unsafe fn negated_mul_add(self, factor: Self, term: Self) -> Self {
+                    // SAFETY: as the trait demands.
+                    $name(unsafe { $negated(self.0, factor.0, term.0) })
+                }
+
+                #[inline(always)]
+                unsafe fn to_array(self) -> [$type; $lanes] {
+                    let mut array = [0.0; $lanes];
+                    // SAFETY: the array has that many lanes.
+                    unsafe { $store(array.as_mut_ptr(), self.0) };
+                    array
+                }
+            }
+        )*};
+    }
+
+    vector_float! {
+        F32x16, f32, 16, _mm512_fnmadd_ps, _mm512_storeu_ps;
+        F64x8, f64, 8, _mm512_fnmadd_pd, _mm512_storeu_pd;
+        F32x8, f32, 8, _mm256_fnmadd_ps, _mm256_storeu_ps;
+        F64x4, f64, 4, _mm256_fnmadd_pd, _mm256_storeu_pd;
+    }
+}
+
+#[cfg(target_arch = "aarch64")]
+pub(super) mod neon {
+    use super::{Plain, Vector, VectorFloat};
+    use std::arch::aarch64::*;
+
+    macro_rules! vector {
+        ($($name:ident($register:ty): $type:ty, $lanes:expr, $splat:ident, $load:ident, $store:ident, $fma:ident, $fms:ident, $add:ident;)*) => {$(
+            #[derive(Clone, Copy)]
+            pub(in super::super) struct $name($register);
+
+            // SAFETY: every 64-bit ARM machine that Rust compiles for has these instructions.
+            unsafe impl Vector for $name {
+                type Elem = $type;
+                type Mask = usize;
+                const LANES: usize = $lanes;
+
+                #[inline(always)]
+                unsafe fn zero() -> Self {
+                    // SAFETY: as the trait demands.
+                    $name(unsafe { $splat(0.0) })
+                }
+
+                #[inline(always)]
+                unsafe fn splat(value: $type) -> Self {
+                    // SAFETY: as the trait demands.
+                    $name(unsafe { $splat(value) })
+                }
+
+                #[inline(always)]
+                unsafe fn mask(lanes: usize) -> usize {
+                    lanes
+                }
+
+                #[inline(always)]
+                unsafe fn load(from: *const $type) -> Self {
+                    // SAFETY: as the trait demands.
+                    $name(unsafe { $load(from) })
+                }
+
+                #[inline(always)]
+                unsafe fn load_part(from: *const $type, lanes: usize) -> Self {
+                    // SAFETY: as the trait demands.
+                    $name(unsafe { $load(Plain::<$type, $lanes>::load_part(from, lanes).to_array().as_ptr()) })
+                }
+
+                #[inline(always)]
+                unsafe fn store(self, to: *mut $type) {
+                    // SAFETY: as the trait demands.
+                    unsafe { $store(to, self.0) }
+                }
+
+                #[inline(always)]
+                unsafe fn store_part(self, to: *mut $type, lanes: usize) {
+                    // SAFETY: as the trait demands.
+                    unsafe { Plain::<$type, $lanes>::load(self.to_array().as_ptr()).store_part(to, lanes) }
+                }
+
+                #[inline(always)]
+                unsafe fn mul_add(self, factor: Self, term: Self) -> Self {
+                    // SAFETY: as the trait demands.
+                    $name(unsafe { $fma(term.0, self.0, factor.0) })
+                }
+
+                #[inline(always)]
+                unsafe fn add(self, other: Self) -> Self {
+                    // SAFETY: as the trait demands.
+                    $name(unsafe { $add(self.0, other.0) })
+                }
+            }
+
+            // SAFETY: as for `Vector`.
+            unsafe impl VectorFloat for $name {
+                type Array = [$type; $lanes];
+                const NOUGHT: $type = 0.0;
+
+                #[inline(always)]
+                unsafe fn negated_mul_add(self, factor: Self, term: Self) -> Self {
+                    // SAFETY: as the trait demands.
+                    $name(unsafe { $fms(term.0, self.0, factor.0) })
+                }
+
+                #[inline(always)]
+                unsafe fn to_array(self) -> [$type; $lanes] {
+                    let mut array = [0.0; $lanes];
+                    // SAFETY: the array has that many lanes.
+                    unsafe { $store(array.as_mut_ptr(), self.0) };
+                    array
+                }
+            }
+        )*};
+    }
+
+    vector! {
+        F32x4(float32x4_t): f32, 4, vdupq_n_f32, vld1q_f32, vst1q_f32, vfmaq_f32, vfmsq_f32, vaddq_f32;
+        F64x2(float64x2_t): f64, 2, vdupq_n_f64, vld1q_f64, vst1q_f64, vfmaq_f64, vfmsq_f64, vaddq_f64;
+    }
+}

@@ -1,0 +1,94 @@
+//! The order of a row, for generated code.
+
+use einc_runtime::DType;
+use half::{bf16, f16};
+use std::cmp::Ordering;
+
+/// An element that has an order.
+trait Ordered: Copy + PartialOrd {
+    /// Whether it is not a number, which comes after all numbers.
+    fn is_nan(self) -> bool {
+        false
+    }
+}
+
+macro_rules! ordered {
+    ($($type:ty),*; $($float:ty),*) => {
+        $(impl Ordered for $type {})*
+        $(impl Ordered for $float {
+            fn is_nan(self) -> bool {
+                self.is_nan()
+            }
+        })*
+    };
+}
+
+ordered!(i64, i32, i16, i8, u64, u32, u16, u8; f64, f32, f16, bf16);
+
+fn ascending<T: Ordered>(a: T, b: T) -> Ordering {
+    a.partial_cmp(&b).unwrap_or_else(|| a.is_nan().cmp(&b.is_nan()))
+}
+
+/// Writes the positions of the first `take` elements in order, ties to the lower position, then all others.
+fn order<T: Ordered, const DESCENDING: bool>(row: &[T], positions: &mut [i64], take: usize) {
+    positions.iter_mut().enumerate().for_each(|(k, position)| *position = k as i64);
+    let compare = |&a: &i64, &b: &i64| {
+        let (x, y) = (row[a as usize], row[b as usize]);
+        let order = if DESCENDING { ascending(y, x) } else { ascending(x, y) };
+        order.then(a.cmp(&b))
+    };
+    let wanted = if take < positions.len() {
+        let (wanted, ..) = positions.select_nth_unstable_by(take, compare);
+        wanted
+    } else {
+        positions
+    };
+    wanted.sort_unstable_by(compare);
+}
+
+extern "C" fn entry<T: Ordered, const DESCENDING: bool>(
+    row: *const T,
+    positions: *mut i64,
+    len: i64,
+    take: i64,
+) {
+    let len = len as usize;
+    if len == 0 {
+        return;
+    }
+    // SAFETY: generated code passes the addresses of a row and of positions in scratch memory, each as long as `len`
+    // says (`loops::verify` holds it to that), aligned to 64 bytes, and written by nobody else meanwhile. The row was
+    // filled before.
+    let (row, positions) =
+        unsafe { (std::slice::from_raw_parts(row, len), std::slice::from_raw_parts_mut(positions, len)) };
+    order::<T, DESCENDING>(row, positions, take as usize);
+}
+
+/// The address of a function by its name, `sort_descending_f32`.
+pub(super) fn address(name: &str) -> Option<*const u8> {
+    let name = name.strip_prefix("sort_")?;
+    let (dtype, descending) = match name.strip_prefix("descending_") {
+        Some(dtype) => (dtype, true),
+        None => (name.strip_prefix("ascending_")?, false),
+    };
+    macro_rules! of {
+        ($type:ty) => {
+            if descending { entry::<$type, true> as *const u8 } else { entry::<$type, false> as *const u8 }
+        };
+    }
+    Some(match DType::from_name(dtype)? {
+        DType::F64 => of!(f64),
+        DType::F32 => of!(f32),
+        DType::F16 => of!(f16),
+        DType::Bf16 => of!(bf16),
+        DType::I64 => of!(i64),
+        DType::I32 => of!(i32),
+        DType::I16 => of!(i16),
+        DType::I8 | DType::I4 | DType::I2 => of!(i8),
+        DType::U64 => of!(u64),
+        DType::U32 => of!(u32),
+        DType::U16 => of!(u16),
+        DType::U8 | DType::U4 | DType::U2 | DType::U1 | DType::Bool => of!(u8),
+        DType::C128 | DType::C64 => return None,
+    })
+}

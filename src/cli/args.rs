@@ -1,0 +1,323 @@
+//! What can be written on the command line.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// The `einc` command.
+#[derive(Parser, Debug)]
+#[command(
+    name = "einc",
+    version,
+    about = "Compiles and runs einsum tensor programs",
+    after_help = "Examples:\n  \
+        einc run attention.ein::attention --inputs qkv.npz -o out.npz\n  \
+        einc run -e 'C[i,k] = A[i,j] * B[j,k]' A=a.npy B=b.npy -o C=c.npy\n  \
+        einc run --einsum 'ij,jk->ik' a.npy b.npy -o c.npy\n  \
+        einc check attention.ein\n  \
+        einc explain EIN0301\n\n\
+        Exit codes: 0 ok, 1 errors in the program, 2 wrong usage, 3 refused by a limit, 4 errors in data or files,\n\
+        5 a comparison failed, 101 a bug of einc, 130 interrupted."
+)]
+pub struct Command {
+    #[command(flatten)]
+    pub shared: Shared,
+    #[command(subcommand)]
+    pub action: Action,
+}
+
+/// Options of every command.
+#[derive(Args, Debug)]
+pub struct Shared {
+    /// How errors and warnings are written to stderr
+    #[arg(long, global = true, value_enum, default_value = "human", value_name = "FORMAT")]
+    pub message_format: MessageFormat,
+    /// Whether to use colours (`auto`: on a terminal, unless NO_COLOR is set)
+    #[arg(long, global = true, value_enum, default_value = "auto", value_name = "WHEN")]
+    pub color: When,
+    /// Say nothing but errors
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// Say what is being done
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MessageFormat {
+    /// With the lines of the source
+    Human,
+    /// One line each
+    Short,
+    /// One JSON object a line
+    Json,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum Action {
+    /// Check a program and list what it takes and gives
+    #[command(after_help = "Examples:\n  \
+        einc check matmul.ein\n  \
+        einc check layers.ein::attention --set H=8\n  \
+        einc check matmul.ein --message-format json")]
+    Check(CheckArgs),
+    /// Run a program on arrays
+    #[command(
+        after_help = "Arrays come by name: NAME=file.npy, or all members of an .npz or .safetensors file with --inputs.\n\
+        Sizes come from their shapes; --set gives those that no shape fixes. Without -o the results are printed.\n\n\
+        Examples:\n  \
+        einc run matmul.ein A=a.npy B=b.npy -o C=c.npy\n  \
+        einc run layers.ein::attention --inputs in.npz --set H=8 -o out.npz\n  \
+        einc run matmul.ein --random 7 --set M=4 --set K=3 --set N=2\n  \
+        einc run layers.ein::norm --inputs in.npz --compare expected.npz --rtol 1e-5\n  \
+        einc run -e 'C[i,k] = A[i,j] * B[j,k]' A=a.npy B=b.npy -o C=c.npy\n  \
+        einc run --einsum 'ij,jk->ik' a.npy b.npy -o c.npy"
+    )]
+    Run(RunArgs),
+    /// Show how a program or a tensor network is contracted and what that costs
+    #[command(after_help = "Examples:\n  \
+        einc plan attention.ein::attention --set N=1024 --set D=64\n  \
+        einc plan network.json --memory 2GiB --time-limit 10\n  \
+        einc plan attention.ein --set N=1024 --format json")]
+    Plan(PlanArgs),
+    /// Lay programs out in the one standard way
+    #[command(after_help = "Examples:\n  \
+        einc fmt *.ein            # rewrites the files\n  \
+        einc fmt --check *.ein    # exit code 1 if a file would change\n  \
+        einc fmt - < in.ein > out.ein")]
+    Fmt(FmtArgs),
+    /// Show which value feeds which
+    #[command(after_help = "Examples:\n  \
+        einc graph attention.ein --set N=16 --set D=4\n  \
+        einc graph attention.ein --set N=16 --set D=4 --format svg -o attention.svg")]
+    Graph(GraphArgs),
+    /// Explain an error code
+    #[command(
+        after_help = "Examples:\n  einc explain EIN0301\n  einc explain extent-mismatch\n  einc explain --list"
+    )]
+    Explain(ExplainArgs),
+    /// List the targets and what they need
+    Targets,
+    /// Print a completion script for a shell
+    #[command(
+        after_help = "Example:\n  einc completions bash > ~/.local/share/bash-completion/completions/einc"
+    )]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    #[command(after_help = "Example:\n  einc man > einc.1")]
+    Man {
+        /// Print the page of this command
+        command: Option<String>,
+    },
+}
+
+/// Which program, at which sizes.
+#[derive(Args, Debug, Clone, Default)]
+pub struct Sizes {
+    /// A dim or a dtype variable, such as K=3 or F=f32; may be given several times
+    #[arg(long = "set", value_name = "NAME=VALUE")]
+    pub set: Vec<String>,
+}
+
+#[derive(Args, Debug)]
+pub struct CheckArgs {
+    /// The program, and one of its functions (`-` reads standard input)
+    #[arg(required = true, value_name = "FILE[::FN]")]
+    pub programs: Vec<String>,
+    #[command(flatten)]
+    pub sizes: Sizes,
+    /// Print a stage: tree, program
+    #[arg(long, value_name = "PHASE")]
+    pub dump: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub struct RunArgs {
+    /// The program, one of its functions, and arrays
+    #[arg(value_name = "FILE[::FN] | NAME=FILE.npy")]
+    pub words: Vec<String>,
+    /// The program itself; inputs that it does not declare have the types and shapes of the arrays
+    #[arg(short = 'e', long = "expression", value_name = "TEXT", conflicts_with = "einsum")]
+    pub expression: Option<String>,
+    /// An einsum string; the operands are files in its order
+    #[arg(long, value_name = "SPEC")]
+    pub einsum: Option<String>,
+    /// Arrays by name, from an .npz or .safetensors file; may be given several times
+    #[arg(long, value_name = "FILE")]
+    pub inputs: Vec<PathBuf>,
+    #[command(flatten)]
+    pub sizes: Sizes,
+    /// Where results go: all into an .npz or .safetensors file, or one into NAME=FILE.npy
+    #[arg(short, long, value_name = "FILE | NAME=FILE.npy")]
+    pub output: Vec<String>,
+    /// Compare the results with the arrays of this file; exit code 5 if they differ
+    #[arg(long, value_name = "FILE.npz")]
+    pub compare: Option<PathBuf>,
+    /// Relative tolerance of --compare
+    #[arg(long, default_value_t = 1e-5, value_name = "R")]
+    pub rtol: f64,
+    /// Absolute tolerance of --compare
+    #[arg(long, default_value_t = 1e-8, value_name = "A")]
+    pub atol: f64,
+    /// Fill the inputs that are not given with random numbers
+    #[arg(long, value_name = "SEED")]
+    pub random: Option<u64>,
+    #[command(flatten)]
+    pub machine: MachineArgs,
+    /// Print a stage: tree, program, graph, plan, loops, clif, or all
+    #[arg(long, value_name = "PHASE")]
+    pub dump: Vec<String>,
+    /// Run in the interpreter, slowly and exactly
+    #[arg(long)]
+    pub interpret: bool,
+}
+
+/// What the program may use.
+#[derive(Args, Debug, Clone)]
+pub struct MachineArgs {
+    /// How many threads (default: one for each core)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
+    /// The most memory a plan may take, such as 2GiB (default: 80 % of what is free)
+    #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
+    pub memory: Option<u64>,
+}
+
+#[derive(Args, Debug)]
+pub struct PlanArgs {
+    /// The program, and one of its functions; or a tensor network as JSON
+    #[arg(value_name = "FILE[::FN] | NETWORK.json")]
+    pub program: String,
+    #[command(flatten)]
+    pub sizes: Sizes,
+    #[command(flatten)]
+    pub machine: MachineArgs,
+    /// How long to search for a contraction order, in seconds
+    #[arg(long, value_name = "S")]
+    pub time_limit: Option<f64>,
+    /// The seed of the search
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+    /// What to make small
+    #[arg(long, value_enum, default_value = "time")]
+    pub objective: Objective,
+    /// How to write it
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: PlanFormat,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Objective {
+    Time,
+    Flops,
+    Memory,
+    Write,
+    Size,
+    Combo,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlanFormat {
+    Text,
+    Json,
+}
+
+#[derive(Args, Debug)]
+pub struct FmtArgs {
+    /// The files; `-` reads standard input and writes standard output
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Change nothing; list the files that would change and exit with 1 if there are any
+    #[arg(long)]
+    pub check: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct GraphArgs {
+    /// The program, and one of its functions
+    #[arg(value_name = "FILE[::FN]")]
+    pub program: String,
+    #[command(flatten)]
+    pub sizes: Sizes,
+    /// How to write it
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: GraphFormat,
+    /// Where to write it (default: standard output)
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GraphFormat {
+    Text,
+    Dot,
+    Svg,
+}
+
+#[derive(Args, Debug)]
+pub struct ExplainArgs {
+    /// The code, such as EIN0301 or extent-mismatch
+    #[arg(required_unless_present = "list")]
+    pub code: Option<String>,
+    /// List every code
+    #[arg(long)]
+    pub list: bool,
+}
+
+/// `2GiB`, `512MB`, `1000000`.
+fn parse_bytes(text: &str) -> Result<u64, String> {
+    const UNITS: [(&str, u64); 10] = [
+        ("KiB", 1 << 10),
+        ("MiB", 1 << 20),
+        ("GiB", 1 << 30),
+        ("TiB", 1 << 40),
+        ("kB", 1_000),
+        ("KB", 1_000),
+        ("MB", 1_000_000),
+        ("GB", 1_000_000_000),
+        ("TB", 1_000_000_000_000),
+        ("B", 1),
+    ];
+    let text = text.trim();
+    let (digits, unit) = UNITS
+        .iter()
+        .find_map(|(name, unit)| text.strip_suffix(name).map(|digits| (digits.trim(), *unit)))
+        .unwrap_or((text, 1));
+    let digits = digits.replace('_', "");
+    let number: f64 = digits.parse().map_err(|_| "expected a number of bytes such as 2GiB".to_string())?;
+    let bytes = number * unit as f64;
+    if !(1.0..1e18).contains(&bytes) {
+        return Err("expected between 1 byte and 10^18".to_string());
+    }
+    Ok(bytes as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definitions_are_consistent() {
+        Command::command().debug_assert();
+    }
+
+    #[test]
+    fn bytes_have_units() {
+        assert_eq!(parse_bytes("2GiB"), Ok(2 << 30));
+        assert_eq!(parse_bytes("1.5 kB"), Ok(1500));
+        assert_eq!(parse_bytes("1_000"), Ok(1000));
+        for wrong in ["", "GiB", "-1", "0", "1e30", "nan", "inf", "2 parsecs"] {
+            assert!(parse_bytes(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,329 @@
+//! Reads arrays from files, makes random ones, and writes and compares results.
+
+use super::failure::Failure;
+use crate::diagnostic::{Code, Diagnostic};
+use crate::pipeline::free_memory;
+use einc_runtime::{FileError, FileErrorKind, Scalar, Tensor, npy, npz, safetensors};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+/// The arrays that a command line names.
+#[derive(Debug, Default)]
+pub struct Arrays {
+    /// The arrays by name.
+    pub tensors: BTreeMap<String, Tensor>,
+    /// The names that stood on the command line itself rather than in an archive.
+    pub named: Vec<String>,
+}
+
+/// Held while results are written, so that an interruption waits for it.
+pub static WRITING: Mutex<()> = Mutex::new(());
+
+/// Reads `NAME=FILE` and `NAME=NUMBER` words, then whole archives.
+pub fn read(words: &[String], archives: &[PathBuf]) -> Result<Arrays, Failure> {
+    let mut arrays = Arrays::default();
+    for word in words {
+        let (name, value) = word
+            .split_once('=')
+            .ok_or_else(|| Failure::Usage(format!("expected NAME=FILE.npy, found `{word}`")))?;
+        let tensor = match number(value) {
+            Some(tensor) => tensor,
+            None => read_one(name, Path::new(value))?,
+        };
+        arrays.named.push(name.to_string());
+        insert(&mut arrays, name.to_string(), tensor)?;
+    }
+    for path in archives {
+        for (name, tensor) in read_archive(path)? {
+            insert(&mut arrays, name, tensor)?;
+        }
+    }
+    Ok(arrays)
+}
+
+fn insert(arrays: &mut Arrays, name: String, tensor: Tensor) -> Result<(), Failure> {
+    match arrays.tensors.insert(name.clone(), tensor) {
+        None => Ok(()),
+        Some(_) => Err(Failure::Usage(format!("array `{name}` is given twice"))),
+    }
+}
+
+/// A number on the command line is an array of rank 0.
+fn number(text: &str) -> Option<Tensor> {
+    match text.parse::<i64>() {
+        Ok(value) => Tensor::from_slice(&[], &[value]),
+        Err(_) => text.parse::<f64>().ok().and_then(|value| Tensor::from_slice(&[], &[value])),
+    }
+}
+
+/// The array in an `.npy` file, or the member of that name in an archive.
+pub fn read_one(name: &str, path: &Path) -> Result<Tensor, Failure> {
+    if extension(path) == "npy" {
+        return npy::read(path).map_err(file_failure);
+    }
+    let members = read_archive(path)?;
+    let names: Vec<String> = members.iter().map(|(member, _)| format!("`{member}`")).collect();
+    let found = members.into_iter().find(|(member, _)| member == name).map(|(_, tensor)| tensor);
+    found.ok_or_else(|| {
+        let message = format!("`{}` has no array `{name}`", path.display());
+        Failure::of(
+            Diagnostic::error(Code::MissingInput, message).note(format!("it has {}", names.join(", "))),
+        )
+    })
+}
+
+/// Every array of an `.npz` or `.safetensors` file; one alone of an `.npy` file goes by the file's name.
+pub fn read_archive(path: &Path) -> Result<Vec<(String, Tensor)>, Failure> {
+    match extension(path).as_str() {
+        "npz" => npz::read(path, free_memory()).map_err(file_failure),
+        "safetensors" => safetensors::read(path).map_err(file_failure),
+        "npy" => {
+            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            Ok(vec![(name, npy::read(path).map_err(file_failure)?)])
+        }
+        _ => Err(Failure::Usage(format!(
+            "`{}` is no array file: its name ends in none of .npy, .npz, .safetensors",
+            path.display()
+        ))),
+    }
+}
+
+fn extension(path: &Path) -> String {
+    path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase()
+}
+
+/// A file's failure as the user reads it.
+pub fn file_failure(error: FileError) -> Failure {
+    let verb = match error.kind {
+        FileErrorKind::NotFound | FileErrorKind::Io => "cannot use",
+        FileErrorKind::Format => "cannot read",
+        FileErrorKind::TooLarge => "no room for",
+        FileErrorKind::Unsupported => "cannot take",
+    };
+    Failure::of(Diagnostic::error(
+        Code::File,
+        format!("{verb} `{}`: {}", error.path.display(), error.message),
+    ))
+}
+
+/// Where results go.
+#[derive(Debug, PartialEq)]
+pub enum Place {
+    /// All of them into an archive.
+    Archive(PathBuf),
+    /// One of them into an `.npy` file; the only one if it has no name.
+    One(Option<String>, PathBuf),
+}
+
+/// Reads `-o` words.
+pub fn places(words: &[String]) -> Result<Vec<Place>, Failure> {
+    let place = |word: &String| {
+        let (name, path) = match word.split_once('=') {
+            Some((name, path)) => (Some(name.to_string()), PathBuf::from(path)),
+            None => (None, PathBuf::from(word)),
+        };
+        match (extension(&path).as_str(), name) {
+            ("npy", name) => Ok(Place::One(name, path)),
+            ("npz" | "safetensors", None) => Ok(Place::Archive(path)),
+            _ => Err(Failure::Usage(format!(
+                "cannot write `{word}`: expected FILE.npz, FILE.safetensors, FILE.npy or NAME=FILE.npy"
+            ))),
+        }
+    };
+    words.iter().map(place).collect()
+}
+
+/// Refuses places for results that the program does not have, before anything runs.
+pub fn check_places(places: &[Place], results: &[String]) -> Result<(), Failure> {
+    let list = || results.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    for place in places {
+        match place {
+            Place::One(Some(name), _) if !results.contains(name) => {
+                return Err(Failure::Usage(format!("no result is called `{name}`; there is {}", list())));
+            }
+            Place::One(None, path) if results.len() != 1 => {
+                let path = path.display();
+                return Err(Failure::Usage(format!(
+                    "`-o {path}` takes one result, and there are {}: write `-o NAME={path}` or an .npz file",
+                    list()
+                )));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Writes results to their places, each file whole or not at all.
+pub fn write(places: &[Place], results: &[(String, Tensor)]) -> Result<(), Failure> {
+    let _writing = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
+    let all: Vec<(&str, &Tensor)> = results.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
+    for place in places {
+        let written = match place {
+            Place::Archive(path) if extension(path) == "npz" => npz::write(path, &all),
+            Place::Archive(path) => safetensors::write(path, &all),
+            Place::One(wanted, path) => {
+                let found =
+                    all.iter().find(|(name, _)| wanted.as_deref().is_none_or(|wanted| wanted == *name));
+                found.map_or(Ok(()), |(_, tensor)| npy::write(path, tensor))
+            }
+        };
+        written.map_err(file_failure)?;
+    }
+    Ok(())
+}
+
+/// Writes a text, whole or not at all.
+pub fn write_text(path: &Path, text: &str) -> Result<(), Failure> {
+    let failure = |error: std::io::Error| {
+        Failure::of(Diagnostic::error(Code::File, format!("cannot write `{}`: {error}", path.display())))
+    };
+    let _writing = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut name = path.file_name().unwrap_or_default().to_os_string();
+    name.push(format!(".{}.tmp", std::process::id()));
+    let temporary = path.with_file_name(name);
+    let written = std::fs::write(&temporary, text).and_then(|()| std::fs::rename(&temporary, path));
+    if written.is_err() {
+        // The write has failed already; that a leftover cannot be removed either adds nothing.
+        let _ = std::fs::remove_file(&temporary);
+    }
+    written.map_err(failure)
+}
+
+/// Compares results with a reference; the lines say how far they are apart, the errors where that is too far.
+pub fn compare(
+    results: &[(String, Tensor)],
+    reference: &[(String, Tensor)],
+    rtol: f64,
+    atol: f64,
+) -> (Vec<String>, Vec<Diagnostic>) {
+    let mut lines = Vec::new();
+    let mut errors = Vec::new();
+    for (name, result) in results {
+        let Some((_, expected)) = reference.iter().find(|(other, _)| other == name) else {
+            continue;
+        };
+        if result.shape() != expected.shape() {
+            let message = format!(
+                "`{name}` has the shape {:?}, the reference has {:?}",
+                result.shape(),
+                expected.shape()
+            );
+            errors.push(Diagnostic::error(Code::Comparison, message));
+            continue;
+        }
+        let mut largest = 0.0f64;
+        let mut worst: Option<(usize, f64)> = None;
+        let mut outside = 0usize;
+        for position in 0..result.elems() {
+            let (a, b) = (result.get(position), expected.get(position));
+            let (distance, limit) = distance(a, b, rtol, atol);
+            largest = largest.max(distance);
+            if distance.is_nan() || distance > limit {
+                outside += 1;
+                let excess = if distance.is_nan() { f64::INFINITY } else { distance - limit };
+                if worst.is_none_or(|(_, most)| excess > most) {
+                    worst = Some((position, excess));
+                }
+            }
+        }
+        lines.push(format!("{name}: {} elements, largest difference {largest:.3e}", result.elems()));
+        if let Some((position, _)) = worst {
+            let place = indices(position, result.shape());
+            let (a, b) = (text(result.get(position)), text(expected.get(position)));
+            let message = format!("{outside} of {} elements of `{name}` differ", result.elems());
+            errors.push(
+                Diagnostic::error(Code::Comparison, message)
+                    .note(format!("worst at {name}{place}: {a}, and the reference has {b}"))
+                    .note(format!("allowed is {atol:e} + {rtol:e} * |reference|")),
+            );
+        }
+    }
+    if lines.is_empty() && errors.is_empty() {
+        errors.push(Diagnostic::error(
+            Code::Comparison,
+            "the reference has no array with the name of a result",
+        ));
+    }
+    (lines, errors)
+}
+
+/// How far two numbers are apart and may be; equal infinities and two NaN are 0 apart.
+fn distance(a: Scalar, b: Scalar, rtol: f64, atol: f64) -> (f64, f64) {
+    if let (Scalar::Int(a), Scalar::Int(b)) = (a, b) {
+        return (a.abs_diff(b) as f64, atol.floor() + rtol * b.unsigned_abs() as f64);
+    }
+    let part = |x: f64, y: f64| if x == y || (x.is_nan() && y.is_nan()) { 0.0 } else { (x - y).abs() };
+    let distance = part(a.re(), b.re()).hypot(part(a.im(), b.im()));
+    let size = b.re().hypot(b.im());
+    (distance, atol + if size.is_finite() { rtol * size } else { 0.0 })
+}
+
+/// `[2,0,5]`, the position in a tensor of that shape.
+fn indices(position: usize, shape: &[u64]) -> String {
+    let mut rest = position as u64;
+    let mut indices: Vec<String> = Vec::new();
+    for &extent in shape.iter().rev() {
+        indices.push((rest % extent).to_string());
+        rest /= extent;
+    }
+    indices.reverse();
+    if indices.is_empty() { String::new() } else { format!("[{}]", indices.join(",")) }
+}
+
+fn text(value: Scalar) -> String {
+    match value {
+        Scalar::Int(value) => value.to_string(),
+        Scalar::Real(value) => format!("{value:?}"),
+        Scalar::Complex(re, im) => format!("{re:?}{im:+?}j"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(name: &str, values: &[f64]) -> Vec<(String, Tensor)> {
+        vec![(name.to_string(), Tensor::from_slice(&[values.len() as u64], values).unwrap())]
+    }
+
+    #[test]
+    fn a_comparison_names_the_worst_element() {
+        let (_, errors) = compare(&named("y", &[1.0, 2.0]), &named("y", &[1.0, 2.5]), 1e-5, 1e-8);
+        assert_eq!(errors[0].message, "1 of 2 elements of `y` differ");
+        assert_eq!(errors[0].notes[0], "worst at y[1]: 2.0, and the reference has 2.5");
+        let (lines, errors) =
+            compare(&named("y", &[1.0, f64::NAN]), &named("y", &[1.0 + 1e-9, f64::NAN]), 1e-5, 0.0);
+        assert!(errors.is_empty(), "{errors:?}");
+        assert_eq!(lines, ["y: 2 elements, largest difference 1.000e-9"]);
+        assert_eq!(compare(&named("y", &[f64::NAN]), &named("y", &[1.0]), 1.0, 1.0).1.len(), 1);
+        assert_eq!(compare(&named("y", &[f64::INFINITY]), &named("y", &[1.0]), 1.0, 1.0).1.len(), 1);
+        assert_eq!(compare(&named("y", &[1.0]), &named("z", &[1.0]), 1.0, 1.0).1.len(), 1);
+        assert_eq!(compare(&named("y", &[1.0]), &named("y", &[1.0, 1.0]), 1.0, 1.0).1.len(), 1);
+    }
+
+    #[test]
+    fn places_are_checked_before_anything_runs() {
+        let words = |list: &[&str]| list.iter().map(|word| word.to_string()).collect::<Vec<_>>();
+        assert!(places(&words(&["a=b.npz"])).is_err());
+        assert!(places(&words(&["out.txt"])).is_err());
+        let one = places(&words(&["C=c.npy", "all.npz"])).unwrap();
+        assert!(check_places(&one, &words(&["C"])).is_ok());
+        assert!(check_places(&one, &words(&["D"])).is_err());
+        let any = places(&words(&["c.npy"])).unwrap();
+        assert!(check_places(&any, &words(&["C"])).is_ok());
+        assert!(check_places(&any, &words(&["C", "D"])).is_err());
+    }
+
+    #[test]
+    fn an_unknown_ending_is_wrong_usage_and_a_missing_file_is_not() {
+        assert_eq!(read_archive(Path::new("a.txt")).unwrap_err().exit_code(), 2);
+        assert_eq!(read_one("A", Path::new("/no/such.npy")).unwrap_err().exit_code(), 4);
+        assert_eq!(read(&["A".to_string()], &[]).unwrap_err().exit_code(), 2);
+        let arrays = read(&["K=3".to_string(), "t=0.5".to_string()], &[]).unwrap();
+        assert_eq!(arrays.tensors["K"].get(0), Scalar::Int(3));
+        assert_eq!(arrays.tensors["t"].get(0), Scalar::Real(0.5));
+        assert!(read(&["K=3".to_string(), "K=4".to_string()], &[]).is_err());
+    }
+}

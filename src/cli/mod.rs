@@ -1,0 +1,128 @@
+//! The `einc` command: reads the command line, calls the stages, writes results to stdout and messages to stderr.
+
+mod args;
+mod arrays;
+mod check;
+mod failure;
+mod fmt;
+mod graph;
+mod open;
+mod plan;
+mod progress;
+mod run;
+mod show;
+mod text;
+
+use crate::diagnostic::{Diagnostic, Format, render};
+use crate::pipeline;
+use crate::source::Sources;
+use args::{Action, Command, MessageFormat, Shared, When};
+use clap::Parser;
+use failure::Failure;
+use std::io::{ErrorKind, IsTerminal, Write};
+use std::panic::{self, AssertUnwindSafe};
+
+/// How the user wants to be told things.
+#[derive(Clone, Copy, Debug)]
+struct Told {
+    format: Format,
+    quiet: bool,
+    verbose: bool,
+    /// Whether a line may show what goes on.
+    progress: bool,
+}
+
+impl Told {
+    fn new(shared: &Shared) -> Told {
+        let terminal = std::io::stderr().is_terminal();
+        let format = match shared.message_format {
+            MessageFormat::Short => Format::Short,
+            MessageFormat::Json => Format::Json,
+            MessageFormat::Human => {
+                let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+                let color = match shared.color {
+                    When::Always => true,
+                    When::Never => false,
+                    When::Auto => terminal && wanted,
+                };
+                Format::Human { color }
+            }
+        };
+        Told {
+            format,
+            quiet: shared.quiet,
+            verbose: shared.verbose,
+            progress: terminal && !shared.quiet && format != Format::Json,
+        }
+    }
+
+    /// Warnings go to stderr, unless they are not wanted.
+    fn warn(&self, warnings: &[Diagnostic], sources: &Sources) {
+        if !self.quiet && !warnings.is_empty() {
+            eprint!("{}", render(warnings, sources, self.format));
+        }
+    }
+}
+
+/// Runs the command line of this process and gives its exit code.
+pub fn main() -> i32 {
+    let command = match Command::try_parse() {
+        Ok(command) => command,
+        Err(error) => {
+            // Nothing to do where even this cannot be written.
+            let _ = error.print();
+            return error.exit_code();
+        }
+    };
+    // Results that are being written are finished first: their files are whole or not there.
+    let interrupted = || {
+        let _writing = arrays::WRITING.lock();
+        std::process::exit(130);
+    };
+    // Without a handler the system ends the process, which is as good but for the exit code.
+    let _ = ctrlc::set_handler(interrupted);
+    let told = Told::new(&command.shared);
+    match panic::catch_unwind(AssertUnwindSafe(|| execute(&command, &told))) {
+        Ok(Ok((code, text))) => {
+            let mut out = std::io::stdout().lock();
+            match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+                // A reader that went away (`einc explain --list | head`) is no error.
+                Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+                    eprintln!("error: cannot write to standard output: {error}");
+                    4
+                }
+                _ => code,
+            }
+        }
+        Ok(Err(failure)) => {
+            eprint!("{}", failure.text(told.format));
+            failure.exit_code()
+        }
+        Err(_) => {
+            let arguments: Vec<String> = std::env::args().collect();
+            eprintln!(
+                "error[EIN0901]: a bug of einc, in phase `{}`; please report the lines above and the command\n   \
+                 = note: {} --dump all",
+                pipeline::phase(),
+                arguments.join(" ")
+            );
+            101
+        }
+    }
+}
+
+/// Carries the command out; gives the exit code and what goes to stdout.
+fn execute(command: &Command, told: &Told) -> Result<(i32, String), Failure> {
+    let text = match &command.action {
+        Action::Check(args) => return check::check(args, told),
+        Action::Run(args) => return run::run(args, told),
+        Action::Graph(args) => return graph::graph(args, told),
+        Action::Fmt(args) => return fmt::fmt(args),
+        Action::Plan(args) => return plan::plan(args, told),
+        Action::Explain(args) => text::explain(args)?,
+        Action::Targets => text::targets(),
+        Action::Completions { shell } => text::completions(*shell),
+        Action::Man { command } => text::man(command.as_deref())?,
+    };
+    Ok((0, text))
+}

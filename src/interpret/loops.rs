@@ -1,0 +1,246 @@
+//! Runs [`Loops`] one statement after the other, lane by lane; parallel loops too run in order.
+//!
+//! Every buffer has memory of its own here, wherever the loops place it, and an access outside of it panics: it is a bug
+//! of ours.
+
+use super::value::{add, binary, boolean, complex, int, multiply, number, real, truth, unary, wrap};
+use crate::expr::Unary;
+use crate::fault::Fault;
+use crate::id::Id;
+use crate::loops::{
+    Address, Arith, BufferId, ComplexOp, For, GemmId, Loops, Number, Op, Part, Place, Sort, Stmt, ValueId,
+    VarId,
+};
+use einc_runtime::gemm::Axis;
+use einc_runtime::{DType, Scalar, Tensor};
+use std::cmp::Ordering;
+use std::collections::HashMap;
+
+/// Runs loops. Results come in the order of the outputs and are flat.
+///
+/// # Errors
+/// The first access that left its tensor where the program asks for a check.
+///
+/// # Panics
+/// Where an input does not fit its buffer, where memory is short, and where loops break their law.
+pub fn run_loops(loops: &Loops, inputs: &[&Tensor]) -> Result<Vec<Tensor>, Fault> {
+    let memory = loops
+        .buffers
+        .iter()
+        .map(|(id, buffer)| match &buffer.place {
+            Place::Input(number) => {
+                let given = inputs[*number];
+                assert_eq!((given.dtype(), given.elems() as u64), (buffer.dtype, buffer.elems), "{id}");
+                (*given).clone()
+            }
+            Place::Constant(tensor) => (**tensor).clone(),
+            _ => Tensor::zeros(buffer.dtype, &[buffer.elems]).expect("memory for a buffer"),
+        })
+        .collect();
+    let mut runner = Runner { loops, memory, vars: HashMap::new(), values: HashMap::new() };
+    for step in &loops.steps {
+        runner.values.clear();
+        runner.list(step)?;
+    }
+    let mut outputs: Vec<(usize, Tensor)> = loops
+        .buffers
+        .iter()
+        .zip(runner.memory)
+        .filter_map(|((_, buffer), tensor)| match buffer.place {
+            Place::Output(number) => Some((number, tensor)),
+            _ => None,
+        })
+        .collect();
+    outputs.sort_by_key(|output| output.0);
+    Ok(outputs.into_iter().map(|output| output.1).collect())
+}
+
+struct Runner<'a> {
+    loops: &'a Loops,
+    memory: Vec<Tensor>,
+    vars: HashMap<VarId, i64>,
+    values: HashMap<ValueId, Vec<Scalar>>,
+}
+
+impl Runner<'_> {
+    fn list(&mut self, list: &[Stmt]) -> Result<(), Fault> {
+        list.iter().try_for_each(|stmt| self.stmt(stmt))
+    }
+
+    fn stmt(&mut self, stmt: &Stmt) -> Result<(), Fault> {
+        match stmt {
+            Stmt::Let(value, op) => {
+                let result = self.op(*value, op);
+                self.values.insert(*value, result);
+            }
+            Stmt::Store(address, value) => {
+                let dtype = self.loops.values[*value].dtype;
+                let start = self.element(address);
+                for (lane, value) in self.values[value].clone().into_iter().enumerate() {
+                    self.write(address.buffer, dtype, start + lane as i64, value);
+                }
+            }
+            Stmt::For(looped) => self.run(looped)?,
+            Stmt::If(condition, then, otherwise) => {
+                let list = if truth(self.values[condition][0]) { then } else { otherwise };
+                self.list(list)?;
+            }
+            Stmt::Check(value, extent, site) => {
+                let value = int(self.values[value][0]) as i64;
+                if value < 0 || value as u64 >= *extent {
+                    let site = &self.loops.sites[*site];
+                    let (place, tensor) = (site.place, site.tensor.clone());
+                    return Err(Fault { place, tensor, dim: site.dim, extent: site.extent, value });
+                }
+            }
+            Stmt::Gemm(gemm, addresses) => self.gemm(*gemm, addresses),
+            Stmt::Sort(sort) => self.sort(sort),
+        }
+        Ok(())
+    }
+
+    fn run(&mut self, looped: &For) -> Result<(), Fault> {
+        let mut at = looped.start;
+        while at < looped.end {
+            self.vars.insert(looped.var, at);
+            self.list(&looped.body)?;
+            at += looped.step;
+        }
+        Ok(())
+    }
+
+    fn affine(&self, offset: i64, terms: &[(VarId, i64)]) -> i64 {
+        terms.iter().fold(offset, |sum, (var, stride)| sum + self.vars[var] * stride)
+    }
+
+    fn element(&self, address: &Address) -> i64 {
+        let computed = address.dynamic.map_or(0, |value| int(self.values[&value][0]) as i64);
+        self.affine(address.offset, &address.terms) + computed
+    }
+
+    /// An element in units of a dtype: that of the buffer, or that of the parts of its complex numbers.
+    fn read(&self, buffer: BufferId, dtype: DType, element: i64) -> Scalar {
+        let tensor = &self.memory[buffer.number()];
+        if !tensor.dtype().is_complex() || dtype.is_complex() {
+            return tensor.get(element as usize);
+        }
+        let whole = complex(tensor.get(element as usize / 2));
+        Scalar::Real(if element % 2 == 0 { whole.re } else { whole.im })
+    }
+
+    fn write(&mut self, buffer: BufferId, dtype: DType, element: i64, value: Scalar) {
+        let tensor = &mut self.memory[buffer.number()];
+        if !tensor.dtype().is_complex() || dtype.is_complex() {
+            return tensor.set(element as usize, value);
+        }
+        let mut whole = complex(tensor.get(element as usize / 2));
+        *(if element % 2 == 0 { &mut whole.re } else { &mut whole.im }) = real(value);
+        tensor.set(element as usize / 2, Scalar::Complex(whole.re, whole.im));
+    }
+
+    fn op(&self, result: ValueId, op: &Op) -> Vec<Scalar> {
+        let ty = self.loops.values[result];
+        let lanes = usize::from(ty.lanes);
+        let of = |value: &ValueId| &self.values[value];
+        let dtype_of = |value: &ValueId| self.loops.values[*value].dtype;
+        let each = |f: &dyn Fn(usize) -> Scalar| (0..lanes).map(f).collect::<Vec<_>>();
+        match op {
+            Op::Const(Number::Int(value)) => vec![Scalar::Int(wrap((*value).into(), ty.dtype)); lanes],
+            Op::Const(Number::Real(value)) => vec![Scalar::Real(*value); lanes],
+            Op::Affine(offset, terms) => vec![Scalar::Int(self.affine(*offset, terms).into())],
+            Op::Iota => each(&|lane| number(lane as i32, ty.dtype)),
+            Op::Copy(v) => of(v).clone(),
+            Op::Load(dtype, address) => {
+                let start = self.element(address);
+                each(&|lane| self.read(address.buffer, *dtype, start + lane as i64).cast(ty.dtype))
+            }
+            Op::Splat(v) => vec![of(v)[0]; lanes],
+            Op::Pack(values) => values.iter().map(|v| of(v)[0]).collect(),
+            Op::Lane(v, lane) => vec![of(v)[usize::from(*lane)]],
+            Op::Unary(op, v) => each(&|lane| unary(*op, of(v)[lane], ty.dtype)),
+            Op::Binary(op, a, b) => {
+                let dtype = dtype_of(a);
+                each(&|lane| {
+                    let (a, b) = (of(a)[lane], of(b)[lane]);
+                    match op {
+                        Arith::Add => add(a, b, dtype),
+                        Arith::Sub => add(a, unary(Unary::Neg, b, dtype), dtype),
+                        Arith::Mul => multiply(a, b, dtype),
+                        Arith::Lang(op) => binary(*op, a, b, dtype),
+                    }
+                })
+            }
+            Op::Fma(a, b, c) => {
+                each(&|lane| add(multiply(of(a)[lane], of(b)[lane], ty.dtype), of(c)[lane], ty.dtype))
+            }
+            Op::Select(c, a, b) => each(&|lane| if truth(of(c)[lane]) { of(a)[lane] } else { of(b)[lane] }),
+            Op::Cast(v) => each(&|lane| match ty.dtype {
+                DType::Bool => boolean(truth(of(v)[lane])),
+                dtype => of(v)[lane].cast(dtype),
+            }),
+            Op::Complex(op, part, values) => {
+                let parts: Vec<f64> = values.iter().map(|v| real(of(v)[0])).collect();
+                let first = Scalar::Complex(parts[0], parts[1]);
+                let value = match op {
+                    ComplexOp::Unary(op) => unary(*op, first, DType::C128),
+                    ComplexOp::Binary(op) => {
+                        binary(*op, first, Scalar::Complex(parts[2], parts[3]), DType::C128)
+                    }
+                };
+                let value = complex(value);
+                vec![Scalar::Real(if *part == Part::Re { value.re } else { value.im })]
+            }
+        }
+    }
+
+    fn gemm(&mut self, id: GemmId, [a, b, c]: &[Address; 3]) {
+        let gemm = &self.loops.gemms[id];
+        let free: Vec<Axis> = [&gemm.batch, &gemm.m, &gemm.n].into_iter().flatten().copied().collect();
+        let [at_a, at_b, at_c] = [a, b, c].map(|address| self.element(address));
+        let zero = if gemm.dtype.is_complex() { DType::C128 } else { gemm.dtype };
+        for point in points(&free) {
+            let mut sum = number(0, zero);
+            for inner in points(&gemm.k) {
+                let x = self.read(a.buffer, gemm.dtype, at_a + point[0] + inner[0]);
+                let y = self.read(b.buffer, gemm.dtype, at_b + point[1] + inner[1]);
+                sum = add(sum, multiply(x, y, gemm.dtype), gemm.dtype);
+            }
+            if gemm.accumulate {
+                sum = add(sum, self.read(c.buffer, gemm.dtype, at_c + point[2]), gemm.dtype);
+            }
+            self.write(c.buffer, gemm.dtype, at_c + point[2], sum);
+        }
+    }
+
+    fn sort(&mut self, sort: &Sort) {
+        let (row, positions) = (self.element(&sort.row), self.element(&sort.positions));
+        let values: Vec<Scalar> =
+            (0..sort.len as i64).map(|k| self.read(sort.row.buffer, sort.dtype, row + k)).collect();
+        let is_nan = |k: usize| real(values[k]).is_nan();
+        let ascending = |a: usize, b: usize| match (values[a], values[b]) {
+            (Scalar::Int(a), Scalar::Int(b)) => a.cmp(&b),
+            (x, y) => real(x).partial_cmp(&real(y)).unwrap_or_else(|| is_nan(a).cmp(&is_nan(b))),
+        };
+        let compare = |a: &usize, b: &usize| -> Ordering {
+            if sort.descending { ascending(*b, *a) } else { ascending(*a, *b) }
+        };
+        let mut order: Vec<usize> = (0..values.len()).collect();
+        order.sort_by(compare);
+        for (k, position) in order.into_iter().enumerate() {
+            let position = Scalar::Int(position as i128);
+            self.write(sort.positions.buffer, DType::I64, positions + k as i64, position);
+        }
+    }
+}
+
+/// The offsets in the three tensors at every point of some axes.
+fn points(axes: &[Axis]) -> Vec<[i64; 3]> {
+    axes.iter().fold(vec![[0; 3]], |points, axis| {
+        let strides = [axis.a, axis.b, axis.c];
+        let mut next = Vec::new();
+        for point in points {
+            next.extend((0..axis.extent as i64).map(|k| [0, 1, 2].map(|t| point[t] + k * strides[t])));
+        }
+        next
+    })
+}

@@ -1,0 +1,406 @@
+//! Maps along axes: a row is computed into scratch memory, mapped there, and written to its place.
+
+use super::build::{Builder, Lin};
+use super::expr::{Point, Scope, Val};
+use super::nest::{PARALLEL_WORK, Task, size_of};
+use super::reduce::Sums;
+use crate::expr::{AlongOp, Axes, Axis, AxisId, Binary, Expr, Outside, Read, ReduceOp, Unary};
+use crate::loops::*;
+use crate::machine::Machine;
+use crate::plan::{AlongStep, Operand, Reduction, Source, View};
+use einc_runtime::Scalar;
+
+/// A row in scratch memory: over the map's axes as they are, or over one axis that counts them all.
+struct Row {
+    buffer: BufferId,
+    dtype: DType,
+    /// The single axis.
+    flat: AxisId,
+    length: u64,
+    /// Strides of the map's axes.
+    strides: Vec<(AxisId, i64)>,
+}
+
+/// The row as an operand with one dim.
+fn operand(buffer: BufferId, length: u64) -> Operand {
+    Operand { buffer: crate::plan::BufferId(buffer.0), offset: 0, dims: vec![(length, 1)] }
+}
+
+impl Builder {
+    pub(super) fn along(&mut self, step: &AlongStep, axes: &Axes, point: &Point, machine: &Machine) {
+        let volume = |list: &[AxisId]| list.iter().fold(1u64, |n, &axis| n.saturating_mul(axes[axis].extent));
+        let length = volume(&step.axes);
+        if volume(&step.rows) == 0 || volume(&step.out_axes) == 0 {
+            return;
+        }
+        let mut axes = axes.clone();
+        let flat = axes.push(Axis { name: "r".into(), extent: length });
+        let dtype = match step.op {
+            AlongOp::Sort | AlongOp::ArgSort | AlongOp::TopK | AlongOp::ArgTopK => step.body.dtype(),
+            _ => match step.body.dtype() {
+                DType::F16 | DType::Bf16 => DType::F32,
+                dtype => dtype,
+            },
+        };
+        let buffer = self.scratch("row", dtype, length);
+        let mut strides = Vec::new();
+        let mut stride = 1i64;
+        for &axis in step.axes.iter().rev() {
+            strides.push((axis, stride));
+            stride = stride.saturating_mul(i64::try_from(axes[axis].extent).unwrap_or(i64::MAX));
+        }
+        let row = Row { buffer, dtype, flat, length, strides };
+        let cost = match step.op {
+            AlongOp::Dft | AlongOp::Idft => length,
+            _ => 16,
+        };
+        let work = volume(&step.rows)
+            .saturating_mul(length)
+            .saturating_mul(cost.saturating_add(size_of(&step.body) as u64));
+        let parallel = work >= PARALLEL_WORK && !self.in_parallel();
+        let mut order = step.rows.clone();
+        if let (true, Some(at)) = (parallel, (0..order.len()).max_by_key(|&at| axes[order[at]].extent)) {
+            let axis = order.remove(at);
+            order.insert(0, axis);
+        }
+        self.along_rows(step, &axes, &order, parallel, point, &row, machine);
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn along_rows(
+        &mut self,
+        step: &AlongStep,
+        axes: &Axes,
+        order: &[AxisId],
+        parallel: bool,
+        point: &Point,
+        row: &Row,
+        machine: &Machine,
+    ) {
+        let Some((&axis, inner)) = order.split_first() else {
+            // Inside one row nothing is worth another thread.
+            return self.along_row(step, axes, point, row, machine);
+        };
+        let extent = i64::try_from(axes[axis].extent).unwrap_or(i64::MAX);
+        self.looped(&axes[axis].name.clone(), (0, extent, 1), parallel, &mut |builder, at| {
+            builder.along_rows(step, axes, inner, false, &point.with(axis, at), row, machine);
+        });
+    }
+
+    fn along_row(&mut self, step: &AlongStep, axes: &Axes, point: &Point, row: &Row, machine: &Machine) {
+        let body = match step.body.dtype() {
+            dtype if dtype == row.dtype => step.body.clone(),
+            _ => Expr::Cast(row.dtype, Box::new(step.body.clone())),
+        };
+        let filled = View {
+            buffer: crate::plan::BufferId(row.buffer.0),
+            offset: 0,
+            strides: row.strides.iter().copied().filter(|stride| stride.1 != 0).collect(),
+        };
+        self.row_nest(&step.axes, &step.operands, &body, &filled, &[], axes, point, machine);
+        let source = operand(row.buffer, row.length);
+        let flat = read(0, row.dtype, Expr::Index(row.flat));
+        // The element that lies where the result goes.
+        let own = read(0, row.dtype, position(&row.strides));
+        match step.op {
+            AlongOp::Softmax => {
+                let most = self.row_reduce(ReduceOp::Max, &flat, &source, axes, row, point, machine);
+                let ty = self.ty(most);
+                let lowest = self.number(ty, f64::NEG_INFINITY);
+                let (empty, zero) = (self.lang(Binary::Eq, most, lowest), self.number(ty, 0.0));
+                let most = self.select(empty, zero, most);
+                let minus = Expr::Unary(Unary::Neg, Box::new(given(0, row.dtype)));
+                let value = Expr::Unary(Unary::Exp, Box::new(Expr::Sum(vec![flat.clone(), minus])));
+                let whole = View { strides: vec![(row.flat, 1)], ..filled };
+                let most = [Val::One(most)];
+                self.row_nest(
+                    &[row.flat],
+                    std::slice::from_ref(&source),
+                    &value,
+                    &whole,
+                    &most,
+                    axes,
+                    point,
+                    machine,
+                );
+                let total = self.row_reduce(ReduceOp::Sum, &flat, &source, axes, row, point, machine);
+                let one = self.number(ty, 1.0);
+                let scale = self.lang(Binary::Div, one, total);
+                let none = self.lang(Binary::Eq, total, zero);
+                let scale = self.select(none, zero, scale);
+                let value = Expr::Product(vec![own, given(0, row.dtype)]);
+                self.row_out(step, source, value, &[Val::One(scale)], axes, point, machine);
+            }
+            AlongOp::LogSoftmax => {
+                let total = self.row_reduce(ReduceOp::LogSumExp, &flat, &source, axes, row, point, machine);
+                let minus = Expr::Unary(Unary::Neg, Box::new(given(0, row.dtype)));
+                let value = Expr::Sum(vec![own, minus]);
+                self.row_out(step, source, value, &[Val::One(total)], axes, point, machine);
+            }
+            AlongOp::Normalize => {
+                let square = match row.dtype.is_complex() {
+                    false => Expr::Product(vec![flat.clone(), flat]),
+                    true => {
+                        let [re, im] =
+                            [Unary::Real, Unary::Imag].map(|op| Expr::Unary(op, Box::new(flat.clone())));
+                        Expr::Sum(vec![
+                            Expr::Product(vec![re.clone(), re]),
+                            Expr::Product(vec![im.clone(), im]),
+                        ])
+                    }
+                };
+                let total = self.row_reduce(ReduceOp::Sum, &square, &source, axes, row, point, machine);
+                let norm = self.unary(Unary::Sqrt, total);
+                let zero = self.number(self.ty(norm), 0.0);
+                let none = self.lang(Binary::Eq, norm, zero);
+                let one = self.number(self.ty(norm), 1.0);
+                let divisor = self.select(none, one, norm);
+                let real = row.dtype.real_part();
+                let divisor_expr = match row.dtype.is_complex() {
+                    false => given(0, real),
+                    true => Expr::Cast(row.dtype, Box::new(given(0, real))),
+                };
+                let value = Expr::Binary(Binary::Div, Box::new(own), Box::new(divisor_expr));
+                self.row_out(step, source, value, &[Val::One(divisor)], axes, point, machine);
+            }
+            AlongOp::CumSum | AlongOp::CumProd => self.running(step, axes, point, row),
+            AlongOp::Dft | AlongOp::Idft => self.dft(step, axes, point, row),
+            AlongOp::Sort | AlongOp::ArgSort | AlongOp::TopK | AlongOp::ArgTopK => {
+                let descending = matches!(step.op, AlongOp::TopK | AlongOp::ArgTopK);
+                let values = matches!(step.op, AlongOp::Sort | AlongOp::TopK);
+                let take = axes[step.out_axes[0]].extent.min(row.length);
+                let positions = self.scratch("order", DType::I64, row.length);
+                let start = |buffer| Address { buffer, offset: 0, terms: Vec::new(), dynamic: None };
+                self.push(Stmt::Sort(Box::new(Sort {
+                    dtype: row.dtype,
+                    row: start(row.buffer),
+                    len: row.length,
+                    descending,
+                    take,
+                    positions: start(positions),
+                })));
+                self.forget();
+                let at = read(1, DType::I64, Expr::Index(step.out_axes[0]));
+                let value = if values { read(0, row.dtype, at) } else { at };
+                let operands = [source, operand(positions, row.length)];
+                self.row_nest(&step.out_axes, &operands, &value, &step.out, &[], axes, point, machine);
+            }
+        }
+    }
+
+    /// Writes the result from the row.
+    #[allow(clippy::too_many_arguments)]
+    fn row_out(
+        &mut self,
+        step: &AlongStep,
+        source: Operand,
+        value: Expr<Source>,
+        known: &[Val],
+        axes: &Axes,
+        point: &Point,
+        machine: &Machine,
+    ) {
+        let value = if value.dtype() == step.dtype { value } else { Expr::Cast(step.dtype, Box::new(value)) };
+        self.row_nest(&step.out_axes, &[source], &value, &step.out, known, axes, point, machine);
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn row_nest(
+        &mut self,
+        list: &[AxisId],
+        operands: &[Operand],
+        value: &Expr<Source>,
+        out: &View,
+        known: &[Val],
+        axes: &Axes,
+        point: &Point,
+        machine: &Machine,
+    ) {
+        let task = Task {
+            axes: list,
+            operands,
+            reductions: &[],
+            value,
+            out,
+            accumulate: false,
+            given: known,
+            alone: true,
+        };
+        self.nest(&task, axes, point, machine);
+    }
+
+    /// A reduction of the row to a scalar.
+    #[allow(clippy::too_many_arguments)]
+    fn row_reduce(
+        &mut self,
+        op: ReduceOp,
+        body: &Expr<Source>,
+        source: &Operand,
+        axes: &Axes,
+        row: &Row,
+        point: &Point,
+        machine: &Machine,
+    ) -> ValueId {
+        let reduction = Reduction { op, axes: vec![row.flat], body: body.clone() };
+        let scopes = [Scope { axes, operands: std::slice::from_ref(source), reduced: Vec::new() }];
+        let vector = self.inner_lanes(&reduction, &scopes[0], machine);
+        let sums =
+            Sums { reduction: &reduction, points: std::slice::from_ref(point), scopes: &scopes, vector };
+        self.reduce(&sums)[0].one()
+    }
+
+    /// A running sum or product.
+    fn running(&mut self, step: &AlongStep, axes: &Axes, point: &Point, row: &Row) {
+        let sum = step.op == AlongOp::CumSum;
+        // A running sum is one long chain: `f32` would lose too much in it.
+        let wide = match row.dtype {
+            DType::F32 => DType::F64,
+            DType::C64 => DType::C128,
+            dtype => dtype,
+        };
+        let part = Type::scalar(wide.real_part());
+        let first = self.number(part, if sum { 0.0 } else { 1.0 });
+        let zero = self.number(part, 0.0);
+        let registers: Vec<ValueId> = (0..1 + u8::from(wide.is_complex()))
+            .map(|number| {
+                let register = self.register(part);
+                self.set(register, Op::Copy(if number == 0 { first } else { zero }));
+                register
+            })
+            .collect();
+        let (axis, out_axis) = (step.axes[0], step.out_axes[0]);
+        let extent = i64::try_from(row.length).unwrap_or(i64::MAX);
+        self.looped(&axes[axis].name.clone(), (0, extent, 1), false, &mut |builder, at| {
+            let value = builder.load(row.dtype, row.buffer, at.clone(), None);
+            let (value, old) = match (value, &registers[..]) {
+                (Val::Pair(re, im), &[old_re, old_im]) => {
+                    let [re, im] = [re, im].map(|v| builder.cast(part.dtype, v));
+                    (Val::Pair(re, im), Val::Pair(old_re, old_im))
+                }
+                (value, registers) => {
+                    (Val::One(builder.cast(part.dtype, value.one())), Val::One(registers[0]))
+                }
+            };
+            let next = if sum { builder.plus(old, value) } else { builder.times(old, value) };
+            let narrow = step.dtype.real_part();
+            let written = match next {
+                Val::Pair(re, im) => {
+                    let written = Val::Pair(builder.cast(narrow, re), builder.cast(narrow, im));
+                    builder.set(registers[0], Op::Copy(re));
+                    builder.set(registers[1], Op::Copy(im));
+                    written
+                }
+                Val::One(value) => {
+                    let written = Val::One(builder.cast(narrow, value));
+                    builder.set(registers[0], Op::Copy(value));
+                    written
+                }
+            };
+            let (lin, _) =
+                super::expr::view_at(&point.with(out_axis, at), step.out.offset, &step.out.strides);
+            builder.write(BufferId(step.out.buffer.0), &lin, 0, None, written);
+        });
+    }
+
+    /// A discrete Fourier transform, term by term.
+    fn dft(&mut self, step: &AlongStep, axes: &Axes, point: &Point, row: &Row) {
+        let length = row.length;
+        let forward = step.op == AlongOp::Dft;
+        let table = self.roots(length, forward);
+        let extent = i64::try_from(length).unwrap_or(i64::MAX);
+        let (axis, out_axis) = (step.axes[0], step.out_axes[0]);
+        let out_extent = i64::try_from(axes[out_axis].extent).unwrap_or(i64::MAX);
+        let double = Type::scalar(DType::F64);
+        self.looped(&axes[out_axis].name.clone(), (0, out_extent, 1), false, &mut |builder, frequency| {
+            let zero = builder.number(double, 0.0);
+            let [re, im] = [(); 2].map(|()| {
+                let register = builder.register(double);
+                builder.set(register, Op::Copy(zero));
+                register
+            });
+            // frequency * t modulo the length, kept up by additions.
+            let turn = builder.register(Type::scalar(DType::I64));
+            builder.set(turn, Op::Const(Number::Int(0)));
+            let end = builder.int(extent);
+            let by = builder.index(&frequency);
+            let by = if out_extent > extent { builder.lang(Binary::Rem, by, end) } else { by };
+            builder.looped(&axes[axis].name.clone(), (0, extent, 1), false, &mut |builder, at| {
+                let value = match builder.load(row.dtype, row.buffer, at, None) {
+                    Val::Pair(a, b) => Val::Pair(builder.cast(DType::F64, a), builder.cast(DType::F64, b)),
+                    Val::One(a) => {
+                        let a = builder.cast(DType::F64, a);
+                        Val::Pair(a, builder.number(double, 0.0))
+                    }
+                };
+                let root = builder.load(DType::C128, table, Lin::default(), Some(turn));
+                let term = builder.times(value, root);
+                let Val::Pair(sum_re, sum_im) = builder.plus(Val::Pair(re, im), term) else { return };
+                builder.set(re, Op::Copy(sum_re));
+                builder.set(im, Op::Copy(sum_im));
+                let next = builder.add(turn, by);
+                let round = builder.lang(Binary::Ge, next, end);
+                let less = builder.sub(next, end);
+                let next = builder.select(round, less, next);
+                builder.set(turn, Op::Copy(next));
+            });
+            let scale = builder.number(double, if forward { 1.0 } else { 1.0 / length as f64 });
+            let part = step.dtype.real_part();
+            let [re, im] = [re, im].map(|value| {
+                let scaled = builder.mul(value, scale);
+                builder.cast(part, scaled)
+            });
+            let point = point.with(out_axis, frequency);
+            let (lin, _) = super::expr::view_at(&point, step.out.offset, &step.out.strides);
+            builder.write(BufferId(step.out.buffer.0), &lin, 0, None, Val::Pair(re, im));
+        });
+    }
+
+    /// The roots of unity of that order, as a constant.
+    fn roots(&mut self, length: u64, forward: bool) -> BufferId {
+        let name = if forward { format!("roots {length}") } else { format!("inverse roots {length}") };
+        if let Some((id, _)) = self.loops.buffers.iter().find(|(_, buffer)| buffer.name == name) {
+            return id;
+        }
+        let mut tensor = Tensor::zeros(DType::C128, &[length]).expect("a row of this length exists");
+        for turn in 0..length {
+            // Quarters of a turn are exact.
+            let angle = std::f64::consts::TAU * (turn as f64 / length as f64);
+            let angle = if forward { -angle } else { angle };
+            let (mut sin, mut cos) = angle.sin_cos();
+            if turn * 4 % length == 0 {
+                (sin, cos) = (sin.round(), cos.round());
+            }
+            tensor.set(turn as usize, Scalar::Complex(cos, sin));
+        }
+        let place = Place::Constant(Arc::new(tensor));
+        self.loops.buffers.push(Buffer { name, dtype: DType::C128, elems: length, place })
+    }
+}
+
+/// A read of one element of operand `number`.
+fn read(number: u32, dtype: DType, index: Expr<Source>) -> Expr<Source> {
+    let source = Source::Operand(number);
+    Expr::Read(Read { source, dtype, indices: vec![index], outside: Outside::Never, place: Span::default() })
+}
+
+/// A value known before the nest.
+fn given(number: u32, dtype: DType) -> Expr<Source> {
+    let source = Source::Reduced(number);
+    Expr::Read(Read { source, dtype, indices: vec![], outside: Outside::Never, place: Span::default() })
+}
+
+/// Where an element of the row is, by the map's axes.
+fn position(strides: &[(AxisId, i64)]) -> Expr<Source> {
+    let mut terms: Vec<Expr<Source>> = strides
+        .iter()
+        .map(|&(axis, stride)| match stride {
+            1 => Expr::Index(axis),
+            by => Expr::Product(vec![Expr::int(by), Expr::Index(axis)]),
+        })
+        .collect();
+    match terms.len() {
+        0 => Expr::int(0),
+        1 => terms.remove(0),
+        _ => Expr::Sum(terms),
+    }
+}

@@ -1,0 +1,129 @@
+//! Contractions: large ones of gemm's shape call a matrix product, all others are nests.
+
+use super::build::{Builder, Lin};
+use super::expr::Point;
+use super::nest::Task;
+use crate::expr::{Axes, AxisId, Expr, Outside, Read, ReduceOp};
+use crate::loops::*;
+use crate::machine::Machine;
+use crate::plan::{Contract, Operand, Reduction, Source, View};
+use einc_runtime::gemm::Axis;
+
+/// Multiply-adds for one index of the batch above which packing pays.
+const GEMM_WORK: u64 = 8192;
+
+impl Builder {
+    pub(super) fn contract(&mut self, contract: &Contract, axes: &Axes, point: &Point, machine: &Machine) {
+        let held = |axis: &AxisId| point.axes.iter().any(|known| known.0 == *axis);
+        let listed = [&contract.out, &contract.a, &contract.b].into_iter().flat_map(|view| &view.strides);
+        let mut list: Vec<AxisId> = Vec::new();
+        for (axis, _) in listed {
+            if !list.contains(axis) && !held(axis) {
+                list.push(*axis);
+            }
+        }
+        let (free, summed): (Vec<AxisId>, Vec<AxisId>) =
+            list.into_iter().partition(|&axis| stride(&contract.out, axis) != 0);
+        let gemm = gemm_of(contract, axes, free.iter().chain(&summed));
+        if is_worth_packing(&gemm) && !self.in_parallel() {
+            let addresses = [&contract.a, &contract.b, &contract.out].map(|view| {
+                let held = view.strides.iter().filter(|stride| held(&stride.0));
+                let lin =
+                    held.fold(Lin::constant(view.offset), |sum, &(axis, by)| sum.plus(point.axis(axis), by));
+                Address {
+                    buffer: BufferId(view.buffer.0),
+                    offset: lin.offset,
+                    terms: lin.terms,
+                    dynamic: None,
+                }
+            });
+            let known = self.loops.gemms.iter().find(|(_, known)| **known == gemm).map(|(id, _)| id);
+            let id = known.unwrap_or_else(|| self.loops.gemms.push(gemm));
+            self.push(Stmt::Gemm(id, addresses));
+            self.forget();
+            return;
+        }
+        self.contract_loops(contract, &free, summed, axes, point, machine);
+    }
+
+    /// A contraction as a nest: axes of the result outside, all others summed.
+    fn contract_loops(
+        &mut self,
+        contract: &Contract,
+        free: &[AxisId],
+        summed: Vec<AxisId>,
+        axes: &Axes,
+        point: &Point,
+        machine: &Machine,
+    ) {
+        let operand = |view: &View| Operand {
+            buffer: view.buffer,
+            offset: view.offset,
+            dims: view.strides.iter().map(|&(axis, stride)| (axes[axis].extent, stride)).collect(),
+        };
+        let read = |source: Source, view: Option<&View>| {
+            Expr::Read(Read {
+                source,
+                dtype: contract.dtype,
+                indices: view.map_or(Vec::new(), |view| {
+                    view.strides.iter().map(|&(axis, _)| Expr::Index(axis)).collect()
+                }),
+                outside: Outside::Never,
+                place: contract.place,
+            })
+        };
+        let factors =
+            vec![read(Source::Operand(0), Some(&contract.a)), read(Source::Operand(1), Some(&contract.b))];
+        let operands = [operand(&contract.a), operand(&contract.b)];
+        let reductions = [Reduction { op: ReduceOp::Sum, axes: summed, body: Expr::Product(factors) }];
+        let task = Task {
+            axes: free,
+            operands: &operands,
+            reductions: &reductions,
+            value: &read(Source::Reduced(0), None),
+            out: &contract.out,
+            accumulate: contract.accumulate,
+            given: &[],
+            alone: false,
+        };
+        self.nest(&task, axes, point, machine);
+    }
+}
+
+fn stride(view: &View, axis: AxisId) -> i64 {
+    view.strides.iter().find(|stride| stride.0 == axis).map_or(0, |stride| stride.1)
+}
+
+fn gemm_of<'a>(contract: &Contract, axes: &Axes, list: impl Iterator<Item = &'a AxisId>) -> Gemm {
+    // Wrapping products do not depend on the sign.
+    let dtype = match contract.dtype {
+        DType::U32 => DType::I32,
+        DType::U64 => DType::I64,
+        dtype => dtype,
+    };
+    let accumulate = contract.accumulate;
+    let mut gemm = Gemm { dtype, batch: vec![], m: vec![], n: vec![], k: vec![], accumulate };
+    for &id in list {
+        let [a, b, c] = [&contract.a, &contract.b, &contract.out].map(|view| stride(view, id));
+        let axis = Axis { extent: axes[id].extent, a, b, c };
+        match (a != 0, b != 0, c != 0) {
+            (_, _, false) => &mut gemm.k,
+            (true, false, true) => &mut gemm.m,
+            (false, true, true) => &mut gemm.n,
+            _ => &mut gemm.batch,
+        }
+        .push(axis);
+    }
+    gemm
+}
+
+fn is_worth_packing(gemm: &Gemm) -> bool {
+    let volume = |axes: &[Axis]| axes.iter().fold(1u64, |n, axis| n.saturating_mul(axis.extent));
+    let [m, n, k] = [&gemm.m, &gemm.n, &gemm.k].map(|axes| volume(axes));
+    let known =
+        matches!(gemm.dtype, DType::F32 | DType::F64 | DType::C64 | DType::C128 | DType::I32 | DType::I64);
+    // Axes that only one operand has are summed by a nest at less cost.
+    let shaped = gemm.k.iter().all(|axis| axis.a != 0 && axis.b != 0)
+        && gemm.batch.iter().all(|axis| axis.a != 0 && axis.b != 0);
+    known && shaped && m.min(n).min(k) >= 4 && m.saturating_mul(n).saturating_mul(k) > GEMM_WORK
+}

@@ -1,0 +1,517 @@
+//! All stages in order: from a file to something that can be called.
+//!
+//! ```text
+//! text -> tree -> program -> graph -> plan -> loops -> native code
+//!                    |
+//!                    +--> interpreter
+//! ```
+
+use crate::backend::Unsupported;
+#[cfg(feature = "cranelift")]
+use crate::backend::cranelift;
+use crate::diagnostic::{Code, Diagnostic, Severity};
+use crate::fault::Fault;
+use crate::graph::{self, Graph};
+use crate::interpret;
+#[cfg(feature = "cranelift")]
+use crate::loops;
+#[cfg(feature = "cranelift")]
+use crate::machine::Machine;
+use crate::pass;
+use crate::plan::{self, Plan, show_bytes};
+use crate::program::einsum::{self, EinsumError};
+use crate::program::{self, ArgInfo, Bindings, Module, Program};
+use crate::source::{Sources, Span};
+#[cfg(feature = "cranelift")]
+use einc_runtime::pool;
+use einc_runtime::{DType, Scalar, Tensor};
+use std::collections::BTreeMap;
+use std::fmt::{self, Write};
+use std::sync::Mutex;
+
+/// A stage, as `--dump` names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// What was written.
+    Tree,
+    /// Names resolved, sizes fixed.
+    Program,
+    /// Which value feeds which.
+    Graph,
+    /// Steps over buffers.
+    Plan,
+    /// Loops over addressed memory.
+    Loops,
+    /// The back end's own code.
+    Clif,
+}
+
+impl Phase {
+    /// Every stage in order.
+    pub const ALL: [Phase; 6] =
+        [Phase::Tree, Phase::Program, Phase::Graph, Phase::Plan, Phase::Loops, Phase::Clif];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Phase::Tree => "tree",
+            Phase::Program => "program",
+            Phase::Graph => "graph",
+            Phase::Plan => "plan",
+            Phase::Loops => "loops",
+            Phase::Clif => "clif",
+        }
+    }
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The phase that runs, for the note of a crash.
+static PHASE: Mutex<&str> = Mutex::new("start");
+
+/// Says which phase runs now.
+pub fn enter(phase: &'static str) {
+    if let Ok(mut current) = PHASE.lock() {
+        *current = phase;
+    }
+}
+
+/// The phase that ran last, for the note of a crash.
+pub fn phase() -> &'static str {
+    PHASE.lock().map_or("unknown", |current| *current)
+}
+
+/// What runs a program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// The interpreter: slow, exact.
+    Interpret,
+    /// The plan in an interpreter: slow; shows whether graph and plan are right without a back end.
+    InterpretPlan,
+    /// Native code for this machine.
+    #[cfg(feature = "cranelift")]
+    Cranelift,
+}
+
+impl Target {
+    /// Every target of this build.
+    pub const ALL: &[Target] = &[
+        Target::Interpret,
+        Target::InterpretPlan,
+        #[cfg(feature = "cranelift")]
+        Target::Cranelift,
+    ];
+}
+
+/// How to compile.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// What runs the program. If not given, the fastest target that can express it.
+    pub target: Option<Target>,
+    /// The most bytes a run may take for tensors; 80 % of what is free if not given.
+    pub memory: Option<u64>,
+}
+
+/// A program that can be called.
+pub struct Executable {
+    program: Program,
+    engine: Engine,
+    /// What kept it from the fastest target.
+    hindrance: Option<Unsupported>,
+}
+
+enum Engine {
+    Program,
+    Plan(Box<Plan>),
+    #[cfg(feature = "cranelift")]
+    Native(Box<cranelift::Compiled>),
+}
+
+impl fmt::Debug for Executable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Executable").field("program", &self.program.name).finish_non_exhaustive()
+    }
+}
+
+/// Compiles a checked program; `dump` gets the text of every stage.
+///
+/// # Errors
+/// Where the program does not fit the memory, or the target that is asked for cannot express it.
+pub fn compile(
+    program: Program,
+    settings: &Settings,
+    dump: &mut dyn FnMut(Phase, &dyn Fn() -> String),
+) -> Result<Executable, Vec<Diagnostic>> {
+    dump(Phase::Program, &|| program.to_string());
+    dump(Phase::Graph, &|| graph(&program).to_string());
+    if settings.target == Some(Target::Interpret) {
+        check_memory(&program, settings)?;
+        return Ok(Executable { program, engine: Engine::Program, hindrance: None });
+    }
+    let plan = plan(&program, settings).map_err(|diagnostic| vec![diagnostic])?;
+    dump(Phase::Plan, &|| plan.to_string());
+    let interpreted = |program, plan, hindrance| {
+        Ok(Executable { program, engine: Engine::Plan(Box::new(plan)), hindrance })
+    };
+    if settings.target == Some(Target::InterpretPlan) {
+        return interpreted(program, plan, None);
+    }
+    match native(&plan, dump) {
+        Ok(engine) => Ok(Executable { program, engine, hindrance: None }),
+        Err(hindrance) if settings.target.is_none() => interpreted(program, plan, Some(hindrance)),
+        Err(hindrance) => Err(vec![unsupported_diagnostic(&hindrance)]),
+    }
+}
+
+#[cfg(feature = "cranelift")]
+fn native(plan: &Plan, dump: &mut dyn FnMut(Phase, &dyn Fn() -> String)) -> Result<Engine, Unsupported> {
+    enter("native code");
+    let machine = Machine::host();
+    let compiled = cranelift::compile(plan, &machine)?;
+    dump(Phase::Loops, &|| loops::lower(plan, &machine).to_string());
+    dump(Phase::Clif, &|| cranelift::clif(plan, &machine).unwrap_or_else(|hindrance| hindrance.what));
+    Ok(Engine::Native(Box::new(compiled)))
+}
+
+#[cfg(not(feature = "cranelift"))]
+fn native(_: &Plan, _: &mut dyn FnMut(Phase, &dyn Fn() -> String)) -> Result<Engine, Unsupported> {
+    let what = "native code: this build has no feature `cranelift`".to_string();
+    Err(Unsupported { place: Span::default(), what })
+}
+
+/// What a target cannot do as the user reads it.
+pub fn unsupported_diagnostic(hindrance: &Unsupported) -> Diagnostic {
+    let diagnostic = Diagnostic::error(Code::Unsupported, format!("there is no {} yet", hindrance.what));
+    match hindrance.place == Span::default() {
+        true => diagnostic,
+        false => diagnostic.label(hindrance.place, "asked for here"),
+    }
+}
+
+/// Refuses programs whose tensors do not fit the memory all together: the interpreter keeps them all.
+fn check_memory(program: &Program, settings: &Settings) -> Result<(), Vec<Diagnostic>> {
+    let limit = settings.memory.unwrap_or_else(default_memory);
+    let limit = program.memory_limit.map_or(limit, |own| own.min(limit));
+    let needed = program.tensors.iter().try_fold(0u64, |sum, (_, tensor)| {
+        let bytes = Tensor::bytes_needed(tensor.dtype, &tensor.shape)?;
+        sum.checked_add(bytes as u64)
+    });
+    if needed.is_some_and(|needed| needed <= limit) {
+        return Ok(());
+    }
+    let needed = needed.map_or("more than can be counted".to_string(), show_bytes);
+    let message = format!("the tensors of the program need {needed}, and the limit is {}", show_bytes(limit));
+    Err(vec![
+        Diagnostic::error(Code::MemoryLimit, message)
+            .help("raise the limit with `--memory`, or make the sizes smaller"),
+    ])
+}
+
+/// The graph of a program, after its passes.
+///
+/// Every pass is followed by the verifier in debug builds; a broken law is a bug of ours and ends in its report.
+pub fn graph(program: &Program) -> Graph {
+    enter("graph");
+    let verify = |name: &'static str, graph: &Graph| {
+        if cfg!(debug_assertions)
+            && let Err(law) = graph.verify()
+        {
+            panic!("bug in pass `{name}`: {law}\n{graph}");
+        }
+    };
+    let built = Graph::new(program);
+    verify("build", &built);
+    pass::run(built, graph::PASSES, &mut |name, graph| verify(name, graph))
+}
+
+/// The plan of a program.
+///
+/// # Errors
+/// Where it does not fit the memory.
+pub fn plan(program: &Program, settings: &Settings) -> Result<Plan, Diagnostic> {
+    let graph = graph(program);
+    enter("plan");
+    let limit = settings.memory.unwrap_or_else(default_memory);
+    let settings = plan::Settings { memory_limit: Some(limit), ..plan::Settings::default() };
+    let plan = plan::plan(&graph, &settings)?;
+    if cfg!(debug_assertions)
+        && let Err(law) = plan.verify()
+    {
+        panic!("bug in the planner: {law}\n{plan}");
+    }
+    Ok(plan)
+}
+
+/// Bytes of memory that are free, as the system says; 8 GiB where it does not say.
+pub fn free_memory() -> u64 {
+    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
+    let kib = line.and_then(|rest| rest.trim().trim_end_matches("kB").trim().parse::<u64>().ok());
+    kib.map_or(8 << 30, |kib| kib.saturating_mul(1024))
+}
+
+/// 80 % of the free memory.
+fn default_memory() -> u64 {
+    free_memory() / 5 * 4
+}
+
+impl Executable {
+    /// The program it runs.
+    pub fn program(&self) -> &Program {
+        &self.program
+    }
+
+    /// What kept the program from native code, if it is interpreted for want of a better target.
+    pub fn hindrance(&self) -> Option<&Unsupported> {
+        self.hindrance.as_ref()
+    }
+
+    /// Tensors for the results, all zero. `None` where there is no memory for them.
+    pub fn results(&self) -> Option<Vec<Tensor>> {
+        let outputs = self.program.outputs.iter();
+        outputs.map(|(_, id)| &self.program.tensors[*id]).map(|t| Tensor::zeros(t.dtype, &t.shape)).collect()
+    }
+
+    /// Runs it on tensors of the program's types and shapes, in the order of its inputs, into such of its outputs.
+    ///
+    /// # Errors
+    /// The first computed index that left its tensor.
+    pub fn run(&self, inputs: &[&Tensor], results: &mut [Tensor]) -> Result<(), Fault> {
+        let computed = match &self.engine {
+            Engine::Program => interpret::run(&self.program, inputs)?,
+            Engine::Plan(plan) => interpret::run_plan(plan, inputs)?,
+            #[cfg(feature = "cranelift")]
+            Engine::Native(compiled) => return compiled.run(inputs, results, pool::threads()),
+        };
+        for (result, computed) in results.iter_mut().zip(computed) {
+            result.bytes_mut().copy_from_slice(computed.bytes());
+        }
+        Ok(())
+    }
+}
+
+/// Takes the rank-0 integers that are no inputs out of the arrays: they give dims of their names a value.
+pub fn take_sizes(arrays: &mut BTreeMap<String, Tensor>, inputs: &[&str]) -> Vec<(String, i64)> {
+    let size = |tensor: &Tensor| match tensor.shape() {
+        [] if tensor.dtype().is_integer() => i64::try_from(tensor.get(0).int()).ok(),
+        _ => None,
+    };
+    let sizes = arrays.iter().filter(|(name, _)| !inputs.contains(&name.as_str()));
+    let sizes: Vec<(String, i64)> =
+        sizes.filter_map(|(name, tensor)| Some((name.clone(), size(tensor)?))).collect();
+    for (name, _) in &sizes {
+        arrays.remove(name);
+    }
+    sizes
+}
+
+/// What the sizes and types of a program follow from: given sizes and types, and the arrays at hand.
+pub fn bindings<'a>(
+    dims: BTreeMap<String, i64>,
+    dtypes: BTreeMap<String, DType>,
+    arrays: impl IntoIterator<Item = (&'a str, &'a Tensor)>,
+) -> Bindings {
+    let info = |tensor: &Tensor| {
+        let value = match tensor.shape() {
+            [] if tensor.dtype().is_integer() => Some(tensor.get(0).int()),
+            _ => None,
+        };
+        ArgInfo { dtype: tensor.dtype(), shape: tensor.shape().to_vec(), value }
+    };
+    let args = arrays.into_iter().map(|(name, tensor)| (name.to_string(), info(tensor))).collect();
+    Bindings { dims, dtypes, args }
+}
+
+/// Checks an entry point for given sizes; warnings come beside the program.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn check(
+    module: &Module,
+    entry: &str,
+    bindings: &Bindings,
+) -> Result<(Program, Vec<Diagnostic>), Vec<Diagnostic>> {
+    enter("check");
+    let (program, diagnostics) = program::check(module, entry, bindings);
+    match program {
+        Some(program) if diagnostics.iter().all(|d| d.severity == Severity::Warning) => {
+            Ok((program, diagnostics))
+        }
+        _ => Err(diagnostics),
+    }
+}
+
+/// The program of an einsum string for these operands; warnings come beside it.
+///
+/// # Errors
+/// A string that does not fit, or operands of several element types.
+pub fn einsum(spec: &str, operands: &[&Tensor]) -> Result<(Program, Vec<Diagnostic>), Diagnostic> {
+    enter("check");
+    let wrong = |message: String| Diagnostic::error(Code::BadEinsum, message);
+    let dtypes: Vec<DType> = operands.iter().map(|tensor| tensor.dtype()).collect();
+    let Some(&dtype) = dtypes.first() else {
+        return Err(wrong(format!("the einsum \"{spec}\" has no operands")));
+    };
+    if let Some(k) = dtypes.iter().position(|other| *other != dtype) {
+        return Err(Diagnostic::error(
+            Code::DTypeMismatch,
+            format!("operand 0 has elements of type {dtype}, and operand {k} of type {}", dtypes[k]),
+        )
+        .help("nothing is promoted silently; convert one of them"));
+    }
+    let shapes: Vec<Vec<u64>> = operands.iter().map(|tensor| tensor.shape().to_vec()).collect();
+    let ranks: Vec<usize> = shapes.iter().map(Vec::len).collect();
+    let refused = |error: EinsumError| {
+        let diagnostic = wrong(format!("einsum \"{spec}\": {error}"));
+        match error.position {
+            Some(position) => diagnostic.note(format!("at byte {position} of the string")),
+            None => diagnostic,
+        }
+    };
+    let parsed = einsum::parse(spec, &ranks).map_err(refused)?;
+    let made = einsum::program(&parsed, dtype, &shapes).map_err(refused)?;
+    let warning = |text: String| Diagnostic::warning(Code::SizeOneBroadcast, text);
+    Ok((made.program, made.warnings.into_iter().map(warning).collect()))
+}
+
+/// Arrays in the order of the program's inputs, each of the declared type.
+///
+/// Integers (and `bool`) of any type are taken where every value fits; all else must have the declared type.
+///
+/// # Errors
+/// What is missing and what does not fit, with the tensor, the dim and both sizes.
+pub fn arguments(
+    program: &Program,
+    mut arrays: BTreeMap<String, Tensor>,
+) -> Result<(Vec<Tensor>, Vec<String>), Vec<Diagnostic>> {
+    let mut errors = Vec::new();
+    let mut inputs = Vec::new();
+    for &id in &program.inputs {
+        let declared = &program.tensors[id];
+        let shape: Vec<String> = declared.shape.iter().map(u64::to_string).collect();
+        let wanted = format!("{}: {}[{}]", declared.name, declared.dtype, shape.join(", "));
+        let Some(array) = arrays.remove(&declared.name) else {
+            let message = format!("no array is given for `{wanted}`");
+            errors
+                .push(Diagnostic::error(Code::MissingInput, message).label(declared.place, "declared here"));
+            continue;
+        };
+        match fitting(array, declared.dtype, &declared.shape, &declared.name) {
+            Ok(array) => inputs.push(array),
+            Err(error) => errors.push(error.label(declared.place, format!("declared as `{wanted}`"))),
+        }
+    }
+    if errors.is_empty() { Ok((inputs, arrays.into_keys().collect())) } else { Err(errors) }
+}
+
+/// The array as that type, if it has the shape and its values fit.
+fn fitting(array: Tensor, dtype: DType, shape: &[u64], name: &str) -> Result<Tensor, Diagnostic> {
+    if array.shape().len() != shape.len() {
+        let (given, wanted) = (array.shape().len(), shape.len());
+        let message = format!("array `{name}` has {given} dims, and the program declares {wanted}");
+        return Err(Diagnostic::error(Code::InputRank, message));
+    }
+    if let Some(dim) = (0..shape.len()).find(|&dim| array.shape()[dim] != shape[dim]) {
+        let (given, wanted) = (array.shape()[dim], shape[dim]);
+        let message = format!("dim {dim} of array `{name}` is {given} long, and the program needs {wanted}");
+        return Err(Diagnostic::error(Code::InputExtent, message));
+    }
+    if array.dtype() == dtype {
+        return Ok(array);
+    }
+    let whole = |dtype: DType| dtype.is_integer() || dtype == DType::Bool;
+    let message =
+        format!("array `{name}` has elements of type {}, and the program needs {dtype}", array.dtype());
+    let error = Diagnostic::error(Code::InputType, message);
+    if !(whole(array.dtype()) && whole(dtype)) {
+        return Err(error);
+    }
+    array.convert(dtype).map_err(|(position, value)| match value {
+        Scalar::Int(value) if position < array.elems() => {
+            error.note(format!("element {position} is {value}, which no {dtype} can be"))
+        }
+        _ => error.note("there is no memory to convert it"),
+    })
+}
+
+/// Random numbers of that type and shape: floats in `-1..1`, integers from a few small values of the type.
+///
+/// `None` where there is no memory. Equal seeds and names give equal numbers, whatever else is drawn.
+pub fn random(seed: u64, name: &str, dtype: DType, shape: &[u64]) -> Option<Tensor> {
+    let mut state = seed;
+    for byte in name.bytes() {
+        state = (state ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
+    }
+    // SplitMix64 (Steele, Lea, Flood 2014).
+    let mut next = move || {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    };
+    let mut tensor = Tensor::zeros(dtype, shape)?;
+    for position in 0..tensor.elems() {
+        let mut real = || (next() >> 11) as f64 / (1u64 << 52) as f64 - 1.0;
+        let value = match dtype.integer_range() {
+            None if dtype.is_complex() => Scalar::Complex(real(), real()),
+            None => Scalar::Real(real()),
+            // Wide integers are mostly positions in another tensor, narrow ones mostly quantised numbers.
+            Some((low, high)) if dtype.bytes() < 4 => {
+                let (low, high) = (low.max(-8), high.min(7));
+                Scalar::Int(low + i128::from(next()) % (high - low + 1))
+            }
+            Some(_) => Scalar::Int(i128::from(next() % 4)),
+        };
+        tensor.set(position, value);
+    }
+    Some(tensor)
+}
+
+/// A fault of a run as the user reads it.
+pub fn fault_diagnostic(fault: &Fault, sources: &Sources) -> Diagnostic {
+    let Fault { tensor, dim, extent, value, place } = fault;
+    let mut message = String::new();
+    let _ = write!(message, "index {value} is outside `{tensor}`: its dim {dim} has {extent} elements");
+    let error = Diagnostic::error(Code::IndexFault, message);
+    let known = (place.file as usize) < sources.files().len() && place.end > place.start;
+    let error = if known { error.label(*place, format!("index {value} for dim {dim}")) } else { error };
+    error.help("`@bounds(clamp)` above the statement takes the nearest element instead")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn integers_convert_where_they_fit_and_floats_never() {
+        let tensor = Tensor::from_slice(&[2], &[1i64, 200]).unwrap();
+        assert_eq!(fitting(tensor.clone(), DType::U8, &[2], "a").unwrap().dtype(), DType::U8);
+        let error = fitting(tensor.clone(), DType::I8, &[2], "a").unwrap_err();
+        assert_eq!(error.code, Code::InputType);
+        assert_eq!(error.notes, ["element 1 is 200, which no i8 can be"]);
+        assert_eq!(fitting(tensor.clone(), DType::F64, &[2], "a").unwrap_err().code, Code::InputType);
+        let error = fitting(tensor.clone(), DType::I64, &[3], "a").unwrap_err();
+        assert_eq!(error.message, "dim 0 of array `a` is 2 long, and the program needs 3");
+        assert_eq!(fitting(tensor, DType::I64, &[2, 1], "a").unwrap_err().code, Code::InputRank);
+    }
+
+    #[test]
+    fn random_numbers_depend_on_seed_and_name_alone() {
+        let draw = |seed, name| random(seed, name, DType::F64, &[50]).unwrap();
+        assert_eq!(draw(7, "A"), draw(7, "A"));
+        assert_ne!(draw(7, "A"), draw(7, "B"));
+        assert_ne!(draw(7, "A"), draw(8, "A"));
+        let values = draw(1, "x");
+        let values = values.as_slice::<f64>().unwrap();
+        assert!(values.iter().all(|x| (-1.0..1.0).contains(x)) && values.iter().any(|x| *x < 0.0));
+        for dtype in DType::ALL {
+            let tensor = random(3, "x", dtype, &[40]).unwrap();
+            assert!((0..40).all(|k| tensor.get(k).fits(dtype)), "{dtype}");
+        }
+    }
+}

@@ -1,0 +1,383 @@
+//! From a product of many operands to steps with two.
+//!
+//! Numbers and operands without axes wait until the smallest value that they can scale. Axes that only one operand
+//! has are summed first. Then the operands are contracted pair by pair in the order that costs least; a pair that
+//! sums nothing, or that has no free axis, is a loop nest, every other a contraction. Where no order beats a single
+//! loop nest over all axes, that is what runs. Where the intermediates would not fit the memory limit, some axes are
+//! sliced: the pairs run once for each of their values, inside a scan, and add to the result.
+
+use super::lower::{Lowering, Parts, reduced};
+use super::order::{Order, Product};
+use super::{Contract, Nest, Operand, Place, Reduction, ScanStep, Step, View};
+use crate::expr::{AxisId, Expr, Outside, Read, ReduceOp};
+use crate::graph::{NodeId, Term, is_one};
+use crate::source::Span;
+use einc_runtime::{DType, Scalar};
+use std::collections::BTreeSet;
+
+/// An operand or an intermediate: where it lies and over which axes.
+#[derive(Clone)]
+struct Factor {
+    view: View,
+    axes: BTreeSet<AxisId>,
+}
+
+/// What is multiplied in once, as soon as something small enough is at hand.
+struct Scale {
+    number: Scalar,
+    views: Vec<View>,
+}
+
+impl Scale {
+    fn is_one(&self) -> bool {
+        is_one(&self.number) && self.views.is_empty()
+    }
+}
+
+/// What all steps of one contraction share.
+struct Site {
+    name: String,
+    dtype: DType,
+    place: Span,
+    /// The axes that are fixed while the steps run: those of the scan around and of slices.
+    fixed: BTreeSet<AxisId>,
+}
+
+impl Lowering<'_> {
+    /// Adds the steps that write a term to the value of a node, or add it there.
+    pub(super) fn term(&mut self, id: NodeId, term: &Term, accumulate: bool) {
+        let node = self.graph.node(id);
+        let mut site = Site {
+            name: node.name.clone(),
+            dtype: node.dtype,
+            place: node.place,
+            fixed: self.graph.scan_axis(node).into_iter().collect(),
+        };
+        let out = self.out_view(id);
+        let loops: Vec<AxisId> = node.axes().into_iter().filter(|axis| !site.fixed.contains(axis)).collect();
+        let mut scale = Scale { number: term.scale, views: Vec::new() };
+        let mut factors = Vec::new();
+        for operand in &term.operands {
+            let view = self.access_view(operand.node, &operand.indices);
+            let axes: BTreeSet<AxisId> =
+                operand.axes().into_iter().filter(|axis| !site.fixed.contains(axis)).collect();
+            if axes.is_empty() {
+                scale.views.push(view);
+            } else {
+                factors.push(Factor { view, axes });
+            }
+        }
+        self.sum_alone(&site, &mut factors, &loops);
+        let wanted: BTreeSet<AxisId> = loops.iter().copied().collect();
+        let keep_order = node.keep_order || self.settings.keep_order;
+        let Some((pairs, slices)) = self.pairs(&factors, &wanted, keep_order) else {
+            return self.product_nest(&site, &loops, &factors, scale, out, accumulate);
+        };
+        if slices.is_empty() {
+            return self.pairwise(&site, &loops, factors, &pairs, scale, out, accumulate);
+        }
+        if !accumulate {
+            self.zero(&site, &loops, out.clone());
+        }
+        let before = std::mem::take(&mut self.steps);
+        site.fixed.extend(&slices);
+        for factor in &mut factors {
+            factor.axes.retain(|axis| !slices.contains(axis));
+        }
+        let loops: Vec<AxisId> = loops.into_iter().filter(|axis| !slices.contains(axis)).collect();
+        self.pairwise(&site, &loops, factors, &pairs, scale, out, true);
+        let mut body = std::mem::replace(&mut self.steps, before);
+        for &axis in slices.iter().rev() {
+            body = vec![Step::Scan(ScanStep { axis, reversed: false, body, place: site.place })];
+        }
+        self.steps.extend(body);
+    }
+
+    /// Adds the step that fills a view with zeros.
+    fn zero(&mut self, site: &Site, loops: &[AxisId], out: View) {
+        self.steps.push(Step::Nest(Nest {
+            axes: loops.to_vec(),
+            operands: Vec::new(),
+            reductions: Vec::new(),
+            value: Expr::number(0.0, site.dtype),
+            out,
+            place: site.place,
+        }));
+    }
+
+    /// Adds the steps of an order of pairs.
+    #[allow(clippy::too_many_arguments)]
+    fn pairwise(
+        &mut self,
+        site: &Site,
+        loops: &[AxisId],
+        factors: Vec<Factor>,
+        pairs: &[(usize, usize)],
+        mut scale: Scale,
+        out: View,
+        accumulate: bool,
+    ) {
+        let wanted: BTreeSet<AxisId> = loops.iter().copied().collect();
+        let total = factors.len();
+        let mut live: Vec<Option<Factor>> = factors.into_iter().map(Some).collect();
+        for (k, &(a, b)) in pairs.iter().enumerate() {
+            let (Some(a), Some(b)) = (live[a].take(), live[b].take()) else { continue };
+            let last = k + 1 == pairs.len();
+            let needed: BTreeSet<AxisId> = live
+                .iter()
+                .flatten()
+                .flat_map(|other| other.axes.iter().copied())
+                .chain(wanted.iter().copied())
+                .collect();
+            let kept: BTreeSet<AxisId> =
+                a.axes.union(&b.axes).copied().filter(|x| needed.contains(x)).collect();
+            let sums = a.axes.union(&b.axes).count() > kept.len();
+            let free = a.axes.symmetric_difference(&b.axes).any(|axis| kept.contains(axis));
+            let order = if last {
+                loops.to_vec()
+            } else {
+                // The partner of the result is the operand that it meets next.
+                let next = pairs[k + 1..].iter().find_map(|&(x, y)| match (x == total + k, y == total + k) {
+                    (true, _) => Some(y),
+                    (_, true) => Some(x),
+                    _ => None,
+                });
+                let partner = next.and_then(|next| live.get(next).cloned().flatten());
+                self.layout(&kept, partner.as_ref(), loops, &a, &b)
+            };
+            let view = if last { out.clone() } else { self.scratch(site, &order) };
+            if sums && free {
+                let (a, b) = self.scaled(site, a, b, &mut scale);
+                // An axis of extent 1 may have left the operands, where its strides add up to 0.
+                let mut out = view.clone();
+                out.strides.retain(|term| [&a.view, &b.view].iter().any(|view| has(view, term.0)));
+                self.steps.push(Step::Contract(Contract {
+                    a: a.view,
+                    b: b.view,
+                    out,
+                    dtype: site.dtype,
+                    accumulate: last && accumulate,
+                    place: site.place,
+                }));
+            } else {
+                let scale =
+                    std::mem::replace(&mut scale, Scale { number: one(site.dtype), views: Vec::new() });
+                self.product_nest(site, &order, &[a, b], scale, view.clone(), last && accumulate);
+            }
+            live.push(Some(Factor { view, axes: kept }));
+        }
+    }
+
+    /// Sums every axis that only one operand has and the result lacks, operand by operand.
+    fn sum_alone(&mut self, site: &Site, factors: &mut [Factor], loops: &[AxisId]) {
+        if factors.len() < 2 {
+            return;
+        }
+        for k in 0..factors.len() {
+            let alone = |axis: &AxisId| {
+                !loops.contains(axis)
+                    && factors
+                        .iter()
+                        .enumerate()
+                        .all(|(other, factor)| other == k || !factor.axes.contains(axis))
+            };
+            let (gone, kept): (Vec<AxisId>, Vec<AxisId>) = factors[k].axes.iter().copied().partition(alone);
+            if gone.is_empty() || kept.is_empty() {
+                continue;
+            }
+            let order = by_stride(&kept, &factors[k].view);
+            let view = self.scratch(site, &order);
+            let scale = Scale { number: one(site.dtype), views: Vec::new() };
+            let factor = factors[k].clone();
+            self.product_nest(site, &order, &[factor], scale, view.clone(), false);
+            factors[k] = Factor { view, axes: kept.into_iter().collect() };
+        }
+    }
+
+    /// The order of pairs and the axes to slice, or `None` where one loop nest does it.
+    fn pairs(
+        &self,
+        factors: &[Factor],
+        wanted: &BTreeSet<AxisId>,
+        keep_order: bool,
+    ) -> Option<(Vec<(usize, usize)>, Vec<AxisId>)> {
+        if factors.len() < 2 {
+            return None;
+        }
+        let as_written = || Some((Order::left_to_right(factors.len()).pairs, Vec::new()));
+        if keep_order || factors.len() == 2 {
+            return as_written();
+        }
+        let all: Vec<AxisId> = factors
+            .iter()
+            .flat_map(|factor| factor.axes.iter().copied())
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .collect();
+        let number = |axis: &AxisId| all.iter().position(|other| other == axis).map(|k| k as u32);
+        let product = Product {
+            extents: all.iter().map(|&axis| self.plan.axes[axis].extent).collect(),
+            operands: factors.iter().map(|factor| factor.axes.iter().filter_map(number).collect()).collect(),
+            output: wanted.iter().filter_map(number).collect(),
+        };
+        let Some(order) = product.order(self.settings.seed, self.limit) else { return as_written() };
+        if product.points() * (factors.len() - 1) as f64 <= order.cost {
+            return None;
+        }
+        Some((order.pairs, order.slices.into_iter().map(|k| all[k as usize]).collect()))
+    }
+
+    /// Multiplies the scale into the smaller operand of a contraction.
+    fn scaled(&mut self, site: &Site, a: Factor, b: Factor, scale: &mut Scale) -> (Factor, Factor) {
+        if scale.is_one() {
+            return (a, b);
+        }
+        let scale = std::mem::replace(scale, Scale { number: one(site.dtype), views: Vec::new() });
+        let size =
+            |factor: &Factor| factor.axes.iter().fold(1.0, |n, &x| n * self.plan.axes[x].extent as f64);
+        let first = size(&a) <= size(&b);
+        let small = if first { a.clone() } else { b.clone() };
+        let order = by_stride(&small.axes.iter().copied().collect::<Vec<_>>(), &small.view);
+        let view = self.scratch(site, &order);
+        let axes = small.axes.clone();
+        self.product_nest(site, &order, &[small], scale, view.clone(), false);
+        let scaled = Factor { view, axes };
+        if first { (scaled, b) } else { (a, scaled) }
+    }
+
+    /// Adds the loop nest `out = scale * sum(product of factors)`.
+    fn product_nest(
+        &mut self,
+        site: &Site,
+        loops: &[AxisId],
+        factors: &[Factor],
+        scale: Scale,
+        out: View,
+        accumulate: bool,
+    ) {
+        let kept: BTreeSet<AxisId> = loops.iter().copied().collect();
+        let summed: BTreeSet<AxisId> =
+            factors.iter().flat_map(|f| f.axes.iter().copied()).filter(|axis| !kept.contains(axis)).collect();
+        let mut parts = Parts::default();
+        let inner: Vec<Expr<_>> = factors.iter().map(|f| self.read(&f.view, site, &mut parts)).collect();
+        let mut outer: Vec<Expr<_>> = Vec::new();
+        if !is_one(&scale.number) {
+            outer.push(Expr::Const(scale.number, site.dtype));
+        }
+        outer.extend(scale.views.iter().map(|view| self.read(view, site, &mut parts)));
+        if summed.is_empty() {
+            outer.extend(inner);
+        } else {
+            let body = product(inner, site.dtype);
+            let axes = summed.into_iter().collect();
+            parts.reductions.push(Reduction { op: ReduceOp::Sum, axes, body });
+            outer.push(reduced(0, site.dtype));
+        }
+        let mut value = product(outer, site.dtype);
+        if accumulate {
+            let before = self.read(&out, site, &mut parts);
+            value = Expr::Sum(vec![before, value]);
+        }
+        let axes = loops.to_vec();
+        self.steps.push(Step::Nest(Nest {
+            axes,
+            operands: parts.operands,
+            reductions: parts.reductions,
+            value,
+            out,
+            place: site.place,
+        }));
+    }
+
+    /// The element of a view at the loops' position.
+    fn read(&self, view: &View, site: &Site, parts: &mut Parts) -> Expr<super::Source> {
+        let dims = view.strides.iter().map(|&(axis, stride)| (self.plan.axes[axis].extent, stride)).collect();
+        let source = parts.add(Operand { buffer: view.buffer, offset: view.offset, dims });
+        Expr::Read(Read {
+            source,
+            dtype: site.dtype,
+            indices: view.strides.iter().map(|&(axis, _)| Expr::Index(axis)).collect(),
+            outside: Outside::Never,
+            place: site.place,
+        })
+    }
+
+    /// A new intermediate with these axes, the last contiguous.
+    fn scratch(&mut self, site: &Site, order: &[AxisId]) -> View {
+        let mut stride = 1u64;
+        let mut strides = Vec::with_capacity(order.len());
+        for &axis in order.iter().rev() {
+            strides.push((axis, i64::try_from(stride).unwrap_or(i64::MAX)));
+            stride = stride.saturating_mul(self.plan.axes[axis].extent);
+        }
+        strides.reverse();
+        let name =
+            format!("{}.{}", site.name, order.iter().map(|&x| &*self.plan.axes[x].name).collect::<String>());
+        let buffer = self.buffer(&name, site.dtype, stride, Place::Arena(0));
+        View { buffer, offset: 0, strides }
+    }
+
+    /// The order of an intermediate's axes that its consumer likes: batch axes, then those that are kept, then those
+    /// that are summed with the partner, in the partner's order.
+    fn layout(
+        &self,
+        kept: &BTreeSet<AxisId>,
+        partner: Option<&Factor>,
+        loops: &[AxisId],
+        a: &Factor,
+        b: &Factor,
+    ) -> Vec<AxisId> {
+        let position = |list: &[AxisId], axis: &AxisId| list.iter().position(|other| other == axis);
+        let partner_order = partner.map_or(Vec::new(), |partner| {
+            by_stride(&partner.axes.iter().copied().collect::<Vec<_>>(), &partner.view)
+        });
+        let own: Vec<AxisId> = [a, b]
+            .iter()
+            .flat_map(|f| by_stride(&f.axes.iter().copied().collect::<Vec<_>>(), &f.view))
+            .collect();
+        let mut order: Vec<AxisId> = kept.iter().copied().collect();
+        order.sort_by_key(|axis| {
+            let shared = position(&partner_order, axis);
+            let wanted = position(loops, axis);
+            let group = match (shared, wanted) {
+                (Some(_), Some(_)) => 0,
+                (Some(_), None) => 2,
+                _ => 1,
+            };
+            let within = if group == 2 { shared } else { wanted };
+            (group, within.unwrap_or(usize::MAX), position(&own, axis))
+        });
+        order
+    }
+}
+
+/// Whether a view moves along an axis.
+fn has(view: &View, axis: AxisId) -> bool {
+    view.strides.iter().any(|term| term.0 == axis)
+}
+
+/// Axes in the order of their strides in a view, greatest first.
+fn by_stride(axes: &[AxisId], view: &View) -> Vec<AxisId> {
+    let stride = |axis: &AxisId| view.strides.iter().find(|s| s.0 == *axis).map_or(0, |s| s.1.unsigned_abs());
+    let mut order = axes.to_vec();
+    order.sort_by_key(|axis| (std::cmp::Reverse(stride(axis)), *axis));
+    order
+}
+
+fn one(dtype: DType) -> Scalar {
+    if dtype.is_complex() {
+        Scalar::Complex(1.0, 0.0)
+    } else if dtype.is_float() {
+        Scalar::Real(1.0)
+    } else {
+        Scalar::Int(1)
+    }
+}
+
+fn product(mut factors: Vec<Expr<super::Source>>, dtype: DType) -> Expr<super::Source> {
+    match factors.len() {
+        0 => Expr::number(1.0, dtype),
+        1 => factors.remove(0),
+        _ => Expr::Product(factors),
+    }
+}

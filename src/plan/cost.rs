@@ -1,0 +1,212 @@
+//! What a plan costs, and what a program would cost if it ran as written.
+//!
+//! Work is counted in operations on elements: an addition, a multiplication, a comparison and a function of one value
+//! count one each, so that a multiply-add counts two. Moving is counted in bytes that steps read and write, each
+//! operand once for each step.
+
+use super::{Operand, Plan, Source, Step, View};
+use crate::expr::{AlongOp, Axes, AxisId, Expr};
+use crate::program::{Program, Statement};
+
+/// What a plan costs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cost {
+    /// Operations of all steps.
+    pub flops: f64,
+    /// Bytes that all steps read and write.
+    pub bytes: f64,
+    /// Bytes of memory: inputs, outputs, constants and the arena.
+    pub peak: u64,
+    /// The steps in order; a scan is one.
+    pub steps: Vec<StepCost>,
+}
+
+/// What a step costs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StepCost {
+    /// What it computes, as the source calls it.
+    pub name: String,
+    /// What it is: `contract`, `nest`, `along`, `scatter` or `scan`.
+    pub kind: &'static str,
+    /// Its operations.
+    pub flops: f64,
+    /// The bytes that it reads and writes.
+    pub bytes: f64,
+}
+
+/// What a plan costs.
+pub fn cost(plan: &Plan) -> Cost {
+    let steps: Vec<StepCost> = plan.steps.iter().map(|step| step_cost(plan, step, &[])).collect();
+    Cost {
+        flops: steps.iter().map(|step| step.flops).sum(),
+        bytes: steps.iter().map(|step| step.bytes).sum(),
+        peak: plan.memory(),
+        steps,
+    }
+}
+
+/// The operations of a program that runs as written: every term at every point of its whole index space.
+pub fn flops_as_written(program: &Program) -> f64 {
+    let axes = &program.axes;
+    let define =
+        |define: &crate::program::Define| points(axes, &define.axes()) * operations(&define.value, axes);
+    program
+        .statements
+        .iter()
+        .map(|statement| match statement {
+            Statement::Define(statement) => define(statement),
+            Statement::Scatter(scatter) => {
+                points(axes, &scatter.axes) * (operations(&scatter.value, axes) + 1.0)
+            }
+            Statement::Scan(scan) => {
+                let extent = axes[scan.axis].extent as f64;
+                let inside = |statement: &crate::program::Define| {
+                    let whole = statement.axes().contains(&scan.axis);
+                    define(statement) * if whole { 1.0 } else { extent }
+                };
+                scan.body.iter().map(inside).sum()
+            }
+        })
+        .sum()
+}
+
+impl Cost {
+    /// A time on no machine in particular, to compare plans of one program: operations, and four for each byte.
+    pub fn time(&self) -> f64 {
+        self.flops + FLOPS_PER_BYTE * self.bytes
+    }
+}
+
+/// How many operations a core does while a byte comes from memory.
+const FLOPS_PER_BYTE: f64 = 4.0;
+
+fn points(axes: &Axes, list: &[AxisId]) -> f64 {
+    list.iter().fold(1.0, |n, &axis| n * axes[axis].extent as f64)
+}
+
+/// The operations of an expression at one point.
+fn operations<S>(expr: &Expr<S>, axes: &Axes) -> f64 {
+    let parts = || expr.parts().into_iter().map(|part| operations(part, axes)).sum::<f64>();
+    match expr {
+        Expr::Const(..) | Expr::Index(_) => 0.0,
+        // Working out where to read is not counted.
+        Expr::Read(_) => 0.0,
+        Expr::Unary(..) | Expr::Binary(..) | Expr::Select(_) => 1.0 + parts(),
+        Expr::Cast(..) => parts(),
+        Expr::Sum(list) | Expr::Product(list) => list.len() as f64 - 1.0 + parts(),
+        Expr::Reduce(reduce) => points(axes, &reduce.axes) * (1.0 + operations(&reduce.body, axes)),
+        // One element of the result, its share of the whole row.
+        Expr::Along(along) => {
+            let body = operations(&along.body, axes) + along_operations(along.op, &along.axes, axes);
+            body * points(axes, &along.axes) / points(axes, &along.out).max(1.0)
+        }
+    }
+}
+
+/// The operations of a map along axes at one element.
+fn along_operations(op: AlongOp, along: &[AxisId], axes: &Axes) -> f64 {
+    let length = points(axes, along).max(2.0);
+    match op {
+        AlongOp::Softmax | AlongOp::LogSoftmax => 4.0,
+        AlongOp::Normalize => 3.0,
+        AlongOp::CumSum | AlongOp::CumProd => 1.0,
+        AlongOp::Dft | AlongOp::Idft => 8.0 * length,
+        AlongOp::Sort | AlongOp::ArgSort | AlongOp::TopK | AlongOp::ArgTopK => length.log2(),
+    }
+}
+
+/// What a step costs while the axes of the scans around it are fixed.
+fn step_cost(plan: &Plan, step: &Step, fixed: &[AxisId]) -> StepCost {
+    let named = |buffer: super::BufferId| plan.buffers[buffer].name.clone();
+    match step {
+        Step::Contract(step) => {
+            let mut all: Vec<AxisId> =
+                step.a.strides.iter().chain(&step.b.strides).map(|stride| stride.0).collect();
+            all.retain(|axis| !fixed.contains(axis));
+            all.sort_unstable();
+            all.dedup();
+            let moved: f64 =
+                [&step.a, &step.b, &step.out].map(|view| view_bytes(plan, view, fixed)).iter().sum();
+            let again = if step.accumulate { view_bytes(plan, &step.out, fixed) } else { 0.0 };
+            StepCost {
+                name: named(step.out.buffer),
+                kind: "contract",
+                flops: 2.0 * points(&plan.axes, &all),
+                bytes: moved + again,
+            }
+        }
+        Step::Nest(step) => {
+            let outer = points(&plan.axes, &step.axes);
+            let reductions: f64 = step
+                .reductions
+                .iter()
+                .map(|reduction| {
+                    points(&plan.axes, &reduction.axes) * (1.0 + operations(&reduction.body, &plan.axes))
+                })
+                .sum();
+            let inner = step.reductions.iter().map(|r| points(&plan.axes, &r.axes)).fold(1.0, f64::max);
+            StepCost {
+                name: named(step.out.buffer),
+                kind: "nest",
+                flops: outer * (operations(&step.value, &plan.axes) + reductions),
+                bytes: view_bytes(plan, &step.out, fixed)
+                    + operand_bytes(plan, &step.operands, outer * inner),
+            }
+        }
+        Step::Along(step) => {
+            let rows = points(&plan.axes, &step.rows);
+            let length = points(&plan.axes, &step.axes);
+            let each = operations(&step.body, &plan.axes) + along_operations(step.op, &step.axes, &plan.axes);
+            StepCost {
+                name: named(step.out.buffer),
+                kind: "along",
+                flops: rows * length * each,
+                bytes: view_bytes(plan, &step.out, fixed)
+                    + operand_bytes(plan, &step.operands, rows * length),
+            }
+        }
+        Step::Scatter(step) => {
+            let outer = points(&plan.axes, &step.axes);
+            let each = plan.buffers[step.out.buffer].dtype.bytes() as f64;
+            StepCost {
+                name: named(step.out.buffer),
+                kind: "scatter",
+                flops: outer * (1.0 + operations::<Source>(&step.value, &plan.axes)),
+                bytes: 2.0 * outer * each + operand_bytes(plan, &step.operands, outer),
+            }
+        }
+        Step::Scan(scan) => {
+            let times = plan.axes[scan.axis].extent as f64;
+            let mut inner = fixed.to_vec();
+            inner.push(scan.axis);
+            let body: Vec<StepCost> = scan.body.iter().map(|step| step_cost(plan, step, &inner)).collect();
+            let name = body.last().map_or(String::new(), |step| step.name.clone());
+            StepCost {
+                name,
+                kind: "scan",
+                flops: times * body.iter().map(|step| step.flops).sum::<f64>(),
+                bytes: times * body.iter().map(|step| step.bytes).sum::<f64>(),
+            }
+        }
+    }
+}
+
+/// The bytes of the elements that a view reaches, without those of a scan's other steps.
+fn view_bytes(plan: &Plan, view: &View, fixed: &[AxisId]) -> f64 {
+    let buffer = &plan.buffers[view.buffer];
+    let moving = view.strides.iter().filter(|(axis, _)| !fixed.contains(axis));
+    let reached = moving.fold(1.0, |n, &(axis, _)| n * plan.axes[axis].extent as f64);
+    reached.min(buffer.elems as f64) * buffer.dtype.bytes() as f64
+}
+
+/// The bytes of operands that are read at so many points.
+fn operand_bytes(plan: &Plan, operands: &[Operand], times: f64) -> f64 {
+    operands
+        .iter()
+        .map(|operand| {
+            let buffer = &plan.buffers[operand.buffer];
+            let reached = operand.dims.iter().fold(1.0, |n, &(extent, _)| n * extent as f64);
+            reached.min(buffer.elems as f64).min(times) * buffer.dtype.bytes() as f64
+        })
+        .sum()
+}

@@ -1,0 +1,36 @@
+//! Decides which sums inside products are multiplied out: `X (W + s B A)` is one product with a merged matrix or two
+//! with thin factors, whichever the plan is faster with.
+
+use super::Settings;
+use super::cost::cost;
+use super::lower::Lowering;
+use crate::graph::{Graph, distributable, distribute};
+
+/// How many plans are compared at most.
+const TRIALS: usize = 24;
+
+/// The graph with those sums multiplied out that make its plan cheaper.
+pub(super) fn decide(graph: &Graph, settings: &Settings) -> Graph {
+    let mut best = graph.clone();
+    let mut places = distributable(&best);
+    if places.is_empty() {
+        return best;
+    }
+    let time = |graph: &Graph| cost(&Lowering::new(graph, settings, None).run()).time();
+    let mut least = time(&best);
+    let mut trials = 0;
+    while let Some(place) = places.pop() {
+        if trials == TRIALS {
+            break;
+        }
+        trials += 1;
+        let Some(other) = distribute(&best, place) else { continue };
+        let cheaper = time(&other);
+        if cheaper < least {
+            (best, least) = (other, cheaper);
+            // What was multiplied out may hold further sums.
+            places = distributable(&best);
+        }
+    }
+    best
+}

@@ -1,0 +1,62 @@
+//! Whether a plan fits the memory that it may use.
+
+use super::{Place, Plan, Settings};
+use crate::diagnostic::{Code, Diagnostic};
+use crate::graph::Graph;
+
+/// The bytes that the settings and the program allow.
+pub(super) fn allowed(graph: &Graph, settings: &Settings) -> u64 {
+    let addressable = isize::MAX as u64;
+    [settings.memory_limit, graph.memory_limit].into_iter().flatten().fold(addressable, u64::min)
+}
+
+/// Refuses a plan that needs more memory than is allowed.
+pub(super) fn check(plan: &Plan, limit: u64) -> Result<(), Diagnostic> {
+    let needed = plan.memory();
+    if needed <= limit {
+        return Ok(());
+    }
+    let mut largest: Vec<(u64, &str)> = plan
+        .buffers
+        .iter()
+        .map(|(_, buffer)| (buffer.elems.saturating_mul(buffer.dtype.bytes() as u64), buffer.name.as_str()))
+        .collect();
+    largest.sort_by(|a, b| b.cmp(a));
+    let mut diagnostic = Diagnostic::error(
+        Code::MemoryLimit,
+        format!("no plan fits {}: the smallest found needs {}", show_bytes(limit), show_bytes(needed)),
+    );
+    if let Some((bytes, name)) = largest.first() {
+        diagnostic = diagnostic.note(format!("the largest value, `{name}`, takes {}", show_bytes(*bytes)));
+    }
+    let arena = plan.arena;
+    Err(diagnostic
+        .note(format!(
+            "{} of it are intermediates, the rest is inputs, outputs and constants",
+            show_bytes(arena)
+        ))
+        .help("allow more with `--memory`, or compute with smaller sizes"))
+}
+
+impl Plan {
+    /// Bytes of everything: inputs, outputs, constants and the arena; saturates.
+    pub fn memory(&self) -> u64 {
+        self.buffers
+            .iter()
+            .filter(|(_, buffer)| !matches!(buffer.place, Place::Arena(_)))
+            .map(|(_, buffer)| buffer.elems.saturating_mul(buffer.dtype.bytes() as u64))
+            .fold(self.arena, u64::saturating_add)
+    }
+}
+
+/// `3.4 GiB`, `512 B`.
+pub fn show_bytes(bytes: u64) -> String {
+    let units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    let mut value = bytes as f64;
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < units.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    if unit == 0 { format!("{bytes} B") } else { format!("{value:.1} {}", units[unit]) }
+}

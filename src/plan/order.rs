@@ -1,0 +1,62 @@
+//! The order in which the operands of one product are contracted.
+
+use super::search::{MemoryLimit, Network, Objective, Options, evaluate, optimize};
+
+/// A product over numbered axes: what an order is sought for.
+#[derive(Clone, Debug)]
+pub(super) struct Product {
+    /// The extent of each axis.
+    pub extents: Vec<u64>,
+    /// The axes of each operand.
+    pub operands: Vec<Vec<u32>>,
+    /// The axes of the result.
+    pub output: Vec<u32>,
+}
+
+/// How a product is contracted.
+#[derive(Clone, Debug)]
+pub(super) struct Order {
+    /// The pairs: operands are numbered from 0, and the k-th pair makes operand `n + k`.
+    pub pairs: Vec<(usize, usize)>,
+    /// The axes that are fixed while the pairs run, once for each of their values.
+    pub slices: Vec<u32>,
+    /// Multiply-adds, and [`WRITE`] for each element of an intermediate; without slices.
+    pub cost: f64,
+}
+
+impl Order {
+    /// One operand after the other.
+    pub fn left_to_right(operands: usize) -> Order {
+        let pairs = (1..operands).map(|k| (if k == 1 { 0 } else { operands + k - 2 }, k)).collect();
+        Order { pairs, slices: Vec::new(), cost: f64::INFINITY }
+    }
+}
+
+/// What writing an element and reading it again costs, in multiply-adds.
+pub(super) const WRITE: f64 = 8.0;
+
+impl Product {
+    /// The number of points of all axes; as a float, which cannot overflow.
+    pub fn points(&self) -> f64 {
+        self.extents.iter().fold(1.0, |n, &extent| n * extent as f64)
+    }
+
+    /// The cheapest order, within so many elements of intermediates if there is a limit.
+    ///
+    /// `None` where the product is no network that the search takes, or where nothing fits; the order as written does
+    /// then.
+    pub fn order(&self, seed: u64, limit: Option<f64>) -> Option<Order> {
+        let network = Network::new(self.operands.clone(), self.output.clone(), self.extents.clone()).ok()?;
+        let memory = limit.map(MemoryLimit::Peak);
+        let mut options = Options { objective: Objective::Combo(WRITE), memory, seed, ..Options::default() };
+        let found = optimize(&network, &mut options).ok()?;
+        let cost = self.cost(&network, &found.path)?;
+        Some(Order { pairs: found.path, slices: found.slices, cost })
+    }
+
+    fn cost(&self, network: &Network, path: &[(usize, usize)]) -> Option<f64> {
+        let cost = evaluate(network, path, &[]).ok()?;
+        let output = self.output.iter().fold(1.0, |n, &axis| n * self.extents[axis as usize] as f64);
+        Some(cost.macs.value() + WRITE * (cost.write.value() - output).max(0.0))
+    }
+}

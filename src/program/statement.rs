@@ -1,0 +1,1021 @@
+//! Statements: definitions, additions at computed places, and what else stands between declarations.
+
+use super::check::{Checker, Reported, Step, plural};
+use super::node::{Kind, Node, Position, Symbol, Ty, Var, VarId};
+use super::scope::{Declared, Scope};
+use super::size::{Sameness, Size};
+use super::{Define, Role, Scatter, Statement as Step_};
+use crate::diagnostic::{Code, Diagnostic};
+use crate::expr::{Binary, Expr as Value, Outside};
+use crate::program::TensorId;
+use crate::source::Span;
+use einc_grammar::tree::{Attribute, Expr, ExprKind, Index, Item, ItemKind, Name, Number, Target, Type};
+use einc_runtime::DType;
+use std::collections::{HashMap, HashSet};
+
+/// What the attributes of a statement say.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Options {
+    /// `@acc(f64)`: the dtype sums are formed in.
+    pub acc: Option<DType>,
+    /// `@bounds(..)`: what computed indices do outside the extents.
+    pub bounds: Bounds,
+    /// `@order(keep)`.
+    pub keep_order: bool,
+}
+
+/// `@bounds(checked | clamp | trust)`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Bounds {
+    #[default]
+    Checked,
+    Clamp,
+    Trust,
+}
+
+impl Bounds {
+    pub fn outside(self) -> Outside<TensorId> {
+        match self {
+            Bounds::Checked => Outside::Checked,
+            Bounds::Clamp => Outside::Clamp,
+            Bounds::Trust => Outside::Trust,
+        }
+    }
+}
+
+/// What is known of the statement at hand (of all statements of a scan's block).
+#[derive(Debug, Default)]
+pub(super) struct Context {
+    pub vars: Vec<Var>,
+    /// Indices by name, innermost last.
+    pub names: Vec<HashMap<String, VarId>>,
+    /// Names that the statement uses as indices.
+    pub implied: HashSet<String>,
+    /// Indices that ellipses stand for.
+    pub ellipses: HashMap<String, Vec<VarId>>,
+    /// Where indices meet extents.
+    pub uses: Vec<Use>,
+    /// Indices of equal extent.
+    pub links: Vec<(VarId, VarId)>,
+    /// The index a map runs along and the one of its result, which is as long unless something else says.
+    pub renamed: Vec<(VarId, VarId)>,
+    /// Conditions of the statement that are no ranges.
+    pub conditions: Vec<Node>,
+    /// The states of the scan.
+    pub states: Vec<State>,
+    /// The scan's index, and whether it runs from the end.
+    pub time: Option<(VarId, bool)>,
+    pub options: Options,
+}
+
+/// An index position of an access and the extent of its dim.
+#[derive(Clone, Debug)]
+pub(super) struct Use {
+    pub position: Position,
+    pub extent: Size,
+    pub tensor: String,
+    pub dim: usize,
+    pub span: Span,
+    /// Whether a value is given for outside.
+    pub guarded: bool,
+}
+
+/// A tensor that a scan defines step by step.
+#[derive(Clone, Debug)]
+pub(super) struct State {
+    pub name: Name,
+    /// The indices of its left side.
+    pub left: Left,
+    /// The position of the scan's index on its left side.
+    pub time: Option<usize>,
+    /// The value before the first step.
+    pub init: Option<Node>,
+    /// Whether its statement was passed already.
+    pub defined: bool,
+    /// All its steps, once the ranges are known.
+    pub history: Option<Symbol>,
+}
+
+/// A left side.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Left {
+    pub dims: Vec<LeftDim>,
+    /// Second and further occurrences of an index, with the first.
+    pub diagonal: Vec<(VarId, VarId)>,
+}
+
+/// One dim of a left side.
+#[derive(Clone, Debug)]
+pub(super) enum LeftDim {
+    Index(VarId),
+    Group(Vec<VarId>),
+    Unit,
+}
+
+impl Left {
+    /// All indices, in memory order.
+    pub fn vars(&self) -> Vec<VarId> {
+        self.dims
+            .iter()
+            .flat_map(|dim| match dim {
+                LeftDim::Index(var) => vec![*var],
+                LeftDim::Group(vars) => vars.clone(),
+                LeftDim::Unit => Vec::new(),
+            })
+            .collect()
+    }
+}
+
+impl Context {
+    pub fn new(options: &Options) -> Context {
+        Context { names: vec![HashMap::new()], options: options.clone(), ..Context::default() }
+    }
+
+    /// The index of that name.
+    pub fn find(&self, name: &str) -> Option<VarId> {
+        self.names.iter().rev().find_map(|names| names.get(name).copied())
+    }
+
+    /// A new index that no name finds yet.
+    pub fn add(&mut self, name: &str, place: Span, summed: bool) -> VarId {
+        self.vars.push(Var {
+            name: name.to_string(),
+            place,
+            extent: None,
+            fixed_by: None,
+            low: Size::default(),
+            explicit: false,
+            summed,
+            filters: Vec::new(),
+            axis: None,
+        });
+        self.vars.len() - 1
+    }
+
+    /// Makes a name find an index, in the outermost scope.
+    pub fn bind_first(&mut self, name: &str, var: VarId) {
+        self.names[0].insert(name.to_string(), var);
+    }
+
+    /// Makes a name find an index, in the innermost scope.
+    pub fn bind(&mut self, name: &str, var: VarId) {
+        self.names.last_mut().expect("there is always a scope").insert(name.to_string(), var);
+    }
+}
+
+impl<'a> Checker<'a> {
+    /// Reads the attributes of a statement.
+    pub(super) fn options(&mut self, scope: &Scope, item: &Item) -> Step<Options> {
+        let mut options = Options::default();
+        for attribute in &item.attributes {
+            self.option(scope, attribute, &mut options)?;
+        }
+        Ok(options)
+    }
+
+    fn option(&mut self, scope: &Scope, attribute: &Attribute, options: &mut Options) -> Step<()> {
+        let word = attribute.args.first().and_then(|arg| match &arg.value.kind {
+            ExprKind::Name(name) if arg.name.is_none() && attribute.args.len() == 1 => Some(name.as_str()),
+            _ => None,
+        });
+        match (attribute.name.text.as_str(), word) {
+            ("acc", Some(dtype)) if DType::from_name(dtype).is_some() || scope.types.contains_key(dtype) => {
+                let name = Name { text: dtype.to_string(), span: attribute.span };
+                options.acc = Some(self.dtype(scope, &name)?);
+            }
+            ("bounds", Some("checked")) => options.bounds = Bounds::Checked,
+            ("bounds", Some("clamp")) => options.bounds = Bounds::Clamp,
+            ("bounds", Some("trust")) => options.bounds = Bounds::Trust,
+            ("order", Some("keep")) => options.keep_order = true,
+            ("memory", None) => match &attribute.args[..] {
+                [arg] if arg.name.as_ref().is_some_and(|name| name.text == "limit") => {
+                    match &arg.value.kind {
+                        ExprKind::Number(Number::Int(bytes)) if *bytes >= 0 => {
+                            self.program.memory_limit = u64::try_from(*bytes).ok();
+                        }
+                        _ => {
+                            return Err(self.bad_attribute(attribute, "`limit` is a number of bytes: `2GiB`"));
+                        }
+                    }
+                }
+                _ => return Err(self.bad_attribute(attribute, "write `@memory(limit = 2GiB)`")),
+            },
+            // Tiles are hints; the values do not depend on them.
+            ("tile", None) if attribute.args.iter().all(|arg| arg.name.is_some()) => {}
+            ("approx", _) => {
+                return Err(self.error(
+                    Code::TargetOnly,
+                    "`@approx` says how an encrypted target evaluates a function; this target computes it exactly",
+                    attribute.span,
+                    "only for `--target ckks`",
+                ));
+            }
+            ("plan", _) => {
+                return Err(self.error(
+                    Code::TargetOnly,
+                    "plans cannot be read from files yet",
+                    attribute.span,
+                    "not supported",
+                ));
+            }
+            ("acc", _) => return Err(self.bad_attribute(attribute, "write `@acc(f64)`, with a dtype")),
+            ("bounds", _) => {
+                return Err(self.bad_attribute(attribute, "write `@bounds(checked)`, `clamp` or `trust`"));
+            }
+            ("order", _) => return Err(self.bad_attribute(attribute, "write `@order(keep)`")),
+            ("tile", _) => return Err(self.bad_attribute(attribute, "write `@tile(i = 64, j = 8)`")),
+            _ => {
+                return Err(self.bad_attribute(
+                    attribute,
+                    "the attributes are acc, bounds, memory, order, tile, approx, plan",
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn bad_attribute(&mut self, attribute: &Attribute, help: &str) -> Reported {
+        self.report(
+            Diagnostic::error(Code::UnknownAttribute, format!("`@{}` is not understood", attribute.name))
+                .label(attribute.span, "this attribute")
+                .help(help),
+        )
+    }
+
+    /// `C[i, k] = ..`, `s, t = f(x)`, `y = x`.
+    pub(super) fn define(
+        &mut self,
+        scope: &mut Scope,
+        targets: &[Target],
+        value: &Expr,
+        conditions: &[Expr],
+        options: &Options,
+        span: Span,
+    ) -> Step<()> {
+        for target in targets {
+            self.definable(scope, &target.name)?;
+        }
+        let whole = targets.iter().all(|target| target.indices.is_none());
+        if whole && let Some(results) = self.whole(scope, value, targets.len())? {
+            for (target, symbol) in targets.iter().zip(results) {
+                self.name_result(scope, &target.name, symbol, value.span)?;
+            }
+            return Ok(());
+        }
+        let [target] = targets else {
+            return Err(self.error(
+                Code::WrongArguments,
+                "several tensors are defined by a call of a function with as many results only",
+                value.span,
+                "not such a call",
+            ));
+        };
+        let mut context = Context::new(options);
+        let left = self.prepare(scope, &mut context, target, &[value], conditions)?;
+        self.conditions(scope, &mut context, conditions)?;
+        let node = self.resolve(scope, &mut context, value)?;
+        self.solve(&mut context)?;
+        let declared = scope.declared.get(&target.name.text).cloned();
+        let (statement, symbol) =
+            self.build_define(scope, &mut context, &target.name, &left, &node, declared.as_ref(), span)?;
+        self.program.statements.push(Step_::Define(statement));
+        scope.tensors.insert(target.name.text.clone(), symbol);
+        Ok(())
+    }
+
+    /// Whether a name may be defined.
+    fn definable(&mut self, scope: &Scope, name: &Name) -> Step<()> {
+        let first = scope.tensors.get(&name.text).map(|symbol| symbol.place);
+        if let Some(first) = first {
+            let input = scope
+                .tensors
+                .get(&name.text)
+                .is_some_and(|symbol| self.program.tensors[symbol.tensor].role != Role::Computed);
+            let message = if input {
+                format!("`{name}` is an input and cannot be defined")
+            } else {
+                format!("`{name}` is defined twice")
+            };
+            return Err(self.report(
+                Diagnostic::error(Code::DuplicateDefinition, message)
+                    .label(name.span, "defined again here")
+                    .label(first, "first here")
+                    .help("give one of them another name; `+=` adds to an `inout` tensor"),
+            ));
+        }
+        if scope.constants.contains_key(&name.text) {
+            return Err(self.error(
+                Code::DuplicateDefinition,
+                format!("`{name}` is a constant"),
+                name.span,
+                "defined again here",
+            ));
+        }
+        Ok(())
+    }
+
+    /// The results of an expression that stands for whole tensors: a call, a tensor's name, an einsum string.
+    fn whole(&mut self, scope: &mut Scope, value: &Expr, count: usize) -> Step<Option<Vec<Symbol>>> {
+        match &value.kind {
+            ExprKind::Call { function, args } => {
+                let Some(target) = self.called(scope, function)? else {
+                    return match &function.kind {
+                        ExprKind::Name(name) if name == "einsum" => {
+                            Ok(Some(vec![self.einsum(scope, args, value.span)?]))
+                        }
+                        _ => Ok(None),
+                    };
+                };
+                let results = self.call(scope, target, args, value.span)?;
+                if results.len() != count {
+                    let (name, got) = (&target.1.name, results.len());
+                    let message = format!("`{name}` has {got} {}, not {count}", plural(got, "result"));
+                    return Err(self.error(Code::WrongArguments, message, value.span, "this call"));
+                }
+                Ok(Some(results))
+            }
+            ExprKind::Name(name) if count == 1 => Ok(scope
+                .tensors
+                .get(name)
+                .filter(|symbol| !symbol.shape.is_empty())
+                .map(|symbol| vec![symbol.clone()])),
+            _ => Ok(None),
+        }
+    }
+
+    /// Gives a whole tensor a name; a declared result gets a tensor of its own.
+    fn name_result(&mut self, scope: &mut Scope, name: &Name, symbol: Symbol, span: Span) -> Step<()> {
+        let symbol = match scope.declared.get(&name.text).cloned() {
+            None => Symbol { place: name.span, ..symbol },
+            Some(declared) => {
+                self.same_shape(&name.text, &symbol.shape, &declared, span)?;
+                self.converted(&symbol, &name.text, declared.ty, span)?
+            }
+        };
+        scope.tensors.insert(name.text.clone(), symbol);
+        Ok(())
+    }
+
+    /// A copy of a tensor under another name, with that dtype.
+    pub(super) fn converted(
+        &mut self,
+        symbol: &Symbol,
+        name: &str,
+        dtype: DType,
+        span: Span,
+    ) -> Step<Symbol> {
+        let mut context = Context::new(&Options::default());
+        let mut left = Left::default();
+        let mut indices = Vec::new();
+        for (k, size) in symbol.shape.iter().enumerate() {
+            let var = context.add(&format!("i{k}"), span, false);
+            context.vars[var].extent = Some(size.clone());
+            left.dims.push(LeftDim::Index(var));
+            indices.push(Position::Expr(Node { kind: Kind::Var(var), span }));
+        }
+        let kind = Kind::Access { symbol: symbol.clone(), indices, otherwise: None };
+        let node = Node { kind, span };
+        self.solve(&mut context)?;
+        let declared = Declared { ty: dtype, shape: symbol.shape.clone(), place: span };
+        let target = Name { text: name.to_string(), span };
+        let scope = Scope::default();
+        let (statement, symbol) =
+            self.build_define(&scope, &mut context, &target, &left, &node, Some(&declared), span)?;
+        self.program.statements.push(Step_::Define(statement));
+        Ok(symbol)
+    }
+
+    /// Defines a rank-0 tensor.
+    pub(super) fn define_scalar(&mut self, scope: &mut Scope, name: &Name, value: &Expr) -> Step<Symbol> {
+        let target = Target { name: name.clone(), indices: None, span: name.span };
+        let mut context = Context::new(&Options::default());
+        let left = self.prepare(scope, &mut context, &target, &[value], &[])?;
+        let node = self.resolve(scope, &mut context, value)?;
+        self.solve(&mut context)?;
+        let declared = scope.declared.get(&name.text).cloned();
+        let (statement, symbol) =
+            self.build_define(scope, &mut context, name, &left, &node, declared.as_ref(), value.span)?;
+        self.program.statements.push(Step_::Define(statement));
+        scope.tensors.insert(name.text.clone(), symbol.clone());
+        Ok(symbol)
+    }
+
+    /// The tensor that an einsum string makes of its operands.
+    pub(super) fn einsum_of(
+        &mut self,
+        scope: &Scope,
+        text: &str,
+        place: Span,
+        symbols: &[Symbol],
+        span: Span,
+    ) -> Step<Symbol> {
+        let ranks: Vec<usize> = symbols.iter().map(|symbol| symbol.shape.len()).collect();
+        let spec = super::einsum::parse(text, &ranks)
+            .map_err(|error| self.error(Code::BadEinsum, error.message, place, "this einsum string"))?;
+        let mut context = Context::new(&Options::default());
+        for name in &spec.names {
+            context.add(name, place, true);
+        }
+        let one = Size::constant(1);
+        let mut factors = Vec::new();
+        for (operand, symbol) in spec.operands.iter().zip(symbols) {
+            let mut indices = Vec::new();
+            for (dim, (&label, extent)) in operand.iter().zip(&symbol.shape).enumerate() {
+                let is_one = self.sizes.same(extent, &one) == Sameness::Equal;
+                let longer = spec.operands.iter().zip(symbols).any(|(labels, other)| {
+                    labels
+                        .iter()
+                        .zip(&other.shape)
+                        .any(|(&l, size)| l == label && self.sizes.same(size, &one) != Sameness::Equal)
+                });
+                if is_one && longer {
+                    if label >= spec.unnamed {
+                        let message = format!("`{}` stretches a dim of extent 1", spec.names[label]);
+                        self.report(
+                            Diagnostic::warning(Code::SizeOneBroadcast, message)
+                                .label(place, "as NumPy does"),
+                        );
+                    }
+                    indices.push(Position::Unit);
+                    continue;
+                }
+                let position = Position::Expr(Node { kind: Kind::Var(label), span: place });
+                context.uses.push(Use {
+                    position: position.clone(),
+                    extent: extent.clone(),
+                    tensor: self.program.tensors[symbol.tensor].name.clone(),
+                    dim,
+                    span: place,
+                    guarded: false,
+                });
+                indices.push(position);
+            }
+            let kind = Kind::Access { symbol: symbol.clone(), indices, otherwise: None };
+            factors.push((false, Node { kind, span }));
+        }
+        for &label in &spec.output {
+            context.vars[label].summed = false;
+        }
+        self.solve(&mut context)?;
+        let left = Left {
+            dims: spec.output.iter().map(|&label| LeftDim::Index(label)).collect(),
+            ..Left::default()
+        };
+        let node = match &factors[..] {
+            [(_, only)] => only.clone(),
+            _ => Node { kind: Kind::Product(factors), span },
+        };
+        let name = Name { text: format!("einsum.{}", self.program.tensors.len()), span };
+        let (statement, symbol) = self.build_define(scope, &mut context, &name, &left, &node, None, span)?;
+        self.program.statements.push(Step_::Define(statement));
+        Ok(symbol)
+    }
+
+    /// An argument of a call: a whole tensor, a call, or an expression of rank 0.
+    pub(super) fn argument(&mut self, scope: &mut Scope, arg: &Expr) -> Step<Symbol> {
+        match &arg.kind {
+            ExprKind::Name(name) => {
+                if let Some(symbol) = scope.tensors.get(name) {
+                    return Ok(symbol.clone());
+                }
+                if scope.broken.contains(name) {
+                    return Err(Reported);
+                }
+            }
+            ExprKind::Call { .. } => {
+                if let Some(mut results) = self.whole(scope, arg, 1)? {
+                    return Ok(results.remove(0));
+                }
+            }
+            _ => {}
+        }
+        let mut inner = scope.clone();
+        let number = self.program.tensors.len();
+        let name = Name { text: format!("arg.{number}"), span: arg.span };
+        self.define_scalar(&mut inner, &name, arg)
+    }
+
+    /// A returned value as the result that the signature declares.
+    pub(super) fn returned(
+        &mut self,
+        scope: &mut Scope,
+        name: &str,
+        value: &Expr,
+        ty: &Type,
+    ) -> Step<Symbol> {
+        let declared = self.declared(scope, ty)?;
+        if let Some(mut symbols) = self.whole(scope, value, 1)? {
+            let symbol = symbols.remove(0);
+            self.same_shape(name, &symbol.shape, &declared, value.span)?;
+            if symbol.ty == Ty::Of(declared.ty) {
+                return Ok(symbol);
+            }
+            let name = format!("{}{name}", scope.prefix);
+            return self.converted(&symbol, &name, declared.ty, value.span);
+        }
+        if let ExprKind::Name(text) = &value.kind
+            && let Some(symbol) = scope.tensors.get(text).cloned()
+            && symbol.ty == Ty::Of(declared.ty)
+        {
+            self.same_shape(name, &symbol.shape, &declared, value.span)?;
+            return Ok(symbol);
+        }
+        let mut context = Context::new(&Options::default());
+        let target = Name { text: name.to_string(), span: value.span };
+        let bare = Target { name: target.clone(), indices: None, span: value.span };
+        self.prepare(scope, &mut context, &bare, &[value], &[])?;
+        let node = self.resolve(scope, &mut context, value)?;
+        let left = self.appearance(&mut context, &node, declared.shape.len(), value.span)?;
+        for (k, dim) in left.dims.iter().enumerate() {
+            if let LeftDim::Index(var) = dim {
+                self.declared_use(&mut context, *var, &declared, name, k, value.span);
+            }
+        }
+        self.solve(&mut context)?;
+        let (statement, symbol) =
+            self.build_define(scope, &mut context, &target, &left, &node, Some(&declared), value.span)?;
+        self.program.statements.push(Step_::Define(statement));
+        Ok(symbol)
+    }
+
+    /// The left side that a returned expression implies: its indices in order of appearance; where there are more
+    /// than the result has dims, those that occur once (as in an einsum string without an arrow).
+    fn appearance(&mut self, context: &mut Context, node: &Node, rank: usize, span: Span) -> Step<Left> {
+        let mut used: Vec<VarId> = node.uses().into_iter().filter(|&var| context.vars[var].summed).collect();
+        if used.len() > rank {
+            let mut counts: HashMap<VarId, usize> = HashMap::new();
+            node.walk(&mut |part| {
+                if let Kind::Access { indices, .. } = &part.kind {
+                    for var in indices.iter().filter_map(Position::var) {
+                        *counts.entry(var).or_insert(0) += 1;
+                    }
+                }
+            });
+            used.retain(|var| counts.get(var) == Some(&1));
+        }
+        if used.len() != rank {
+            return Err(self.report(
+                Diagnostic::error(
+                    Code::RankMismatch,
+                    format!(
+                        "the result has {rank} {}, and it is not clear which indices they are",
+                        plural(rank, "dim")
+                    ),
+                )
+                .label(span, "this expression")
+                .help("define a tensor with its indices on the left, `y[i, k] = ..`, and return `y`"),
+            ));
+        }
+        for &var in &used {
+            context.vars[var].summed = false;
+        }
+        Ok(Left { dims: used.into_iter().map(LeftDim::Index).collect(), diagonal: Vec::new() })
+    }
+
+    fn declared_use(
+        &mut self,
+        context: &mut Context,
+        var: VarId,
+        declared: &Declared,
+        name: &str,
+        dim: usize,
+        span: Span,
+    ) {
+        context.uses.push(Use {
+            position: Position::Expr(Node { kind: Kind::Var(var), span }),
+            extent: declared.shape[dim].clone(),
+            tensor: name.to_string(),
+            dim,
+            span,
+            guarded: false,
+        });
+    }
+
+    /// Reads the left side and notes which names are indices.
+    pub(super) fn prepare(
+        &mut self,
+        scope: &Scope,
+        context: &mut Context,
+        target: &Target,
+        values: &[&Expr],
+        conditions: &[Expr],
+    ) -> Step<Left> {
+        self.note_indices(scope, context, target.indices.as_deref().unwrap_or(&[]), values, conditions);
+        let mut left = Left::default();
+        let declared = scope.declared.get(&target.name.text).cloned();
+        let indices = target.indices.as_deref().unwrap_or(&[]);
+        for index in indices {
+            match index {
+                Index::Expr(Expr { kind: ExprKind::Name(name), span }) => {
+                    let var = self.left_index(context, &mut left, name, *span);
+                    left.dims.push(LeftDim::Index(var));
+                }
+                Index::Unit(_) => left.dims.push(LeftDim::Unit),
+                Index::Group(names, _) => {
+                    let vars =
+                        names.iter().map(|n| self.left_index(context, &mut left, &n.text, n.span)).collect();
+                    left.dims.push(LeftDim::Group(vars));
+                }
+                Index::Ellipsis(name, span) => {
+                    let key = name.as_ref().map_or("", |name| name.text.as_str());
+                    let rank = declared.as_ref().map(|declared| declared.shape.len());
+                    let count = match scope.ellipses.get(key) {
+                        Some(dims) => Some(dims.len()),
+                        None => rank
+                            .and_then(|rank| rank.checked_sub(indices.len() - 1))
+                            .or_else(|| values.iter().find_map(|value| ellipsis_count(scope, value, key))),
+                    };
+                    let Some(count) = count else {
+                        return Err(self.error(
+                            Code::BadEllipsis,
+                            format!("nothing says for how many dims `...{key}` stands"),
+                            *span,
+                            "on the left side only",
+                        ));
+                    };
+                    let vars: Vec<VarId> =
+                        (0..count).map(|k| context.add(&format!("{key}{k}"), *span, false)).collect();
+                    left.dims.extend(vars.iter().map(|&var| LeftDim::Index(var)));
+                    context.ellipses.insert(key.to_string(), vars);
+                }
+                Index::Expr(other) => {
+                    return Err(self.report(
+                        Diagnostic::error(Code::BadLeftSide, "the left side of `=` has plain indices only")
+                            .label(other.span, "not an index")
+                            .help("`+=` adds at computed positions"),
+                    ));
+                }
+            }
+        }
+        if let Some(declared) = declared {
+            if declared.shape.len() != left.dims.len() {
+                let (want, got) = (declared.shape.len(), left.dims.len());
+                let message = format!("`{}` has {want} {}, not {got}", target.name, plural(want, "dim"));
+                return Err(self.report(
+                    Diagnostic::error(Code::RankMismatch, message)
+                        .label(
+                            target.span,
+                            format!("{got} {} here", if got == 1 { "index" } else { "indices" }),
+                        )
+                        .label(declared.place, "declared here"),
+                ));
+            }
+            for (k, dim) in left.dims.clone().iter().enumerate() {
+                let position = match dim {
+                    LeftDim::Index(var) => Position::Expr(Node { kind: Kind::Var(*var), span: target.span }),
+                    LeftDim::Group(vars) => Position::Group(vars.clone()),
+                    LeftDim::Unit => continue,
+                };
+                context.uses.push(Use {
+                    position,
+                    extent: declared.shape[k].clone(),
+                    tensor: target.name.text.clone(),
+                    dim: k,
+                    span: indices.get(k).map_or(target.span, Index::span),
+                    guarded: false,
+                });
+            }
+        }
+        Ok(left)
+    }
+
+    fn left_index(&mut self, context: &mut Context, left: &mut Left, name: &str, span: Span) -> VarId {
+        match context.names.last().and_then(|names| names.get(name).copied()) {
+            None => {
+                let var = context.add(name, span, false);
+                context.bind(name, var);
+                var
+            }
+            Some(first) => {
+                let copy = context.add(name, span, false);
+                context.links.push((first, copy));
+                left.diagonal.push((copy, first));
+                copy
+            }
+        }
+    }
+
+    pub(super) fn same_shape(
+        &mut self,
+        name: &str,
+        shape: &[Size],
+        declared: &Declared,
+        span: Span,
+    ) -> Step<()> {
+        if shape.len() != declared.shape.len() {
+            let (want, got) = (declared.shape.len(), shape.len());
+            return Err(self.report(
+                Diagnostic::error(
+                    Code::RankMismatch,
+                    format!("`{name}` is declared with {want} {}, but has {got}", plural(want, "dim")),
+                )
+                .label(span, format!("{got} {}", plural(got, "dim")))
+                .label(declared.place, "declared here"),
+            ));
+        }
+        for (k, (got, want)) in shape.iter().zip(&declared.shape).enumerate() {
+            if self.sizes.same(got, want) == Sameness::Different {
+                let (got, want) = (self.sizes.described(got), self.sizes.described(want));
+                return Err(self.report(
+                    Diagnostic::error(
+                        Code::ShapeMismatch,
+                        format!("dim {k} of `{name}` is {got} long, but declared as {want}"),
+                    )
+                    .label(span, format!("dim {k} is {got} long"))
+                    .label(declared.place, format!("declared as {want}")),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// `C[i, n] += ..` and `cnt[tok[b, t]] += 1`.
+    pub(super) fn accumulate(
+        &mut self,
+        scope: &mut Scope,
+        target: &Target,
+        value: &Expr,
+        conditions: &[Expr],
+        options: &Options,
+        span: Span,
+    ) -> Step<()> {
+        let name = &target.name;
+        let base = scope.tensors.get(&name.text).cloned();
+        if scope.broken.contains(&name.text) {
+            return Err(Reported);
+        }
+        let declared = scope.declared.get(&name.text).cloned();
+        let (ty, shape) = match (&base, &declared) {
+            (Some(base), _) => (base.ty, base.shape.clone()),
+            (None, Some(declared)) => (Ty::Of(declared.ty), declared.shape.clone()),
+            (None, None) => {
+                return Err(self.report(
+                    Diagnostic::error(
+                        Code::BadLeftSide,
+                        format!("`{name}` has no value that could be added to"),
+                    )
+                    .label(name.span, "not declared")
+                    .help(format!(
+                        "define it with `=`, or declare `inout {name}: ..` or `output {name}: ..`"
+                    )),
+                ));
+            }
+        };
+        if let Some(base) = &base {
+            let role = self.program.tensors[base.tensor].role;
+            let inout = self.is_inout(scope, &name.text);
+            if role != Role::Computed && !inout {
+                return Err(self.report(
+                    Diagnostic::error(
+                        Code::BadLeftSide,
+                        format!("`{name}` is an input and cannot be added to"),
+                    )
+                    .label(name.span, "added to here")
+                    .label(base.place, "an input")
+                    .help("declare it `inout`"),
+                ));
+            }
+        }
+        let Ty::Of(dtype) = ty else {
+            return Err(self.error(
+                Code::BadLeftSide,
+                format!("`{name}` has no element type"),
+                name.span,
+                "here",
+            ));
+        };
+        let indices = target.indices.as_deref().unwrap_or(&[]);
+        let plain = is_plain(indices);
+        let declared =
+            Declared { ty: dtype, shape, place: declared.map_or(name.span, |declared| declared.place) };
+        let mut context = Context::new(options);
+        let symbol = if plain && base.is_some() {
+            let mut inner = scope.clone();
+            inner.declared.insert(name.text.clone(), declared.clone());
+            let left = self.prepare(&inner, &mut context, target, &[value], conditions)?;
+            self.conditions(scope, &mut context, conditions)?;
+            let node = self.resolve(scope, &mut context, value)?;
+            self.solve(&mut context)?;
+            let base = base.unwrap_or_else(|| unreachable!("checked above"));
+            let positions = left
+                .dims
+                .iter()
+                .map(|dim| match dim {
+                    LeftDim::Index(var) => Position::Expr(Node { kind: Kind::Var(*var), span }),
+                    LeftDim::Group(vars) => Position::Group(vars.clone()),
+                    LeftDim::Unit => Position::Unit,
+                })
+                .collect();
+            let kind = Kind::Access { symbol: base, indices: positions, otherwise: None };
+            let read = Node { kind, span: target.span };
+            let sum = Node { kind: Kind::Sum(vec![(false, read), (false, node)]), span };
+            let (statement, symbol) =
+                self.build_define(scope, &mut context, name, &left, &sum, Some(&declared), span)?;
+            self.program.statements.push(Step_::Define(statement));
+            symbol
+        } else {
+            self.scatter(scope, &mut context, target, value, conditions, base, &declared, span)?
+        };
+        scope.tensors.insert(name.text.clone(), Symbol { place: name.span, ..symbol });
+        Ok(())
+    }
+
+    fn is_inout(&self, scope: &Scope, name: &str) -> bool {
+        scope.prefix.is_empty()
+            && self.module.units[scope.unit].tree.items.iter().any(|item| match &item.kind {
+                ItemKind::Declare { qualifiers, names, .. } => {
+                    qualifiers.iter().any(|q| q.0 == einc_grammar::tree::Qualifier::Inout)
+                        && names.iter().any(|n| n.text == name)
+                }
+                _ => false,
+            })
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn scatter(
+        &mut self,
+        scope: &mut Scope,
+        context: &mut Context,
+        target: &Target,
+        value: &Expr,
+        conditions: &[Expr],
+        base: Option<Symbol>,
+        declared: &Declared,
+        span: Span,
+    ) -> Step<Symbol> {
+        let indices = target.indices.as_deref().unwrap_or(&[]);
+        self.note_indices(scope, context, indices, &[value], conditions);
+        for index in indices {
+            if let Index::Expr(Expr { kind: ExprKind::Name(name), span }) = index
+                && context.find(name).is_none()
+            {
+                let var = context.add(name, *span, false);
+                context.bind(name, var);
+            }
+        }
+        let name = &target.name.text;
+        let positions = self.positions(scope, context, indices, &declared.shape, name, target.span, false)?;
+        self.conditions(scope, context, conditions)?;
+        // The points that add are those of the indices on the left side and in the conditions.
+        let mut axes: Vec<VarId> = Vec::new();
+        let mut found: Vec<VarId> = context.conditions.iter().flat_map(Node::uses).collect();
+        for position in &positions {
+            match position {
+                Position::Expr(node) => found.extend(node.uses()),
+                Position::Group(vars) => found.extend(vars),
+                Position::Unit => {}
+            }
+        }
+        while let Some(var) = found.pop() {
+            if !axes.contains(&var) {
+                context.vars[var].summed = false;
+                axes.push(var);
+                found.extend(context.vars[var].filters.iter().flat_map(Node::uses));
+            }
+        }
+        axes.sort_unstable();
+        let node = self.resolve(scope, context, value)?;
+        self.solve(context)?;
+        let (indices, computed) = self.build_positions(context, &positions)?;
+        let value = self.build_stored(context, &node, declared.ty, name, span)?;
+        let condition = self.left_condition(context, &axes)?;
+        let (indices, value) = match condition {
+            None => (indices, value),
+            Some(condition) => {
+                let dtype = value.dtype();
+                let zero = Value::number(0.0, dtype);
+                let value = Value::Select(Box::new([condition.clone(), value, zero]));
+                let pick = |index| Value::Select(Box::new([condition.clone(), index, Value::int(0)]));
+                (indices.into_iter().map(pick).collect(), value)
+            }
+        };
+        let full = format!("{}{name}", scope.prefix);
+        let ty = Ty::Of(declared.ty);
+        let symbol = self.add_tensor(&full, ty, declared.ty, &declared.shape, Role::Computed, span)?;
+        let outside = if computed {
+            context.options.bounds.outside()
+        } else {
+            self.affine_outside(&indices, symbol.tensor, span)?
+        };
+        let axes = axes.into_iter().filter_map(|var| context.vars[var].axis).collect();
+        let base = base.map(|base| base.tensor);
+        self.check_reads(&value)?;
+        self.program.statements.push(Step_::Scatter(Scatter {
+            target: symbol.tensor,
+            base,
+            axes,
+            indices,
+            outside,
+            value,
+            place: span,
+        }));
+        Ok(symbol)
+    }
+
+    /// Builds the definition of a tensor from its resolved value.
+    #[allow(clippy::too_many_arguments)]
+    pub(super) fn build_define(
+        &mut self,
+        scope: &Scope,
+        context: &mut Context,
+        name: &Name,
+        left: &Left,
+        node: &Node,
+        declared: Option<&Declared>,
+        span: Span,
+    ) -> Step<(Define, Symbol)> {
+        let shape = self.left_shape(context, left, span)?;
+        let full = format!("{}{name}", scope.prefix);
+        let (value, ty) = match declared {
+            Some(declared) => {
+                self.same_shape(&name.text, &shape, declared, span)?;
+                (self.build_stored(context, node, declared.ty, &name.text, span)?, Ty::Of(declared.ty))
+            }
+            None => self.build_sum(context, node)?,
+        };
+        let stored = value.dtype();
+        let value = match self.left_condition(context, &left.vars())? {
+            Some(condition) => Value::Select(Box::new([condition, value, Value::number(0.0, stored)])),
+            None => value,
+        };
+        let mut value = value;
+        for (copy, first) in &left.diagonal {
+            let axis = |var: VarId| context.vars[var].axis.map(Value::Index);
+            let (Some(a), Some(b)) = (axis(*copy), axis(*first)) else { return Err(Reported) };
+            let equal = Value::Binary(Binary::Eq, Box::new(a), Box::new(b));
+            value = Value::Select(Box::new([equal, value, Value::number(0.0, stored)]));
+        }
+        self.check_reads(&value)?;
+        let symbol = self.add_tensor(&full, ty, stored, &shape, Role::Computed, name.span)?;
+        let axis = |var: &VarId| context.vars[*var].axis;
+        let dims = left
+            .dims
+            .iter()
+            .map(|dim| match dim {
+                LeftDim::Index(var) => axis(var).into_iter().collect(),
+                LeftDim::Group(vars) => vars.iter().filter_map(axis).collect(),
+                LeftDim::Unit => Vec::new(),
+            })
+            .collect();
+        let keep_order = context.options.keep_order;
+        Ok((Define { target: symbol.tensor, dims, value, keep_order, place: span }, symbol))
+    }
+
+    /// The extents that a left side has.
+    pub(super) fn left_shape(&mut self, context: &Context, left: &Left, span: Span) -> Step<Vec<Size>> {
+        let mut shape = Vec::new();
+        for dim in &left.dims {
+            let vars = match dim {
+                LeftDim::Unit => Vec::new(),
+                LeftDim::Index(var) => vec![*var],
+                LeftDim::Group(vars) => vars.clone(),
+            };
+            let mut size = Size::constant(1);
+            for var in vars {
+                let Some(extent) = &context.vars[var].extent else { return Err(Reported) };
+                if context.vars[var].low != Size::default() {
+                    let message =
+                        format!("`{}` starts at {}, but a dim starts at 0", context.vars[var].name, {
+                            self.sizes.text(&context.vars[var].low)
+                        });
+                    return Err(self.error(
+                        Code::BadRange,
+                        message,
+                        context.vars[var].place,
+                        "on the left side",
+                    ));
+                }
+                size = size.times(extent).ok_or_else(|| {
+                    self.error(Code::SizeOverflow, "this size is too large to count", span, "here")
+                })?;
+            }
+            shape.push(size);
+        }
+        Ok(shape)
+    }
+}
+
+/// Whether a left side has plain, distinct indices only.
+fn is_plain(indices: &[Index]) -> bool {
+    let mut seen = HashSet::new();
+    indices.iter().all(|index| match index {
+        Index::Expr(Expr { kind: ExprKind::Name(name), .. }) => seen.insert(name.clone()),
+        Index::Expr(_) => false,
+        Index::Group(names, _) => names.iter().all(|name| seen.insert(name.text.clone())),
+        Index::Ellipsis(..) | Index::Unit(_) => true,
+    })
+}
+
+/// For how many dims an ellipsis stands in the first access of an expression that has it.
+pub(super) fn ellipsis_count(scope: &Scope, expr: &Expr, key: &str) -> Option<usize> {
+    if let ExprKind::Access { base, indices, .. } = &expr.kind
+        && let ExprKind::Name(name) = &base.kind
+        && let Some(symbol) = scope.tensors.get(name)
+    {
+        let is = |index: &Index| matches!(index, Index::Ellipsis(name, _) if name.as_ref().map_or("", |name| name.text.as_str()) == key);
+        if indices.iter().any(is) {
+            return symbol.shape.len().checked_sub(indices.len() - 1);
+        }
+    }
+    super::resolve::parts(expr).into_iter().find_map(|part| ellipsis_count(scope, part, key))
+}
