@@ -217,10 +217,7 @@ impl<'a, 'b> Search<'a, 'b> {
             if arm == hots.len() {
                 self.regions(&mut tree, share);
             } else {
-                let floor = tree.total() - DEPTH;
-                let nodes = tree.energy[tree.count..].iter().filter(|&&energy| energy > floor).count() as u64;
-                let sweeps = (share / (nodes * tree.visit_work() + 5 * tree.count as u64)).clamp(4, 1 << 20);
-                self.round(&mut tree, hots[arm], 18.0, sweeps);
+                self.round(&mut tree, hots[arm], 18.0, share);
             }
             self.descend(&mut tree, share / 3);
             let value = self.value(&tree);
@@ -234,24 +231,29 @@ impl<'a, 'b> Search<'a, 'b> {
         }
     }
 
-    /// One round: so many sweeps while the inverse temperature goes from `hot` to `cold`.
-    pub(super) fn round(&mut self, tree: &mut Tree, hot: f64, cold: f64, sweeps: u64) {
+    /// One round: so much work while the inverse temperature goes from `hot` to `cold`.
+    pub(super) fn round(&mut self, tree: &mut Tree, hot: f64, cold: f64, share: u64) {
         self.rounds += 1;
-        let mut floor = f64::NEG_INFINITY;
-        let check = (sweeps / 40).max(4);
+        let start = self.budget.work;
         let ratio = math::log2(cold / hot);
-        for sweep in 0..sweeps {
-            let beta = hot * math::exp2(ratio * sweep as f64 / sweeps as f64);
+        let mut floor = f64::NEG_INFINITY;
+        let mut next_offer = share / 2;
+        for sweep in 0.. {
+            let done = self.budget.work - start;
+            // At least a few sweeps, however large the tree.
+            let part = (done as f64 / share.max(1) as f64).min(0.25 * f64::from(sweep));
+            if part >= 1.0 || sweep % 16 == 15 && self.budget.over() {
+                break;
+            }
             if sweep % 8 == 0 {
                 floor = tree.total() - DEPTH;
                 self.budget.work += 20 * tree.count as u64;
             }
+            let beta = hot * math::exp2(ratio * part);
             self.budget.work +=
                 tree.sweep(&self.measure, &self.energy, (beta, floor), &mut self.random, self.table);
-            if sweep % 16 == 0 && self.budget.over() {
-                break;
-            }
-            if sweep * 2 > sweeps && sweep % check == 0 {
+            if done > next_offer {
+                next_offer = done + share / 80;
                 self.offer(tree);
             }
         }

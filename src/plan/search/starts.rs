@@ -25,7 +25,7 @@ pub(super) enum Way {
 
 /// Every way, in the order in which they are tried first.
 pub(super) const WAYS: [Way; 6] =
-    [Way::Eliminate, Way::Line, Way::Fill, Way::Arrange, Way::Partition, Way::Greedy];
+    [Way::Eliminate, Way::Line, Way::Fill, Way::Greedy, Way::Arrange, Way::Partition];
 
 impl Search<'_, '_> {
     /// Draws starts until the work reaches a limit, more of those that have done well.
