@@ -124,7 +124,7 @@ impl<'a, 'b> Search<'a, 'b> {
     fn polish(&mut self, path: Vec<(u32, u32)>) {
         self.offer_path(path);
         let mut tree = self.tree(&self.pool[0].1.clone());
-        self.descend(&mut tree, u64::MAX);
+        self.descend(&mut tree, self.budget.left() / 8);
         self.anneal(&HOTS[3..]);
     }
 
