@@ -255,7 +255,7 @@ impl Module {
     /// # Errors
     /// Everything that is wrong for any sizes.
     pub fn check(&self) -> Result<Vec<Diagnostic>, Error> {
-        let diagnostics = program::check_all(&self.module);
+        let diagnostics = pipeline::check_all(&self.module, &self.sources);
         match diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
             true => Err(Error::new(diagnostics, &self.sources)),
             false => Ok(diagnostics),

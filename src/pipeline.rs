@@ -326,6 +326,30 @@ pub fn bindings<'a>(
     Bindings { dims, dtypes, args }
 }
 
+/// Everything that is wrong with a module for any sizes; where an entry point's sizes are all written in the source,
+/// also what is wrong for these.
+pub fn check_all(module: &Module, sources: &Sources) -> Vec<Diagnostic> {
+    enter("check");
+    let diagnostics = program::check_all(module);
+    let fails = |list: &[Diagnostic]| list.iter().any(|one| one.severity == Severity::Error);
+    if fails(&diagnostics) {
+        return diagnostics;
+    }
+    let mut all = diagnostics;
+    for entry in program::entries(module, sources) {
+        let (_, found) = program::check(module, &entry.name, &Bindings::default());
+        let needs_sizes = |one: &Diagnostic| matches!(one.code, Code::UnboundDim | Code::InputType);
+        if !found.iter().any(needs_sizes) {
+            let new = |one: &Diagnostic| {
+                all.iter().all(|other| (one.code, &one.labels) != (other.code, &other.labels))
+            };
+            let found: Vec<Diagnostic> = found.into_iter().filter(new).collect();
+            all.extend(found);
+        }
+    }
+    all
+}
+
 /// Checks an entry point for given sizes; warnings come beside the program.
 ///
 /// # Errors

@@ -10,3 +10,4 @@ mod property;
 mod readme;
 mod run;
 mod support;
+mod ui;

@@ -92,7 +92,7 @@ impl Opened {
     pub fn all_diagnostics(&self, invocations: &[Invocation]) -> Vec<Diagnostic> {
         let mut diagnostics = self.diagnostics.clone();
         if !has_errors(&diagnostics) {
-            diagnostics.extend(program::check_all(&self.module));
+            diagnostics.extend(pipeline::check_all(&self.module, &self.sources));
         }
         if !has_errors(&diagnostics) {
             for invocation in invocations {

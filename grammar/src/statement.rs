@@ -268,14 +268,16 @@ impl<'t> Reader<'t> {
             if ends {
                 if !open.is_empty() {
                     self.unclosed(&mut gathered, &open, first);
+                    if self.here().token == Token::OpenBrace {
+                        self.block(&mut gathered, head);
+                    }
                 }
                 return gathered;
             }
             match here.token {
                 Token::Comma if mode == Mode::Setting && open.is_empty() => return gathered,
                 Token::OpenBrace => {
-                    let block = matches!(head, Some(Token::Fn | Token::Target | Token::Scan));
-                    self.block(&mut gathered, block.then_some(head).flatten());
+                    self.block(&mut gathered, head);
                     if matches!(head, Some(Token::Fn | Token::Target)) {
                         return gathered;
                     }
@@ -507,6 +509,7 @@ impl<'t> Reader<'t> {
     /// Reads the block that opens here; passes over it where the `head` of the statement has none.
     fn block(&mut self, gathered: &mut Gathered, head: Option<Token>) {
         let opener = self.here();
+        let head = head.filter(|head| matches!(head, Token::Fn | Token::Target | Token::Scan));
         let too_deep = self.blocks >= DEEPEST;
         if too_deep {
             gathered.fail(codes::too_deep(self.span(opener)));

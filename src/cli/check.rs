@@ -17,8 +17,7 @@ pub fn check(args: &CheckArgs, told: &Told) -> Result<(i32, String), Failure> {
     for word in &args.programs {
         let opened = open::file(word)?;
         let fail = |diagnostics| Failure::Diagnostics(diagnostics, opened.sources.clone());
-        pipeline::enter("check");
-        let diagnostics = program::check_all(&opened.module);
+        let diagnostics = pipeline::check_all(&opened.module, &opened.sources);
         let (errors, warnings) = open::divided(diagnostics);
         if !errors.is_empty() {
             return Err(fail(errors.into_iter().chain(warnings).collect()));

@@ -180,7 +180,7 @@ fn product_of(graph: &Graph, id: NodeId) -> Option<Term> {
 }
 
 /// A term at the indices where its node is read, with axes of its own. `None` where the read is through a window,
-/// which no order could undo.
+/// which no order could undo, and where an axis of the read would be lost.
 pub(super) fn moved(
     graph: &mut Graph,
     operand: &Access,
@@ -203,5 +203,7 @@ pub(super) fn moved(
             access.indices.iter().map(|index| substitute_affine(index, &by)).collect();
         operands.push(Access { node: access.node, indices: indices? });
     }
-    Some((inner.scale, sum, operands))
+    // An axis of extent 1 may read a dim without axes; it must not be lost.
+    let left: BTreeSet<AxisId> = operands.iter().flat_map(Access::axes).collect();
+    operand.axes().is_subset(&left).then_some((inner.scale, sum, operands))
 }

@@ -17,7 +17,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// How much work a table may be, in multiply-adds.
-const LIMIT: u64 = 1 << 21;
+const LIMIT: u64 = 1 << 20;
 
 /// How much work at each point is less than a read from memory.
 const CHEAP: u64 = 8;

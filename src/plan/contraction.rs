@@ -220,7 +220,9 @@ impl Lowering<'_> {
             operands: factors.iter().map(|factor| factor.axes.iter().filter_map(number).collect()).collect(),
             output: wanted.iter().filter_map(number).collect(),
         };
-        let Some(order) = product.order(self.settings.seed, self.limit) else { return as_written() };
+        let Some(order) = self.orders.order(&product, self.settings.seed, self.limit) else {
+            return as_written();
+        };
         if product.points() * (factors.len() - 1) as f64 <= order.cost {
             return None;
         }

@@ -4,19 +4,20 @@
 use super::Settings;
 use super::cost::cost;
 use super::lower::Lowering;
+use super::order::Orders;
 use crate::graph::{Graph, distributable, distribute};
 
 /// How many plans are compared at most.
 const TRIALS: usize = 24;
 
 /// The graph with those sums multiplied out that make its plan cheaper.
-pub(super) fn decide(graph: &Graph, settings: &Settings) -> Graph {
+pub(super) fn decide(graph: &Graph, settings: &Settings, orders: &Orders) -> Graph {
     let mut best = graph.clone();
     let mut places = distributable(&best);
     if places.is_empty() {
         return best;
     }
-    let time = |graph: &Graph| cost(&Lowering::new(graph, settings, None).run()).time();
+    let time = |graph: &Graph| cost(&Lowering::new(graph, settings, orders, None).run()).time();
     let mut least = time(&best);
     let mut trials = 0;
     while let Some(place) = places.pop() {

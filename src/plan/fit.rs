@@ -1,6 +1,7 @@
 //! Makes plans smaller until they fit their memory.
 
 use super::lower::Lowering;
+use super::order::Orders;
 use super::{Plan, Settings, arena, in_place};
 use crate::graph::{Graph, NodeId, slice};
 
@@ -11,26 +12,26 @@ const ROUNDS: usize = 8;
 const CANDIDATES: usize = 4;
 
 /// The plan of a graph, within so many elements of intermediates for each contraction if there is a limit.
-fn lower(graph: &Graph, settings: &Settings, limit: Option<f64>) -> Plan {
-    arena::assign(in_place::reuse(Lowering::new(graph, settings, limit).run()))
+fn lower(graph: &Graph, settings: &Settings, orders: &Orders, limit: Option<f64>) -> Plan {
+    arena::assign(in_place::reuse(Lowering::new(graph, settings, orders, limit).run()))
 }
 
 /// The plan of a graph, if possible within so many bytes; the smallest that was found if not.
 ///
 /// What does not fit at first is tried with smaller intermediates in its contractions, then with its largest values
 /// computed slice by slice, along short axes first.
-pub(super) fn plan(graph: &Graph, settings: &Settings, allowed: u64) -> Plan {
-    let mut best = lower(graph, settings, None);
+pub(super) fn plan(graph: &Graph, settings: &Settings, orders: &Orders, allowed: u64) -> Plan {
+    let mut best = lower(graph, settings, orders, None);
     if best.memory() <= allowed {
         return best;
     }
     let mut graph = graph.clone();
     for _ in 0..ROUNDS {
-        contract_within(&graph, settings, allowed, &mut best);
+        contract_within(&graph, settings, orders, allowed, &mut best);
         if best.memory() <= allowed {
             return best;
         }
-        let Some((sliced, plan)) = slice_one(&graph, settings, allowed, best.memory()) else { break };
+        let Some((sliced, plan)) = slice_one(&graph, settings, orders, allowed, best.memory()) else { break };
         (graph, best) = (sliced, plan);
         if best.memory() <= allowed {
             return best;
@@ -40,12 +41,12 @@ pub(super) fn plan(graph: &Graph, settings: &Settings, allowed: u64) -> Plan {
 }
 
 /// Tries contractions with less and less memory.
-fn contract_within(graph: &Graph, settings: &Settings, allowed: u64, best: &mut Plan) {
+fn contract_within(graph: &Graph, settings: &Settings, orders: &Orders, allowed: u64, best: &mut Plan) {
     let widest = graph.ids().into_iter().map(|id| graph.node(id).dtype.bytes()).max().unwrap_or(8);
     let mut share = 1.0;
     while best.memory() > allowed && share > 0.1 {
         let Some(rest) = allowed.checked_sub(best.memory() - best.arena) else { return };
-        let smaller = lower(graph, settings, Some(share * rest as f64 / widest as f64));
+        let smaller = lower(graph, settings, orders, Some(share * rest as f64 / widest as f64));
         if smaller.memory() < best.memory() {
             *best = smaller;
         }
@@ -54,7 +55,13 @@ fn contract_within(graph: &Graph, settings: &Settings, allowed: u64, best: &mut 
 }
 
 /// The graph with one large value in slices, and its plan, if that needs less memory.
-fn slice_one(graph: &Graph, settings: &Settings, allowed: u64, memory: u64) -> Option<(Graph, Plan)> {
+fn slice_one(
+    graph: &Graph,
+    settings: &Settings,
+    orders: &Orders,
+    allowed: u64,
+    memory: u64,
+) -> Option<(Graph, Plan)> {
     let mut large: Vec<NodeId> = graph
         .ids()
         .into_iter()
@@ -68,7 +75,7 @@ fn slice_one(graph: &Graph, settings: &Settings, allowed: u64, memory: u64) -> O
         axes.sort_by_key(|&axis| (graph.axes[axis].extent, axis));
         for axis in axes.into_iter().filter(|&axis| graph.axes[axis].extent > 1) {
             let Some(sliced) = slice(graph, id, axis) else { continue };
-            let plan = lower(&sliced, settings, None);
+            let plan = lower(&sliced, settings, orders, None);
             let least = best.as_ref().map_or(memory, |(_, plan)| plan.memory());
             if plan.memory() < least {
                 let fits = plan.memory() <= allowed;

@@ -1,5 +1,6 @@
 //! From a graph to steps over buffers.
 
+use super::order::Orders;
 use super::{
     AlongStep, Buffer, BufferId, Nest, Operand, Place, Plan, Reduction, ScanStep, ScatterStep, Settings,
     Source, Step, View, distribute, fit, limit,
@@ -16,9 +17,10 @@ use std::collections::BTreeMap;
 /// Fails with `EIN0501` where the plan needs more memory than the settings or the program allow; nothing is allocated
 /// for it before it runs.
 pub fn plan(graph: &Graph, settings: &Settings) -> Result<Plan, Diagnostic> {
-    let graph = &distribute::decide(graph, settings);
+    let orders = Orders::default();
+    let graph = &distribute::decide(graph, settings, &orders);
     let allowed = limit::allowed(graph, settings);
-    let plan = fit::plan(graph, settings, allowed);
+    let plan = fit::plan(graph, settings, &orders, allowed);
     limit::check(&plan, allowed)?;
     Ok(plan)
 }
@@ -41,6 +43,7 @@ pub(super) struct Lowering<'a> {
     pub steps: Vec<Step>,
     /// How many elements the intermediates of one contraction may have at once.
     pub limit: Option<f64>,
+    pub orders: &'a Orders,
 }
 
 /// The strides of a row-major shape; they fit because every buffer's size in bytes was checked.
@@ -60,7 +63,12 @@ pub(super) fn row_major(shape: &[u64]) -> Vec<(u64, i64)> {
 }
 
 impl<'a> Lowering<'a> {
-    pub fn new(graph: &'a Graph, settings: &'a Settings, limit: Option<f64>) -> Lowering<'a> {
+    pub fn new(
+        graph: &'a Graph,
+        settings: &'a Settings,
+        orders: &'a Orders,
+        limit: Option<f64>,
+    ) -> Lowering<'a> {
         let plan = Plan {
             name: graph.name.clone(),
             axes: graph.axes.clone(),
@@ -68,7 +76,7 @@ impl<'a> Lowering<'a> {
             steps: Vec::new(),
             arena: 0,
         };
-        Lowering { graph, settings, plan, values: BTreeMap::new(), steps: Vec::new(), limit }
+        Lowering { graph, settings, plan, values: BTreeMap::new(), steps: Vec::new(), limit, orders }
     }
 
     pub fn run(mut self) -> Plan {

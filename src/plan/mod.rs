@@ -19,6 +19,7 @@ mod fit;
 mod in_place;
 mod limit;
 mod lower;
+pub mod network;
 mod order;
 #[cfg(test)]
 pub(crate) mod random_tests;

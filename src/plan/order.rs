@@ -1,9 +1,11 @@
 //! The order in which the operands of one product are contracted.
 
 use super::search::{MemoryLimit, Network, Objective, Options, evaluate, optimize};
+use std::cell::RefCell;
+use std::collections::HashMap;
 
 /// A product over numbered axes: what an order is sought for.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Product {
     /// The extent of each axis.
     pub extents: Vec<u64>,
@@ -35,6 +37,23 @@ impl Order {
 /// What writing an element and reading it again costs, in multiply-adds.
 pub(super) const WRITE: f64 = 8.0;
 
+/// The orders that were found: a program is planned several times, and most of its products stay what they are.
+#[derive(Default)]
+pub(super) struct Orders(RefCell<HashMap<(Product, Option<u64>), Option<Order>>>);
+
+impl Orders {
+    /// [`Product::order`], found once.
+    pub fn order(&self, product: &Product, seed: u64, limit: Option<f64>) -> Option<Order> {
+        let key = (product.clone(), limit.map(f64::to_bits));
+        if let Some(known) = self.0.borrow().get(&key) {
+            return known.clone();
+        }
+        let found = product.order(seed, limit);
+        self.0.borrow_mut().insert(key, found.clone());
+        found
+    }
+}
+
 impl Product {
     /// The number of points of all axes; as a float, which cannot overflow.
     pub fn points(&self) -> f64 {
@@ -45,7 +64,7 @@ impl Product {
     ///
     /// `None` where the product is no network that the search takes, or where nothing fits; the order as written does
     /// then.
-    pub fn order(&self, seed: u64, limit: Option<f64>) -> Option<Order> {
+    fn order(&self, seed: u64, limit: Option<f64>) -> Option<Order> {
         let network = Network::new(self.operands.clone(), self.output.clone(), self.extents.clone()).ok()?;
         let memory = limit.map(MemoryLimit::Peak);
         let mut options = Options { objective: Objective::Combo(WRITE), memory, seed, ..Options::default() };

@@ -1,11 +1,10 @@
 //! Resolved statements to typed expressions: sums are placed, types unified, reductions spelled out.
 
 use super::check::{Checker, Reported, Step};
-use super::node::{Kind, Node, Position, Reduction, Symbol, Ty, VarId};
-use super::size::Size;
-use super::statement::{Context, LeftDim};
+use super::node::{Kind, Node, Reduction, Ty, VarId};
+use super::statement::Context;
 use crate::diagnostic::{Code, Diagnostic};
-use crate::expr::{Along, AlongOp, Axis, AxisId, Binary, Expr, Outside, Read, Reduce, ReduceOp, Unary};
+use crate::expr::{Binary, Expr, Unary};
 use crate::program::TensorId;
 use crate::source::Span;
 use einc_grammar::tree::{CompareOp, Number};
@@ -35,7 +34,7 @@ impl Checker<'_> {
     }
 
     /// The value with every pending index summed: per additive term, over the smallest product that holds its uses.
-    fn summed(&mut self, context: &mut Context, node: &Node, pending: &[VarId]) -> Step<Typed> {
+    pub(super) fn summed(&mut self, context: &mut Context, node: &Node, pending: &[VarId]) -> Step<Typed> {
         if pending.is_empty() {
             return self.value(context, node);
         }
@@ -135,7 +134,7 @@ impl Checker<'_> {
         }
     }
 
-    fn ambiguous(&mut self, context: &Context, var: VarId, node: &Node, what: &str) -> Reported {
+    pub(super) fn ambiguous(&mut self, context: &Context, var: VarId, node: &Node, what: &str) -> Reported {
         let name = &context.vars[var].name;
         self.report(
             Diagnostic::error(
@@ -150,7 +149,13 @@ impl Checker<'_> {
     }
 
     /// Sums a value over indices that nothing binds, with the conditions on them.
-    fn sum_over(&mut self, context: &mut Context, value: Typed, vars: &[VarId], span: Span) -> Step<Typed> {
+    pub(super) fn sum_over(
+        &mut self,
+        context: &mut Context,
+        value: Typed,
+        vars: &[VarId],
+        span: Span,
+    ) -> Step<Typed> {
         if vars.is_empty() {
             return Ok(value);
         }
@@ -171,86 +176,8 @@ impl Checker<'_> {
         self.reduced_sum(context, value, vars, &conditions, span)
     }
 
-    fn reduced_sum(
-        &mut self,
-        context: &mut Context,
-        value: Typed,
-        vars: &[VarId],
-        conditions: &[Node],
-        span: Span,
-    ) -> Step<Typed> {
-        if value.1 == Ty::Of(DType::Bool) {
-            return Err(self.report(
-                Diagnostic::error(Code::BadOperand, "conditions are counted, not summed")
-                    .label(span, "a `bool`")
-                    .help("write `count[i](..)`"),
-            ));
-        }
-        let (mut body, mut ty) = self.widened(value);
-        if let Some(acc) = context.options.acc {
-            body = converted(body, compute(acc));
-            ty = Ty::Of(acc);
-        }
-        let dtype = body.dtype();
-        let body = self.filtered(context, conditions, body, Expr::number(0.0, dtype))?;
-        let axes = self.axes(context, vars)?;
-        Ok((Expr::Reduce(Box::new(Reduce { op: ReduceOp::Sum, axes, body })), ty))
-    }
-
-    /// The body where the conditions hold, and the neutral value elsewhere.
-    fn filtered(
-        &mut self,
-        context: &mut Context,
-        conditions: &[Node],
-        body: Expr<TensorId>,
-        neutral: Expr<TensorId>,
-    ) -> Step<Expr<TensorId>> {
-        match self.all_of(context, conditions)? {
-            None => Ok(body),
-            Some(condition) => Ok(Expr::Select(Box::new([condition, body, neutral]))),
-        }
-    }
-
-    fn all_of(&mut self, context: &mut Context, conditions: &[Node]) -> Step<Option<Expr<TensorId>>> {
-        let mut all: Option<Expr<TensorId>> = None;
-        for condition in conditions {
-            let condition = self.boolean(context, condition)?;
-            all = Some(match all {
-                None => condition,
-                Some(all) => Expr::Binary(Binary::And, Box::new(all), Box::new(condition)),
-            });
-        }
-        Ok(all)
-    }
-
-    /// The conditions of the statement that concern the left side only.
-    pub(super) fn left_condition(
-        &mut self,
-        context: &mut Context,
-        left: &[VarId],
-    ) -> Step<Option<Expr<TensorId>>> {
-        let mut conditions: Vec<Node> =
-            left.iter().flat_map(|&var| context.vars[var].filters.clone()).collect();
-        for condition in &conditions {
-            if let Some(var) = condition.uses().into_iter().find(|&var| context.vars[var].summed) {
-                let condition = condition.clone();
-                return Err(self.ambiguous(context, var, &condition, "a condition on the left side"));
-            }
-        }
-        for condition in &context.conditions {
-            if condition.uses().iter().all(|&var| !context.vars[var].summed) {
-                conditions.push(condition.clone());
-            }
-        }
-        self.all_of(context, &conditions)
-    }
-
-    fn axes(&mut self, context: &Context, vars: &[VarId]) -> Step<Vec<AxisId>> {
-        vars.iter().map(|&var| context.vars[var].axis.ok_or(Reported)).collect()
-    }
-
     /// A condition: a `bool` expression.
-    fn boolean(&mut self, context: &mut Context, node: &Node) -> Step<Expr<TensorId>> {
+    pub(super) fn boolean(&mut self, context: &mut Context, node: &Node) -> Step<Expr<TensorId>> {
         match self.value(context, node)? {
             (value, Ty::Of(DType::Bool)) => Ok(value),
             (_, ty) => Err(self.report(
@@ -261,7 +188,7 @@ impl Checker<'_> {
     }
 
     /// The value of a node without sums of its own.
-    fn value(&mut self, context: &mut Context, node: &Node) -> Step<Typed> {
+    pub(super) fn value(&mut self, context: &mut Context, node: &Node) -> Step<Typed> {
         let span = node.span;
         match &node.kind {
             Kind::Number(Number::Int(value)) => match i64::try_from(*value) {
@@ -351,476 +278,14 @@ impl Checker<'_> {
         }
     }
 
-    fn size_value(&mut self, size: &Size, span: Span) -> Step<Expr<TensorId>> {
-        match self.sizes.value(size) {
-            Ok(Some(value)) => Ok(Expr::int(value)),
-            Ok(None) => {
-                // Where only signatures are checked, any value serves for the types.
-                if self.concrete {
-                    self.extent(size, span).map(|value| Expr::int(value as i64))
-                } else {
-                    Ok(Expr::int(1))
-                }
-            }
-            Err(()) => Err(self.error(Code::SizeOverflow, "this size is too large to count", span, "here")),
-        }
-    }
-
-    fn index_value(&mut self, context: &Context, var: VarId) -> Step<Expr<TensorId>> {
-        let index = &context.vars[var];
-        let axis = Expr::Index(index.axis.ok_or(Reported)?);
-        if index.low == Size::default() {
-            return Ok(axis);
-        }
-        let (low, place) = (index.low.clone(), index.place);
-        Ok(Expr::Sum(vec![axis, self.size_value(&low, place)?]))
-    }
-
-    /// One integer expression for each position; and whether one of them reads a tensor.
-    pub(super) fn build_positions(
-        &mut self,
-        context: &mut Context,
-        positions: &[Position],
-    ) -> Step<(Vec<Expr<TensorId>>, bool)> {
-        let mut indices = Vec::new();
-        let mut computed = false;
-        for position in positions {
-            indices.push(match position {
-                Position::Unit => Expr::int(0),
-                Position::Group(vars) => {
-                    let mut flat: Option<Expr<TensorId>> = None;
-                    for &var in vars {
-                        let index = self.index_value(context, var)?;
-                        let extent =
-                            context.vars[var].axis.map_or(1, |axis| self.program.axes[axis].extent) as i64;
-                        flat = Some(match flat {
-                            None => index,
-                            Some(flat) => {
-                                Expr::Sum(vec![Expr::Product(vec![flat, Expr::int(extent)]), index])
-                            }
-                        });
-                    }
-                    flat.unwrap_or_else(|| Expr::int(0))
-                }
-                Position::Expr(node) => {
-                    computed |= node.reads();
-                    let (value, ty) = self.value(context, node)?;
-                    match ty {
-                        Ty::Int => value,
-                        Ty::Of(dtype) if dtype.is_integer() => converted(value, DType::I64),
-                        _ => {
-                            let mut diagnostic = Diagnostic::error(
-                                Code::BadOperand,
-                                format!("an index is an integer, not {}", ty.text()),
-                            )
-                            .label(node.span, "here");
-                            diagnostic.help = Some("`//` divides integers, `as i64` truncates".to_string());
-                            return Err(self.report(diagnostic));
-                        }
-                    }
-                }
-            });
-        }
-        Ok((indices, computed))
-    }
-
-    fn read(
-        &mut self,
-        context: &mut Context,
-        symbol: &Symbol,
-        positions: &[Position],
-        otherwise: Option<&Node>,
-        span: Span,
-    ) -> Step<Typed> {
-        let (indices, computed) = self.build_positions(context, positions)?;
-        let dtype = self.program.tensors[symbol.tensor].dtype;
-        let mut ty = symbol.ty;
-        let read = |indices, outside| {
-            Expr::Read(Read { source: symbol.tensor, dtype, indices, outside, place: span })
-        };
-        let Some(otherwise) = otherwise else {
-            let outside = if computed { context.options.bounds.outside() } else { Outside::Never };
-            return Ok((converted(read(indices, outside), ty.computed()), ty));
-        };
-        let (mut value, other) = self.value(context, otherwise)?;
-        if ty.is_flexible() {
-            // A table of numbers takes the type of the value outside.
-            let joined = self.joined((ty, span), (other, otherwise.span), span)?;
-            let inner = read(indices.clone(), Outside::Else(Box::new(Expr::number(0.0, dtype))));
-            if joined == ty {
-                value = converted(value, dtype);
-                return Ok((read(indices, Outside::Else(Box::new(value))), ty));
-            }
-            ty = joined;
-            return Ok((converted(inner, ty.computed()), ty));
-        }
-        value = self.adopted((value, other), ty, otherwise.span)?;
-        let value = converted(value, dtype);
-        Ok((converted(read(indices, Outside::Else(Box::new(value))), ty.computed()), ty))
-    }
-
-    /// A read of a scan's state at an earlier step, or at this one where it is defined already.
-    fn state_read(
-        &mut self,
-        context: &mut Context,
-        state: usize,
-        positions: &[Position],
-        span: Span,
-    ) -> Step<Typed> {
-        let Some((time, reversed)) = context.time else { return Err(Reported) };
-        let (mut indices, _) = self.build_positions(context, positions)?;
-        let known = &context.states[state];
-        let (name, defined, at) = (known.name.text.clone(), known.defined, known.time);
-        let axis = context.vars[time].axis.ok_or(Reported)?;
-        let mut previous = true;
-        match at {
-            Some(at) => {
-                let step =
-                    indices[at].affine().filter(|form| form.terms == [(axis, 1)]).map(|form| form.constant);
-                let back = step.map(|step| if reversed { -step } else { step });
-                match back {
-                    Some(back) if back < 0 => {}
-                    Some(0) if defined => previous = false,
-                    Some(_) => {
-                        return Err(self.report(
-                            Diagnostic::error(
-                                Code::BadScan,
-                                format!("`{name}` is read before this step has defined it"),
-                            )
-                            .label(span, "not an earlier step")
-                            .help(if reversed {
-                                "a reversed scan reads later positions: `t + 1`"
-                            } else {
-                                "read an earlier step, `t - 1`, or write `scan[t reversed]`"
-                            }),
-                        ));
-                    }
-                    None => {
-                        return Err(self.error(
-                            Code::BadScan,
-                            format!("`{name}` is read at a step that is not a fixed number of steps back"),
-                            span,
-                            "not of the form `t - 1`",
-                        ));
-                    }
-                }
-            }
-            None => {
-                previous = !defined;
-                let step = if !previous {
-                    0
-                } else if reversed {
-                    1
-                } else {
-                    -1
-                };
-                let index = if step == 0 {
-                    Expr::Index(axis)
-                } else {
-                    Expr::Sum(vec![Expr::Index(axis), Expr::int(step)])
-                };
-                indices.insert(0, index);
-            }
-        }
-        let known = &context.states[state];
-        let Some(history) = known.history.clone() else { return Err(Reported) };
-        let init = known.init.clone();
-        let dtype = self.program.tensors[history.tensor].dtype;
-        let outside = if previous {
-            let Some(init) = init else {
-                let message = format!("`{name}` has no value before the first step");
-                return Err(self.error(Code::BadScan, message, span, "give one after `from`"));
-            };
-            let own: Vec<Position> = positions
-                .iter()
-                .enumerate()
-                .filter(|(k, _)| Some(*k) != at)
-                .map(|(_, p)| p.clone())
-                .collect();
-            let value = self.initial(context, &init, &own)?;
-            Outside::Else(Box::new(converted(value, dtype)))
-        } else {
-            Outside::Never
-        };
-        let read = Expr::Read(Read { source: history.tensor, dtype, indices, outside, place: span });
-        Ok((converted(read, history.ty.computed()), history.ty))
-    }
-
-    /// The initial value of a state at given positions: a tensor is read there.
-    pub(super) fn initial(
-        &mut self,
-        context: &mut Context,
-        init: &Node,
-        positions: &[Position],
-    ) -> Step<Expr<TensorId>> {
-        if let Kind::Access { symbol, indices, otherwise: None, .. } = &init.kind
-            && indices.is_empty()
-            && !symbol.shape.is_empty()
-        {
-            let symbol = symbol.clone();
-            return Ok(self.read(context, &symbol, positions, None, init.span)?.0);
-        }
-        Ok(self.value(context, init)?.0)
-    }
-
-    fn reduce(
-        &mut self,
-        context: &mut Context,
-        op: Reduction,
-        vars: &[VarId],
-        conditions: &[Node],
-        body: &Node,
-        span: Span,
-    ) -> Step<Typed> {
-        let reduce = |op, axes, body| Expr::Reduce(Box::new(Reduce { op, axes, body }));
-        if op == Reduction::Count {
-            let condition = self.boolean(context, body)?;
-            let one = Expr::Select(Box::new([condition, Expr::int(1), Expr::int(0)]));
-            let one = self.filtered(context, conditions, one, Expr::int(0))?;
-            let axes = self.axes(context, vars)?;
-            return Ok((reduce(ReduceOp::Sum, axes, one), Ty::Int));
-        }
-        if matches!(op, Reduction::Any | Reduction::All) {
-            let value = self.boolean(context, body)?;
-            let neutral = Expr::Const(Scalar::Int((op == Reduction::All).into()), DType::Bool);
-            let value = self.filtered(context, conditions, value, neutral)?;
-            let axes = self.axes(context, vars)?;
-            let op = if op == Reduction::Any { ReduceOp::Any } else { ReduceOp::All };
-            return Ok((reduce(op, axes, value), Ty::Of(DType::Bool)));
-        }
-        let value = self.value(context, body)?;
-        match op {
-            Reduction::Sum => self.reduced_sum(context, value, vars, conditions, span),
-            Reduction::Prod => {
-                let (value, ty) = self.widened(value);
-                self.numeric(ty, span, "prod")?;
-                let dtype = value.dtype();
-                let value = self.filtered(context, conditions, value, Expr::number(1.0, dtype))?;
-                let axes = self.axes(context, vars)?;
-                Ok((reduce(ReduceOp::Prod, axes, value), ty))
-            }
-            Reduction::Mean => self.mean(context, value, vars, conditions, span),
-            Reduction::Var => self.variance(context, value, vars, conditions, span),
-            Reduction::Min | Reduction::Max | Reduction::ArgMin | Reduction::ArgMax => {
-                let (value, ty) = value;
-                self.ordered(ty, span, op.name())?;
-                let dtype = value.dtype();
-                let least = matches!(op, Reduction::Max | Reduction::ArgMax);
-                let value = self.filtered(context, conditions, value, extreme(dtype, least))?;
-                let axes = self.axes(context, vars)?;
-                match op {
-                    Reduction::Min => Ok((reduce(ReduceOp::Min, axes, value), ty)),
-                    Reduction::Max => Ok((reduce(ReduceOp::Max, axes, value), ty)),
-                    _ => {
-                        let op = if op == Reduction::ArgMin { ReduceOp::ArgMin } else { ReduceOp::ArgMax };
-                        let position = reduce(op, axes, value);
-                        let low = match vars {
-                            [var] => context.vars[*var].low.clone(),
-                            _ => Size::default(),
-                        };
-                        if low == Size::default() {
-                            return Ok((position, Ty::Int));
-                        }
-                        Ok((Expr::Sum(vec![position, self.size_value(&low, span)?]), Ty::Int))
-                    }
-                }
-            }
-            Reduction::LogSumExp => {
-                let (value, ty) = self.floating(value, span, "logsumexp")?;
-                let dtype = value.dtype();
-                let value =
-                    self.filtered(context, conditions, value, Expr::number(f64::NEG_INFINITY, dtype))?;
-                let axes = self.axes(context, vars)?;
-                Ok((reduce(ReduceOp::LogSumExp, axes, value), ty))
-            }
-            Reduction::Any | Reduction::All | Reduction::Count => Err(Reported),
-        }
-    }
-
-    fn mean(
-        &mut self,
-        context: &mut Context,
-        value: Typed,
-        vars: &[VarId],
-        conditions: &[Node],
-        span: Span,
-    ) -> Step<Typed> {
-        let value = self.divisible(value, span, "mean")?;
-        let dtype = value.0.dtype();
-        let count = self.count(context, vars, conditions, dtype)?;
-        let (sum, ty) = self.reduced_sum(context, value, vars, conditions, span)?;
-        Ok((Expr::Binary(Binary::Div, Box::new(sum), Box::new(converted(count, ty.computed()))), ty))
-    }
-
-    /// How many points a reduction joins.
-    fn count(
-        &mut self,
-        context: &mut Context,
-        vars: &[VarId],
-        conditions: &[Node],
-        dtype: DType,
-    ) -> Step<Expr<TensorId>> {
-        let axes = self.axes(context, vars)?;
-        match self.all_of(context, conditions)? {
-            None => {
-                let count: f64 = axes.iter().map(|&axis| self.program.axes[axis].extent as f64).product();
-                Ok(Expr::number(count, dtype))
-            }
-            Some(condition) => {
-                let one =
-                    Expr::Select(Box::new([condition, Expr::number(1.0, dtype), Expr::number(0.0, dtype)]));
-                let (one, axes) = self.renamed(&one, &axes);
-                Ok(Expr::Reduce(Box::new(Reduce { op: ReduceOp::Sum, axes, body: one })))
-            }
-        }
-    }
-
-    /// `mean(|x - mean(x)|^2)`, the mean over axes of its own.
-    fn variance(
-        &mut self,
-        context: &mut Context,
-        value: Typed,
-        vars: &[VarId],
-        conditions: &[Node],
-        span: Span,
-    ) -> Step<Typed> {
-        let value = self.divisible(value, span, "var")?;
-        let axes = self.axes(context, vars)?;
-        let (mean, ty) = self.mean(context, value.clone(), vars, conditions, span)?;
-        let mean = match mean {
-            Expr::Binary(op, sum, count) => match *sum {
-                Expr::Reduce(reduce) => {
-                    let (body, axes) = self.renamed(&reduce.body, &axes);
-                    let sum = Expr::Reduce(Box::new(Reduce { op: reduce.op, axes, body }));
-                    Expr::Binary(op, Box::new(sum), count)
-                }
-                sum => Expr::Binary(op, Box::new(sum), count),
-            },
-            mean => mean,
-        };
-        let body = converted(value.0, mean.dtype());
-        let deviation = Expr::Sum(vec![body, Expr::Unary(Unary::Neg, Box::new(mean))]);
-        let square = if ty.computed().is_complex() {
-            let size = Expr::Unary(Unary::Abs, Box::new(deviation));
-            Expr::Product(vec![size.clone(), size])
-        } else {
-            Expr::Product(vec![deviation.clone(), deviation])
-        };
-        let ty = match ty {
-            Ty::Complex => Ty::Real,
-            Ty::Of(dtype) => Ty::Of(dtype.real_part()),
-            ty => ty,
-        };
-        self.mean(context, (square, ty), vars, conditions, span)
-    }
-
-    /// The expression with fresh axes in place of bound ones.
-    fn renamed(&mut self, expr: &Expr<TensorId>, axes: &[AxisId]) -> (Expr<TensorId>, Vec<AxisId>) {
-        let fresh: Vec<AxisId> = axes
-            .iter()
-            .map(|&axis| {
-                let Axis { name, extent } = self.program.axes[axis].clone();
-                self.program.axes.push(Axis { name, extent })
-            })
-            .collect();
-        let pairs: Vec<(AxisId, AxisId)> = axes.iter().copied().zip(fresh.iter().copied()).collect();
-        (expr.with_axes(&pairs), fresh)
-    }
-
-    fn along(
-        &mut self,
-        context: &mut Context,
-        op: AlongOp,
-        (vars, out): (&[VarId], &[VarId]),
-        conditions: &[Node],
-        body: &Node,
-        span: Span,
-    ) -> Step<Typed> {
-        let value = self.value(context, body)?;
-        let name = op.name();
-        let (value, ty) = match op {
-            AlongOp::Softmax | AlongOp::LogSoftmax => self.floating(value, span, name)?,
-            AlongOp::Normalize => self.divisible(value, span, name)?,
-            AlongOp::CumSum | AlongOp::CumProd => {
-                let value = self.widened(value);
-                self.numeric(value.1, span, name)?;
-                value
-            }
-            AlongOp::Dft | AlongOp::Idft => {
-                let value = self.divisible(value, span, name)?;
-                let ty = complex(value.1);
-                (converted(value.0, ty.computed()), ty)
-            }
-            AlongOp::Sort | AlongOp::ArgSort | AlongOp::TopK | AlongOp::ArgTopK => {
-                self.ordered(value.1, span, name)?;
-                value
-            }
-        };
-        let dtype = value.dtype();
-        let neutral = match op {
-            AlongOp::Softmax | AlongOp::LogSoftmax => Expr::number(f64::NEG_INFINITY, dtype),
-            AlongOp::CumProd => Expr::number(1.0, dtype),
-            AlongOp::Sort | AlongOp::ArgSort => extreme(dtype, false),
-            AlongOp::TopK | AlongOp::ArgTopK => extreme(dtype, true),
-            _ => Expr::number(0.0, dtype),
-        };
-        let body = self.filtered(context, conditions, value, neutral)?;
-        let (axes, out) = (self.axes(context, vars)?, self.axes(context, out)?);
-        if let ([axis], [result], AlongOp::Sort | AlongOp::ArgSort | AlongOp::TopK | AlongOp::ArgTopK) =
-            (&axes[..], &out[..], op)
-        {
-            let (all, some) = (self.program.axes[*axis].extent, self.program.axes[*result].extent);
-            if self.concrete && some > all {
-                let message = format!("`{name}` has {all} values to give, but its result is {some} long");
-                return Err(self.error(Code::BadRange, message, span, "too long a result"));
-            }
-        }
-        let ty = if matches!(op, AlongOp::ArgSort | AlongOp::ArgTopK) { Ty::Int } else { ty };
-        Ok((Expr::Along(Box::new(Along { op, axes, out, body })), ty))
-    }
-
-    /// The shape and the tensor of a state's steps: the scan's index stands first unless the left side has it.
-    pub(super) fn history(
-        &mut self,
-        context: &mut Context,
-        state: usize,
-        ty: Ty,
-        prefix: &str,
-    ) -> Step<Symbol> {
-        let Some((time, _)) = context.time else { return Err(Reported) };
-        let known = context.states[state].clone();
-        let mut shape = self.left_shape(context, &known.left, known.name.span)?;
-        let name = match known.time {
-            Some(_) => format!("{prefix}{}", known.name),
-            None => {
-                shape.insert(0, context.vars[time].extent.clone().ok_or(Reported)?);
-                format!("{prefix}{}.steps", known.name)
-            }
-        };
-        self.add_tensor(&name, ty, ty.computed(), &shape, super::Role::Computed, known.name.span)
-    }
-
-    /// The axes of a state's steps.
-    pub(super) fn history_dims(&mut self, context: &Context, state: usize) -> Step<Vec<Vec<AxisId>>> {
-        let Some((time, _)) = context.time else { return Err(Reported) };
-        let known = &context.states[state];
-        let axis = |var: VarId| context.vars[var].axis.ok_or(Reported);
-        let mut dims = Vec::new();
-        if known.time.is_none() {
-            dims.push(vec![axis(time)?]);
-        }
-        for dim in &known.left.dims {
-            dims.push(match dim {
-                LeftDim::Index(var) => vec![axis(*var)?],
-                LeftDim::Group(vars) => vars.iter().map(|&var| axis(var)).collect::<Step<_>>()?,
-                LeftDim::Unit => Vec::new(),
-            });
-        }
-        Ok(dims)
-    }
-
     /// The comparison of two values.
-    fn compare(&mut self, op: CompareOp, a: (Typed, Span), b: (Typed, Span), span: Span) -> Step<Typed> {
+    pub(super) fn compare(
+        &mut self,
+        op: CompareOp,
+        a: (Typed, Span),
+        b: (Typed, Span),
+        span: Span,
+    ) -> Step<Typed> {
         let (x, y, ty) = self.unified(a, b, span)?;
         let equality = matches!(op, CompareOp::Eq | CompareOp::Ne);
         if ty.computed().is_complex() && !equality {
@@ -837,7 +302,7 @@ impl Checker<'_> {
         Ok((Expr::Binary(op, Box::new(x), Box::new(y)), Ty::Of(DType::Bool)))
     }
 
-    fn select(
+    pub(super) fn select(
         &mut self,
         condition: Expr<TensorId>,
         then: Typed,
@@ -890,14 +355,6 @@ pub(super) fn converted(value: Expr<TensorId>, dtype: DType) -> Expr<TensorId> {
             Expr::Const(Scalar::Int(*x), dtype)
         }
         _ => Expr::Cast(dtype, Box::new(value)),
-    }
-}
-
-/// The least value of a dtype (`-inf`), or the greatest.
-fn extreme(dtype: DType, least: bool) -> Expr<TensorId> {
-    match dtype.integer_range() {
-        Some((low, high)) => Expr::Const(Scalar::Int(if least { low } else { high }), dtype),
-        None => Expr::number(if least { f64::NEG_INFINITY } else { f64::INFINITY }, dtype),
     }
 }
 

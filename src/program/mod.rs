@@ -12,14 +12,21 @@
 //! Statements run in order and define each tensor once. Every axis has a known extent: a program is checked for
 //! given sizes (and again, cheaply, for others).
 
+mod access;
+mod accumulate;
+mod bind;
 mod bounds;
 mod build;
+mod call;
 mod check;
 pub mod einsum;
 mod entries;
+mod function;
 mod load;
 mod node;
 mod range;
+mod read;
+mod reduce;
 mod refuse;
 mod resolve;
 mod scan;
@@ -27,6 +34,7 @@ mod scope;
 mod size;
 mod statement;
 mod types;
+mod whole;
 
 pub use check::{ArgInfo, Bindings, check, check_all};
 pub use entries::{Entry, Param, entries};

@@ -1,20 +1,18 @@
 //! Names to what they mean: syntax trees of statements become [`Node`]s, and calls are inlined on the way.
 
 use super::check::{Checker, Reported, Step, plural};
-use super::node::{Kind, Node, Position, Reduction, Symbol, Ty, VarId};
+use super::node::{Kind, Node, Reduction, Symbol, Ty, VarId};
 use super::scope::{Scope, similar};
 use super::size::Size;
-use super::statement::{Context, Options, Use, ellipsis_count};
+use super::statement::{Context, Options};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::expr::{AlongOp, Binary, Unary};
 use crate::source::Span;
-use einc_grammar::tree::{
-    Argument, Binder, CompareOp, Expr, ExprKind, Function, Index, Name, Number, ProductOp,
-};
+use einc_grammar::tree::{Argument, CompareOp, Expr, ExprKind, Index, Number, ProductOp};
 use einc_runtime::DType;
 
 /// Maps along indices, by name.
-const MAPS: [AlongOp; 11] = [
+pub(super) const MAPS: [AlongOp; 11] = [
     AlongOp::Softmax,
     AlongOp::LogSoftmax,
     AlongOp::Normalize,
@@ -29,7 +27,7 @@ const MAPS: [AlongOp; 11] = [
 ];
 
 /// Functions of two values, by name.
-const PAIRS: [(&str, Binary); 9] = [
+pub(super) const PAIRS: [(&str, Binary); 9] = [
     ("min", Binary::Min),
     ("max", Binary::Max),
     ("atan2", Binary::Atan2),
@@ -42,18 +40,18 @@ const PAIRS: [(&str, Binary); 9] = [
 ];
 
 /// Dense linear algebra that is checked only.
-const LINEAR_ALGEBRA: [&str; 5] = ["inv", "det", "logdet", "cholesky", "eigvals"];
+pub(super) const LINEAR_ALGEBRA: [&str; 5] = ["inv", "det", "logdet", "cholesky", "eigvals"];
 
-fn map_named(name: &str) -> Option<AlongOp> {
+pub(super) fn map_named(name: &str) -> Option<AlongOp> {
     MAPS.into_iter().find(|op| op.name() == name)
 }
 
-fn reduction_named(name: &str) -> Option<Reduction> {
+pub(super) fn reduction_named(name: &str) -> Option<Reduction> {
     Reduction::ALL.into_iter().find(|entry| entry.1 == name).map(|entry| entry.0)
 }
 
 /// Whether a map gives its result another index, so that `t -> f` is written.
-fn renames(op: AlongOp) -> bool {
+pub(super) fn renames(op: AlongOp) -> bool {
     !matches!(
         op,
         AlongOp::Softmax | AlongOp::LogSoftmax | AlongOp::Normalize | AlongOp::CumSum | AlongOp::CumProd
@@ -136,7 +134,7 @@ impl<'a> Checker<'a> {
     }
 
     /// Notes a range of an index, or checks a condition on sizes; gives the filter if it is one.
-    fn condition(
+    pub(super) fn condition(
         &mut self,
         scope: &mut Scope,
         context: &mut Context,
@@ -164,7 +162,7 @@ impl<'a> Checker<'a> {
         Ok(Some(node))
     }
 
-    fn range(
+    pub(super) fn range(
         &mut self,
         scope: &mut Scope,
         context: &mut Context,
@@ -208,7 +206,7 @@ impl<'a> Checker<'a> {
     }
 
     /// The index that a name means, made if the statement implies it.
-    fn index(&mut self, context: &mut Context, name: &str, span: Span) -> Option<VarId> {
+    pub(super) fn index(&mut self, context: &mut Context, name: &str, span: Span) -> Option<VarId> {
         if let Some(var) = context.find(name) {
             return Some(var);
         }
@@ -318,7 +316,7 @@ impl<'a> Checker<'a> {
     }
 
     /// Products: `%` and `//` take what stands on their left as one operand.
-    fn product(
+    pub(super) fn product(
         &mut self,
         scope: &mut Scope,
         context: &mut Context,
@@ -342,7 +340,13 @@ impl<'a> Checker<'a> {
         Ok(one_product(done, span))
     }
 
-    fn name(&mut self, scope: &mut Scope, context: &mut Context, name: &str, span: Span) -> Step<Node> {
+    pub(super) fn name(
+        &mut self,
+        scope: &mut Scope,
+        context: &mut Context,
+        name: &str,
+        span: Span,
+    ) -> Step<Node> {
         let node = |kind| Node { kind, span };
         if let Some(var) = self.index(context, name, span) {
             return Ok(node(Kind::Var(var)));
@@ -406,7 +410,13 @@ impl<'a> Checker<'a> {
         Err(self.unknown_name(scope, context, name, span))
     }
 
-    fn unknown_name(&mut self, scope: &Scope, context: &Context, name: &str, span: Span) -> Reported {
+    pub(super) fn unknown_name(
+        &mut self,
+        scope: &Scope,
+        context: &Context,
+        name: &str,
+        span: Span,
+    ) -> Reported {
         if scope.broken.contains(name) {
             return Reported;
         }
@@ -445,510 +455,6 @@ impl<'a> Checker<'a> {
             ),
         });
         self.report(diagnostic)
-    }
-
-    /// The tensor that the base of an access stands for.
-    fn base(&mut self, scope: &mut Scope, context: &Context, base: &Expr) -> Step<(Symbol, String)> {
-        match &base.kind {
-            ExprKind::Name(name) => match scope.tensors.get(name) {
-                Some(symbol) => Ok((symbol.clone(), name.clone())),
-                None if self.module.visible_function(scope.unit, name).is_some() => Err(self.error(
-                    Code::WrongArguments,
-                    format!("`{name}` is a function"),
-                    base.span,
-                    "call it",
-                )),
-                None => Err(self.unknown_name(scope, context, name, base.span)),
-            },
-            ExprKind::Call { function, args } => {
-                if matches!(&function.kind, ExprKind::Name(name) if name == "einsum") {
-                    return Ok((self.einsum(scope, args, base.span)?, "einsum".to_string()));
-                }
-                let Some(target) = self.called(scope, function)? else {
-                    return Err(self.error(
-                        Code::WrongArguments,
-                        "the result of this function has no indices",
-                        base.span,
-                        "not a tensor",
-                    ));
-                };
-                let name = target.1.name.text.clone();
-                let mut results = self.call(scope, target, args, base.span)?;
-                if results.len() != 1 {
-                    let message = format!("`{name}` has {} results; name them first", results.len());
-                    return Err(self.error(Code::WrongArguments, message, base.span, "several results"));
-                }
-                Ok((results.remove(0), name))
-            }
-            _ => Err(self.error(
-                Code::BadOperand,
-                "only tensors and calls have indices",
-                base.span,
-                "not a tensor",
-            )),
-        }
-    }
-
-    /// The function that a call means, unless it is one of the language.
-    pub(super) fn called(&mut self, scope: &Scope, function: &Expr) -> Step<Option<(usize, &'a Function)>> {
-        match &function.kind {
-            ExprKind::Name(name) => Ok(self.module.visible_function(scope.unit, name)),
-            ExprKind::Field(base, name) => {
-                let ExprKind::Name(alias) = &base.kind else {
-                    return Err(self.error(Code::UnknownFunction, "no such module", base.span, "unknown"));
-                };
-                let Some(unit) = self.module.alias(scope.unit, alias) else {
-                    let message = format!("no module is imported as `{alias}`");
-                    return Err(self.error(Code::UnknownFunction, message, base.span, "unknown module"));
-                };
-                match self.module.function(unit, &name.text) {
-                    Some(function) => Ok(Some((unit, function))),
-                    None => {
-                        let message = format!("`{alias}` has no function `{name}`");
-                        Err(self.error(Code::UnknownFunction, message, name.span, "unknown function"))
-                    }
-                }
-            }
-            _ => Err(self.error(
-                Code::UnknownFunction,
-                "this cannot be called",
-                function.span,
-                "not a function",
-            )),
-        }
-    }
-
-    fn access(
-        &mut self,
-        scope: &mut Scope,
-        context: &mut Context,
-        base: &Expr,
-        indices: &[Index],
-        otherwise: Option<&Expr>,
-        span: Span,
-    ) -> Step<Node> {
-        if let ExprKind::Name(name) = &base.kind
-            && let Some(state) = context.states.iter().position(|state| state.name.text == *name)
-        {
-            return self.state(scope, context, state, indices, otherwise, span);
-        }
-        let (symbol, name) = self.base(scope, context, base)?;
-        let positions =
-            self.positions(scope, context, indices, &symbol.shape, &name, span, otherwise.is_some())?;
-        let otherwise = match otherwise {
-            Some(value) => Some(Box::new(self.resolve(scope, context, value)?)),
-            None => None,
-        };
-        Ok(Node { kind: Kind::Access { symbol, indices: positions, otherwise }, span })
-    }
-
-    /// A read of a state of the scan at hand.
-    fn state(
-        &mut self,
-        scope: &mut Scope,
-        context: &mut Context,
-        state: usize,
-        indices: &[Index],
-        otherwise: Option<&Expr>,
-        span: Span,
-    ) -> Step<Node> {
-        let (left, name) = (context.states[state].left.clone(), context.states[state].name.clone());
-        if otherwise.is_some() {
-            return Err(self.error(
-                Code::BadScan,
-                format!("a read of the state `{name}` has its value before the first step after `from`"),
-                span,
-                "`else` stands here",
-            ));
-        }
-        let positions = self.expand(scope, context, indices, left.dims.len(), &name.text, span)?;
-        for (position, dim) in positions.iter().zip(&left.dims) {
-            let (Some(var), super::statement::LeftDim::Index(own)) = (position.var(), dim) else { continue };
-            if Some(*own) != context.time.map(|time| time.0) {
-                context.links.push((*own, var));
-            }
-        }
-        Ok(Node { kind: Kind::State { state, indices: positions }, span })
-    }
-
-    /// Index positions of an access, noted where they meet extents.
-    #[allow(clippy::too_many_arguments)]
-    pub(super) fn positions(
-        &mut self,
-        scope: &mut Scope,
-        context: &mut Context,
-        indices: &[Index],
-        shape: &[Size],
-        name: &str,
-        span: Span,
-        guarded: bool,
-    ) -> Step<Vec<Position>> {
-        let positions = self.expand(scope, context, indices, shape.len(), name, span)?;
-        for (dim, (position, extent)) in positions.iter().zip(shape).enumerate() {
-            let place = match position {
-                Position::Expr(node) => node.span,
-                _ => span,
-            };
-            if matches!(position, Position::Unit)
-                && self.sizes.same(extent, &Size::constant(1)) == super::size::Sameness::Different
-            {
-                let text = self.sizes.described(extent);
-                let message = format!("`_` stands at dim {dim} of `{name}`, which is {text} long");
-                return Err(self.error(Code::ExtentMismatch, message, span, "`_` is a dim of extent 1"));
-            }
-            context.uses.push(Use {
-                position: position.clone(),
-                extent: extent.clone(),
-                tensor: name.to_string(),
-                dim,
-                span: place,
-                guarded,
-            });
-        }
-        Ok(positions)
-    }
-
-    fn expand(
-        &mut self,
-        scope: &mut Scope,
-        context: &mut Context,
-        indices: &[Index],
-        rank: usize,
-        name: &str,
-        span: Span,
-    ) -> Step<Vec<Position>> {
-        let ellipses = indices.iter().filter(|index| matches!(index, Index::Ellipsis(..))).count();
-        let plain = indices.len() - ellipses;
-        if ellipses > 1 {
-            return Err(self.error(
-                Code::BadEllipsis,
-                "an access has one ellipsis at most",
-                span,
-                "two here",
-            ));
-        }
-        if plain > rank || (ellipses == 0 && plain != rank) {
-            let symbol = scope.tensors.get(name).map(|symbol| symbol.place);
-            let got = if plain == 1 { "index" } else { "indices" };
-            let mut diagnostic = Diagnostic::error(
-                Code::RankMismatch,
-                format!("`{name}` has {rank} {}, not {plain}", plural(rank, "dim")),
-            )
-            .label(span, format!("{plain} {got} here"));
-            if let Some(place) = symbol {
-                diagnostic = diagnostic.label(place, format!("{rank} {}", plural(rank, "dim")));
-            }
-            return Err(self.report(diagnostic));
-        }
-        let mut positions = Vec::new();
-        for index in indices {
-            match index {
-                Index::Unit(_) => positions.push(Position::Unit),
-                Index::Group(names, _) => {
-                    let mut vars = Vec::new();
-                    for name in names {
-                        match self.index(context, &name.text, name.span) {
-                            Some(var) => vars.push(var),
-                            None => return Err(self.unknown_name(scope, context, &name.text, name.span)),
-                        }
-                    }
-                    positions.push(Position::Group(vars));
-                }
-                Index::Ellipsis(label, place) => {
-                    let key = label.as_ref().map_or("", |label| label.text.as_str());
-                    let count = rank - plain;
-                    let vars = self.ellipsis(context, key, count, *place)?;
-                    positions.extend(
-                        vars.into_iter()
-                            .map(|var| Position::Expr(Node { kind: Kind::Var(var), span: *place })),
-                    );
-                }
-                Index::Expr(expr) => positions.push(Position::Expr(self.resolve(scope, context, expr)?)),
-            }
-        }
-        Ok(positions)
-    }
-
-    /// The indices that an ellipsis stands for.
-    fn ellipsis(&mut self, context: &mut Context, key: &str, count: usize, span: Span) -> Step<Vec<VarId>> {
-        match context.ellipses.get(key) {
-            Some(vars) if vars.len() == count => Ok(vars.clone()),
-            Some(vars) => {
-                let message = format!("`...{key}` stands for {} dims, and for {count} here", vars.len());
-                Err(self.error(Code::BadEllipsis, message, span, "another number of dims"))
-            }
-            None => {
-                let vars: Vec<VarId> =
-                    (0..count).map(|k| context.add(&format!("{key}{k}"), span, true)).collect();
-                context.ellipses.insert(key.to_string(), vars.clone());
-                Ok(vars)
-            }
-        }
-    }
-
-    fn call_node(
-        &mut self,
-        scope: &mut Scope,
-        context: &mut Context,
-        function: &Expr,
-        args: &[Argument],
-        span: Span,
-    ) -> Step<Node> {
-        let node = |kind| Node { kind, span };
-        let ExprKind::Name(name) = &function.kind else {
-            return self.user_call(scope, context, function, args, span);
-        };
-        if self.module.visible_function(scope.unit, name).is_some() || name == "einsum" {
-            return self.user_call(scope, context, function, args, span);
-        }
-        let unary =
-            Unary::ALL.iter().find(|entry| entry.1 == name && !matches!(entry.0, Unary::Neg | Unary::Not));
-        let pair = PAIRS.iter().find(|entry| entry.0 == name);
-        let want = match (unary, pair) {
-            (Some(_), _) => 1..=1,
-            _ if matches!(name.as_str(), "min" | "max") => 2..=usize::MAX,
-            (_, Some(_)) => 2..=2,
-            _ if name == "clamp" => 3..=3,
-            _ => return Err(self.no_function(scope, name, args, function.span)),
-        };
-        if !want.contains(&args.len()) || args.iter().any(|arg| arg.name.is_some()) {
-            let count = *want.start();
-            let message = format!("`{name}` takes {count} {}, not {}", plural(count, "argument"), args.len());
-            return Err(self.error(Code::WrongArguments, message, span, "here"));
-        }
-        let mut nodes = Vec::new();
-        for arg in args {
-            nodes.push(self.resolve(scope, context, &arg.value)?);
-        }
-        let mut nodes = nodes.into_iter();
-        let mut next = || nodes.next().expect("the arguments are counted");
-        if let Some((op, _)) = unary {
-            return Ok(node(Kind::Unary(*op, Box::new(next()))));
-        }
-        if name == "clamp" {
-            let (value, low, high) = (next(), next(), next());
-            let raised = node(Kind::Binary(Binary::Max, boxed2(value, low)));
-            return Ok(node(Kind::Binary(Binary::Min, boxed2(raised, high))));
-        }
-        let Some((_, op)) = pair else { return Err(Reported) };
-        let first = next();
-        let rest: Vec<Node> = nodes.collect();
-        Ok(rest.into_iter().fold(first, |a, b| node(Kind::Binary(*op, boxed2(a, b)))))
-    }
-
-    fn no_function(&mut self, scope: &Scope, name: &str, args: &[Argument], span: Span) -> Reported {
-        if LINEAR_ALGEBRA.contains(&name) {
-            return self.error(
-                Code::LinearAlgebra,
-                format!("`{name}` is checked but cannot be computed yet"),
-                span,
-                "linear algebra",
-            );
-        }
-        let indices: Vec<&str> = args
-            .iter()
-            .filter_map(|arg| match &arg.value.kind {
-                ExprKind::Name(name) => Some(name.as_str()),
-                _ => None,
-            })
-            .collect();
-        let mut diagnostic =
-            Diagnostic::error(Code::UnknownFunction, format!("no function is called `{name}`"))
-                .label(span, "unknown");
-        let functions = self.module.units[scope.unit].tree.items.iter().filter_map(|item| match &item.kind {
-            einc_grammar::tree::ItemKind::Function(function) => Some(function.name.text.as_str()),
-            _ => None,
-        });
-        let known = Unary::ALL
-            .iter()
-            .map(|entry| entry.1)
-            .chain(PAIRS.iter().map(|entry| entry.0))
-            .chain(["clamp", "einsum"])
-            .chain(functions);
-        diagnostic.help = if scope.tensors.contains_key(name) {
-            Some(format!("`{name}` is a tensor: write `{name}[{}]`", indices.join(", ")))
-        } else if reduction_named(name).is_some() || map_named(name).is_some() {
-            Some(format!("name the indices it runs over: `{name}[i](..)`"))
-        } else {
-            similar(name, known).map(|near| format!("did you mean `{near}`?"))
-        };
-        self.report(diagnostic)
-    }
-
-    /// A call of a `fn` as a value: of rank 0.
-    fn user_call(
-        &mut self,
-        scope: &mut Scope,
-        context: &Context,
-        function: &Expr,
-        args: &[Argument],
-        span: Span,
-    ) -> Step<Node> {
-        let call =
-            Expr { kind: ExprKind::Call { function: Box::new(function.clone()), args: args.to_vec() }, span };
-        let (symbol, name) = self.base(scope, context, &call)?;
-        if !symbol.shape.is_empty() {
-            let count = symbol.shape.len();
-            let message =
-                format!("the result of `{name}` has {count} {} and needs indices", plural(count, "dim"));
-            return Err(self.error(Code::NeedsIndices, message, span, "write indices behind the call"));
-        }
-        Ok(Node { kind: Kind::Access { symbol, indices: Vec::new(), otherwise: None }, span })
-    }
-
-    #[allow(clippy::too_many_arguments)]
-    fn over(
-        &mut self,
-        scope: &mut Scope,
-        context: &mut Context,
-        function: &Name,
-        binders: &[Binder],
-        conditions: &[Expr],
-        body: &Expr,
-        span: Span,
-    ) -> Step<Node> {
-        let name = function.text.as_str();
-        let reduction = reduction_named(name);
-        let map = map_named(name);
-        if LINEAR_ALGEBRA.contains(&name) {
-            return Err(self.no_function(scope, name, &[], function.span));
-        }
-        if reduction.is_none() && map.is_none() {
-            let known = Reduction::ALL.iter().map(|entry| entry.1).chain(MAPS.iter().map(|op| op.name()));
-            let mut diagnostic =
-                Diagnostic::error(Code::UnknownFunction, format!("no reduction or map is called `{name}`"))
-                    .label(function.span, "unknown");
-            diagnostic.help = match similar(name, known) {
-                Some(near) => Some(format!("did you mean `{near}`?")),
-                None if scope.tensors.contains_key(name) => Some("write `*` between the factors".to_string()),
-                None => None,
-            };
-            return Err(self.report(diagnostic));
-        }
-        let renaming = map.is_some_and(renames);
-        for binder in binders {
-            if binder.rename.is_some() != renaming {
-                let (message, help) = if renaming {
-                    (
-                        format!("`{name}` gives its result another index"),
-                        format!("write `{name}[{} -> k](..)`", binder.name),
-                    )
-                } else {
-                    (format!("`{name}` has no arrow"), format!("write `{name}[{}](..)`", binder.name))
-                };
-                return Err(self.report(
-                    Diagnostic::error(Code::WrongArguments, message)
-                        .label(binder.name.span, "here")
-                        .help(help),
-                ));
-            }
-        }
-        if (renaming || matches!(map, Some(AlongOp::CumSum | AlongOp::CumProd))) && binders.len() != 1 {
-            return Err(self.error(
-                Code::WrongArguments,
-                format!("`{name}` runs along one index"),
-                function.span,
-                "here",
-            ));
-        }
-        let keeps = map.is_some() && !renaming;
-        let mut vars = Vec::new();
-        let mut out = Vec::new();
-        let saved = context.ellipses.clone();
-        for binder in binders {
-            if let Some(rename) = &binder.rename {
-                match self.index(context, &rename.text, rename.span) {
-                    Some(var) => out.push(var),
-                    None => return Err(self.unknown_name(scope, context, &rename.text, rename.span)),
-                }
-            }
-        }
-        if keeps {
-            for binder in binders {
-                if binder.ellipsis {
-                    let key = binder.name.text.as_str();
-                    let count = ellipsis_count(scope, body, key).or(context.ellipses.get(key).map(Vec::len));
-                    let Some(count) = count else { return Err(self.no_ellipsis(&binder.name)) };
-                    vars.extend(self.ellipsis(context, key, count, binder.name.span)?);
-                } else {
-                    context.implied.insert(binder.name.text.clone());
-                    vars.extend(self.index(context, &binder.name.text, binder.name.span));
-                }
-            }
-            out = vars.clone();
-        } else {
-            context.names.push(Default::default());
-            for binder in binders {
-                let key = binder.name.text.as_str();
-                if binder.ellipsis {
-                    let Some(count) = ellipsis_count(scope, body, key) else {
-                        return Err(self.no_ellipsis(&binder.name));
-                    };
-                    let fresh: Vec<VarId> = (0..count)
-                        .map(|k| context.add(&format!("{key}{k}"), binder.name.span, false))
-                        .collect();
-                    context.ellipses.insert(key.to_string(), fresh.clone());
-                    vars.extend(fresh);
-                } else {
-                    if context.names.last().is_some_and(|names| names.contains_key(key)) {
-                        let message = format!("`{key}` is bound twice");
-                        return Err(self.error(
-                            Code::DuplicateDefinition,
-                            message,
-                            binder.name.span,
-                            "again",
-                        ));
-                    }
-                    let var = context.add(key, binder.name.span, false);
-                    context.bind(key, var);
-                    vars.push(var);
-                }
-            }
-        }
-        let mut filters = Vec::new();
-        for condition in conditions {
-            filters.extend(self.condition(scope, context, condition)?);
-        }
-        let body = self.resolve(scope, context, body)?;
-        if !keeps {
-            context.names.pop();
-            context.ellipses = saved;
-        }
-        for &var in &vars {
-            filters.append(&mut context.vars[var].filters);
-        }
-        let used = body.uses();
-        for &var in &vars {
-            if !used.contains(&var) && context.vars[var].extent.is_none() {
-                let message =
-                    format!("`{}` does not occur in what `{name}` is applied to", context.vars[var].name);
-                return Err(self.error(
-                    Code::UnusedIndex,
-                    message,
-                    context.vars[var].place,
-                    "no use, so no range",
-                ));
-            }
-        }
-        if renaming {
-            context.renamed.extend(vars.iter().copied().zip(out.iter().copied()));
-        }
-        let body = Box::new(body);
-        let kind = match (reduction, map) {
-            (Some(op), _) => Kind::Reduce { op, vars, conditions: filters, body },
-            (None, Some(op)) => Kind::Along { op, vars, out, conditions: filters, body },
-            (None, None) => return Err(Reported),
-        };
-        Ok(Node { kind, span })
-    }
-
-    fn no_ellipsis(&mut self, name: &Name) -> Reported {
-        self.error(
-            Code::BadEllipsis,
-            format!("nothing says for how many dims `...{name}` stands"),
-            name.span,
-            "no access has it",
-        )
     }
 
     /// The size that a resolved expression stands for.
@@ -1009,7 +515,7 @@ impl<'a> Checker<'a> {
     }
 }
 
-fn boxed2(a: Node, b: Node) -> Box<[Node; 2]> {
+pub(super) fn boxed2(a: Node, b: Node) -> Box<[Node; 2]> {
     Box::new([a, b])
 }
 

@@ -4,12 +4,12 @@ use super::check::{Checker, Reported, Step, plural};
 use super::node::{Kind, Node, Position, Symbol, Ty, Var, VarId};
 use super::scope::{Declared, Scope};
 use super::size::{Sameness, Size};
-use super::{Define, Role, Scatter, Statement as Step_};
+use super::{Define, Role, Statement as Step_};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::expr::{Binary, Expr as Value, Outside};
 use crate::program::TensorId;
 use crate::source::Span;
-use einc_grammar::tree::{Attribute, Expr, ExprKind, Index, Item, ItemKind, Name, Number, Target, Type};
+use einc_grammar::tree::{Attribute, Expr, ExprKind, Index, Item, Name, Number, Target};
 use einc_runtime::DType;
 use std::collections::{HashMap, HashSet};
 
@@ -173,7 +173,7 @@ impl<'a> Checker<'a> {
         Ok(options)
     }
 
-    fn option(&mut self, scope: &Scope, attribute: &Attribute, options: &mut Options) -> Step<()> {
+    pub(super) fn option(&mut self, scope: &Scope, attribute: &Attribute, options: &mut Options) -> Step<()> {
         let word = attribute.args.first().and_then(|arg| match &arg.value.kind {
             ExprKind::Name(name) if arg.name.is_none() && attribute.args.len() == 1 => Some(name.as_str()),
             _ => None,
@@ -234,7 +234,7 @@ impl<'a> Checker<'a> {
         Ok(())
     }
 
-    fn bad_attribute(&mut self, attribute: &Attribute, help: &str) -> Reported {
+    pub(super) fn bad_attribute(&mut self, attribute: &Attribute, help: &str) -> Reported {
         self.report(
             Diagnostic::error(Code::UnknownAttribute, format!("`@{}` is not understood", attribute.name))
                 .label(attribute.span, "this attribute")
@@ -284,7 +284,7 @@ impl<'a> Checker<'a> {
     }
 
     /// Whether a name may be defined.
-    fn definable(&mut self, scope: &Scope, name: &Name) -> Step<()> {
+    pub(super) fn definable(&mut self, scope: &Scope, name: &Name) -> Step<()> {
         let first = scope.tensors.get(&name.text).map(|symbol| symbol.place);
         if let Some(first) = first {
             let input = scope
@@ -312,283 +312,6 @@ impl<'a> Checker<'a> {
             ));
         }
         Ok(())
-    }
-
-    /// The results of an expression that stands for whole tensors: a call, a tensor's name, an einsum string.
-    fn whole(&mut self, scope: &mut Scope, value: &Expr, count: usize) -> Step<Option<Vec<Symbol>>> {
-        match &value.kind {
-            ExprKind::Call { function, args } => {
-                let Some(target) = self.called(scope, function)? else {
-                    return match &function.kind {
-                        ExprKind::Name(name) if name == "einsum" => {
-                            Ok(Some(vec![self.einsum(scope, args, value.span)?]))
-                        }
-                        _ => Ok(None),
-                    };
-                };
-                let results = self.call(scope, target, args, value.span)?;
-                if results.len() != count {
-                    let (name, got) = (&target.1.name, results.len());
-                    let message = format!("`{name}` has {got} {}, not {count}", plural(got, "result"));
-                    return Err(self.error(Code::WrongArguments, message, value.span, "this call"));
-                }
-                Ok(Some(results))
-            }
-            ExprKind::Name(name) if count == 1 => Ok(scope
-                .tensors
-                .get(name)
-                .filter(|symbol| !symbol.shape.is_empty())
-                .map(|symbol| vec![symbol.clone()])),
-            _ => Ok(None),
-        }
-    }
-
-    /// Gives a whole tensor a name; a declared result gets a tensor of its own.
-    fn name_result(&mut self, scope: &mut Scope, name: &Name, symbol: Symbol, span: Span) -> Step<()> {
-        let symbol = match scope.declared.get(&name.text).cloned() {
-            None => Symbol { place: name.span, ..symbol },
-            Some(declared) => {
-                self.same_shape(&name.text, &symbol.shape, &declared, span)?;
-                self.converted(&symbol, &name.text, declared.ty, span)?
-            }
-        };
-        scope.tensors.insert(name.text.clone(), symbol);
-        Ok(())
-    }
-
-    /// A copy of a tensor under another name, with that dtype.
-    pub(super) fn converted(
-        &mut self,
-        symbol: &Symbol,
-        name: &str,
-        dtype: DType,
-        span: Span,
-    ) -> Step<Symbol> {
-        let mut context = Context::new(&Options::default());
-        let mut left = Left::default();
-        let mut indices = Vec::new();
-        for (k, size) in symbol.shape.iter().enumerate() {
-            let var = context.add(&format!("i{k}"), span, false);
-            context.vars[var].extent = Some(size.clone());
-            left.dims.push(LeftDim::Index(var));
-            indices.push(Position::Expr(Node { kind: Kind::Var(var), span }));
-        }
-        let kind = Kind::Access { symbol: symbol.clone(), indices, otherwise: None };
-        let node = Node { kind, span };
-        self.solve(&mut context)?;
-        let declared = Declared { ty: dtype, shape: symbol.shape.clone(), place: span };
-        let target = Name { text: name.to_string(), span };
-        let scope = Scope::default();
-        let (statement, symbol) =
-            self.build_define(&scope, &mut context, &target, &left, &node, Some(&declared), span)?;
-        self.program.statements.push(Step_::Define(statement));
-        Ok(symbol)
-    }
-
-    /// Defines a rank-0 tensor.
-    pub(super) fn define_scalar(&mut self, scope: &mut Scope, name: &Name, value: &Expr) -> Step<Symbol> {
-        let target = Target { name: name.clone(), indices: None, span: name.span };
-        let mut context = Context::new(&Options::default());
-        let left = self.prepare(scope, &mut context, &target, &[value], &[])?;
-        let node = self.resolve(scope, &mut context, value)?;
-        self.solve(&mut context)?;
-        let declared = scope.declared.get(&name.text).cloned();
-        let (statement, symbol) =
-            self.build_define(scope, &mut context, name, &left, &node, declared.as_ref(), value.span)?;
-        self.program.statements.push(Step_::Define(statement));
-        scope.tensors.insert(name.text.clone(), symbol.clone());
-        Ok(symbol)
-    }
-
-    /// The tensor that an einsum string makes of its operands.
-    pub(super) fn einsum_of(
-        &mut self,
-        scope: &Scope,
-        text: &str,
-        place: Span,
-        symbols: &[Symbol],
-        span: Span,
-    ) -> Step<Symbol> {
-        let ranks: Vec<usize> = symbols.iter().map(|symbol| symbol.shape.len()).collect();
-        let spec = super::einsum::parse(text, &ranks)
-            .map_err(|error| self.error(Code::BadEinsum, error.message, place, "this einsum string"))?;
-        let mut context = Context::new(&Options::default());
-        for name in &spec.names {
-            context.add(name, place, true);
-        }
-        let one = Size::constant(1);
-        let mut factors = Vec::new();
-        for (operand, symbol) in spec.operands.iter().zip(symbols) {
-            let mut indices = Vec::new();
-            for (dim, (&label, extent)) in operand.iter().zip(&symbol.shape).enumerate() {
-                let is_one = self.sizes.same(extent, &one) == Sameness::Equal;
-                let longer = spec.operands.iter().zip(symbols).any(|(labels, other)| {
-                    labels
-                        .iter()
-                        .zip(&other.shape)
-                        .any(|(&l, size)| l == label && self.sizes.same(size, &one) != Sameness::Equal)
-                });
-                if is_one && longer {
-                    if label >= spec.unnamed {
-                        let message = format!("`{}` stretches a dim of extent 1", spec.names[label]);
-                        self.report(
-                            Diagnostic::warning(Code::SizeOneBroadcast, message)
-                                .label(place, "as NumPy does"),
-                        );
-                    }
-                    indices.push(Position::Unit);
-                    continue;
-                }
-                let position = Position::Expr(Node { kind: Kind::Var(label), span: place });
-                context.uses.push(Use {
-                    position: position.clone(),
-                    extent: extent.clone(),
-                    tensor: self.program.tensors[symbol.tensor].name.clone(),
-                    dim,
-                    span: place,
-                    guarded: false,
-                });
-                indices.push(position);
-            }
-            let kind = Kind::Access { symbol: symbol.clone(), indices, otherwise: None };
-            factors.push((false, Node { kind, span }));
-        }
-        for &label in &spec.output {
-            context.vars[label].summed = false;
-        }
-        self.solve(&mut context)?;
-        let left = Left {
-            dims: spec.output.iter().map(|&label| LeftDim::Index(label)).collect(),
-            ..Left::default()
-        };
-        let node = match &factors[..] {
-            [(_, only)] => only.clone(),
-            _ => Node { kind: Kind::Product(factors), span },
-        };
-        let name = Name { text: format!("einsum.{}", self.program.tensors.len()), span };
-        let (statement, symbol) = self.build_define(scope, &mut context, &name, &left, &node, None, span)?;
-        self.program.statements.push(Step_::Define(statement));
-        Ok(symbol)
-    }
-
-    /// An argument of a call: a whole tensor, a call, or an expression of rank 0.
-    pub(super) fn argument(&mut self, scope: &mut Scope, arg: &Expr) -> Step<Symbol> {
-        match &arg.kind {
-            ExprKind::Name(name) => {
-                if let Some(symbol) = scope.tensors.get(name) {
-                    return Ok(symbol.clone());
-                }
-                if scope.broken.contains(name) {
-                    return Err(Reported);
-                }
-            }
-            ExprKind::Call { .. } => {
-                if let Some(mut results) = self.whole(scope, arg, 1)? {
-                    return Ok(results.remove(0));
-                }
-            }
-            _ => {}
-        }
-        let mut inner = scope.clone();
-        let number = self.program.tensors.len();
-        let name = Name { text: format!("arg.{number}"), span: arg.span };
-        self.define_scalar(&mut inner, &name, arg)
-    }
-
-    /// A returned value as the result that the signature declares.
-    pub(super) fn returned(
-        &mut self,
-        scope: &mut Scope,
-        name: &str,
-        value: &Expr,
-        ty: &Type,
-    ) -> Step<Symbol> {
-        let declared = self.declared(scope, ty)?;
-        if let Some(mut symbols) = self.whole(scope, value, 1)? {
-            let symbol = symbols.remove(0);
-            self.same_shape(name, &symbol.shape, &declared, value.span)?;
-            if symbol.ty == Ty::Of(declared.ty) {
-                return Ok(symbol);
-            }
-            let name = format!("{}{name}", scope.prefix);
-            return self.converted(&symbol, &name, declared.ty, value.span);
-        }
-        if let ExprKind::Name(text) = &value.kind
-            && let Some(symbol) = scope.tensors.get(text).cloned()
-            && symbol.ty == Ty::Of(declared.ty)
-        {
-            self.same_shape(name, &symbol.shape, &declared, value.span)?;
-            return Ok(symbol);
-        }
-        let mut context = Context::new(&Options::default());
-        let target = Name { text: name.to_string(), span: value.span };
-        let bare = Target { name: target.clone(), indices: None, span: value.span };
-        self.prepare(scope, &mut context, &bare, &[value], &[])?;
-        let node = self.resolve(scope, &mut context, value)?;
-        let left = self.appearance(&mut context, &node, declared.shape.len(), value.span)?;
-        for (k, dim) in left.dims.iter().enumerate() {
-            if let LeftDim::Index(var) = dim {
-                self.declared_use(&mut context, *var, &declared, name, k, value.span);
-            }
-        }
-        self.solve(&mut context)?;
-        let (statement, symbol) =
-            self.build_define(scope, &mut context, &target, &left, &node, Some(&declared), value.span)?;
-        self.program.statements.push(Step_::Define(statement));
-        Ok(symbol)
-    }
-
-    /// The left side that a returned expression implies: its indices in order of appearance; where there are more
-    /// than the result has dims, those that occur once (as in an einsum string without an arrow).
-    fn appearance(&mut self, context: &mut Context, node: &Node, rank: usize, span: Span) -> Step<Left> {
-        let mut used: Vec<VarId> = node.uses().into_iter().filter(|&var| context.vars[var].summed).collect();
-        if used.len() > rank {
-            let mut counts: HashMap<VarId, usize> = HashMap::new();
-            node.walk(&mut |part| {
-                if let Kind::Access { indices, .. } = &part.kind {
-                    for var in indices.iter().filter_map(Position::var) {
-                        *counts.entry(var).or_insert(0) += 1;
-                    }
-                }
-            });
-            used.retain(|var| counts.get(var) == Some(&1));
-        }
-        if used.len() != rank {
-            return Err(self.report(
-                Diagnostic::error(
-                    Code::RankMismatch,
-                    format!(
-                        "the result has {rank} {}, and it is not clear which indices they are",
-                        plural(rank, "dim")
-                    ),
-                )
-                .label(span, "this expression")
-                .help("define a tensor with its indices on the left, `y[i, k] = ..`, and return `y`"),
-            ));
-        }
-        for &var in &used {
-            context.vars[var].summed = false;
-        }
-        Ok(Left { dims: used.into_iter().map(LeftDim::Index).collect(), diagonal: Vec::new() })
-    }
-
-    fn declared_use(
-        &mut self,
-        context: &mut Context,
-        var: VarId,
-        declared: &Declared,
-        name: &str,
-        dim: usize,
-        span: Span,
-    ) {
-        context.uses.push(Use {
-            position: Position::Expr(Node { kind: Kind::Var(var), span }),
-            extent: declared.shape[dim].clone(),
-            tensor: name.to_string(),
-            dim,
-            span,
-            guarded: false,
-        });
     }
 
     /// Reads the left side and notes which names are indices.
@@ -679,7 +402,13 @@ impl<'a> Checker<'a> {
         Ok(left)
     }
 
-    fn left_index(&mut self, context: &mut Context, left: &mut Left, name: &str, span: Span) -> VarId {
+    pub(super) fn left_index(
+        &mut self,
+        context: &mut Context,
+        left: &mut Left,
+        name: &str,
+        span: Span,
+    ) -> VarId {
         match context.names.last().and_then(|names| names.get(name).copied()) {
             None => {
                 let var = context.add(name, span, false);
@@ -727,189 +456,6 @@ impl<'a> Checker<'a> {
             }
         }
         Ok(())
-    }
-
-    /// `C[i, n] += ..` and `cnt[tok[b, t]] += 1`.
-    pub(super) fn accumulate(
-        &mut self,
-        scope: &mut Scope,
-        target: &Target,
-        value: &Expr,
-        conditions: &[Expr],
-        options: &Options,
-        span: Span,
-    ) -> Step<()> {
-        let name = &target.name;
-        let base = scope.tensors.get(&name.text).cloned();
-        if scope.broken.contains(&name.text) {
-            return Err(Reported);
-        }
-        let declared = scope.declared.get(&name.text).cloned();
-        let (ty, shape) = match (&base, &declared) {
-            (Some(base), _) => (base.ty, base.shape.clone()),
-            (None, Some(declared)) => (Ty::Of(declared.ty), declared.shape.clone()),
-            (None, None) => {
-                return Err(self.report(
-                    Diagnostic::error(
-                        Code::BadLeftSide,
-                        format!("`{name}` has no value that could be added to"),
-                    )
-                    .label(name.span, "not declared")
-                    .help(format!(
-                        "define it with `=`, or declare `inout {name}: ..` or `output {name}: ..`"
-                    )),
-                ));
-            }
-        };
-        if let Some(base) = &base {
-            let role = self.program.tensors[base.tensor].role;
-            let inout = self.is_inout(scope, &name.text);
-            if role != Role::Computed && !inout {
-                return Err(self.report(
-                    Diagnostic::error(
-                        Code::BadLeftSide,
-                        format!("`{name}` is an input and cannot be added to"),
-                    )
-                    .label(name.span, "added to here")
-                    .label(base.place, "an input")
-                    .help("declare it `inout`"),
-                ));
-            }
-        }
-        let Ty::Of(dtype) = ty else {
-            return Err(self.error(
-                Code::BadLeftSide,
-                format!("`{name}` has no element type"),
-                name.span,
-                "here",
-            ));
-        };
-        let indices = target.indices.as_deref().unwrap_or(&[]);
-        let plain = is_plain(indices);
-        let declared =
-            Declared { ty: dtype, shape, place: declared.map_or(name.span, |declared| declared.place) };
-        let mut context = Context::new(options);
-        let symbol = if plain && base.is_some() {
-            let mut inner = scope.clone();
-            inner.declared.insert(name.text.clone(), declared.clone());
-            let left = self.prepare(&inner, &mut context, target, &[value], conditions)?;
-            self.conditions(scope, &mut context, conditions)?;
-            let node = self.resolve(scope, &mut context, value)?;
-            self.solve(&mut context)?;
-            let base = base.unwrap_or_else(|| unreachable!("checked above"));
-            let positions = left
-                .dims
-                .iter()
-                .map(|dim| match dim {
-                    LeftDim::Index(var) => Position::Expr(Node { kind: Kind::Var(*var), span }),
-                    LeftDim::Group(vars) => Position::Group(vars.clone()),
-                    LeftDim::Unit => Position::Unit,
-                })
-                .collect();
-            let kind = Kind::Access { symbol: base, indices: positions, otherwise: None };
-            let read = Node { kind, span: target.span };
-            let sum = Node { kind: Kind::Sum(vec![(false, read), (false, node)]), span };
-            let (statement, symbol) =
-                self.build_define(scope, &mut context, name, &left, &sum, Some(&declared), span)?;
-            self.program.statements.push(Step_::Define(statement));
-            symbol
-        } else {
-            self.scatter(scope, &mut context, target, value, conditions, base, &declared, span)?
-        };
-        scope.tensors.insert(name.text.clone(), Symbol { place: name.span, ..symbol });
-        Ok(())
-    }
-
-    fn is_inout(&self, scope: &Scope, name: &str) -> bool {
-        scope.prefix.is_empty()
-            && self.module.units[scope.unit].tree.items.iter().any(|item| match &item.kind {
-                ItemKind::Declare { qualifiers, names, .. } => {
-                    qualifiers.iter().any(|q| q.0 == einc_grammar::tree::Qualifier::Inout)
-                        && names.iter().any(|n| n.text == name)
-                }
-                _ => false,
-            })
-    }
-
-    #[allow(clippy::too_many_arguments)]
-    fn scatter(
-        &mut self,
-        scope: &mut Scope,
-        context: &mut Context,
-        target: &Target,
-        value: &Expr,
-        conditions: &[Expr],
-        base: Option<Symbol>,
-        declared: &Declared,
-        span: Span,
-    ) -> Step<Symbol> {
-        let indices = target.indices.as_deref().unwrap_or(&[]);
-        self.note_indices(scope, context, indices, &[value], conditions);
-        for index in indices {
-            if let Index::Expr(Expr { kind: ExprKind::Name(name), span }) = index
-                && context.find(name).is_none()
-            {
-                let var = context.add(name, *span, false);
-                context.bind(name, var);
-            }
-        }
-        let name = &target.name.text;
-        let positions = self.positions(scope, context, indices, &declared.shape, name, target.span, false)?;
-        self.conditions(scope, context, conditions)?;
-        // The points that add are those of the indices on the left side and in the conditions.
-        let mut axes: Vec<VarId> = Vec::new();
-        let mut found: Vec<VarId> = context.conditions.iter().flat_map(Node::uses).collect();
-        for position in &positions {
-            match position {
-                Position::Expr(node) => found.extend(node.uses()),
-                Position::Group(vars) => found.extend(vars),
-                Position::Unit => {}
-            }
-        }
-        while let Some(var) = found.pop() {
-            if !axes.contains(&var) {
-                context.vars[var].summed = false;
-                axes.push(var);
-                found.extend(context.vars[var].filters.iter().flat_map(Node::uses));
-            }
-        }
-        axes.sort_unstable();
-        let node = self.resolve(scope, context, value)?;
-        self.solve(context)?;
-        let (indices, computed) = self.build_positions(context, &positions)?;
-        let value = self.build_stored(context, &node, declared.ty, name, span)?;
-        let condition = self.left_condition(context, &axes)?;
-        let (indices, value) = match condition {
-            None => (indices, value),
-            Some(condition) => {
-                let dtype = value.dtype();
-                let zero = Value::number(0.0, dtype);
-                let value = Value::Select(Box::new([condition.clone(), value, zero]));
-                let pick = |index| Value::Select(Box::new([condition.clone(), index, Value::int(0)]));
-                (indices.into_iter().map(pick).collect(), value)
-            }
-        };
-        let full = format!("{}{name}", scope.prefix);
-        let ty = Ty::Of(declared.ty);
-        let symbol = self.add_tensor(&full, ty, declared.ty, &declared.shape, Role::Computed, span)?;
-        let outside = if computed {
-            context.options.bounds.outside()
-        } else {
-            self.affine_outside(&indices, symbol.tensor, span)?
-        };
-        let axes = axes.into_iter().filter_map(|var| context.vars[var].axis).collect();
-        let base = base.map(|base| base.tensor);
-        self.check_reads(&value)?;
-        self.program.statements.push(Step_::Scatter(Scatter {
-            target: symbol.tensor,
-            base,
-            axes,
-            indices,
-            outside,
-            value,
-            place: span,
-        }));
-        Ok(symbol)
     }
 
     /// Builds the definition of a tensor from its resolved value.
@@ -993,17 +539,6 @@ impl<'a> Checker<'a> {
         }
         Ok(shape)
     }
-}
-
-/// Whether a left side has plain, distinct indices only.
-fn is_plain(indices: &[Index]) -> bool {
-    let mut seen = HashSet::new();
-    indices.iter().all(|index| match index {
-        Index::Expr(Expr { kind: ExprKind::Name(name), .. }) => seen.insert(name.clone()),
-        Index::Expr(_) => false,
-        Index::Group(names, _) => names.iter().all(|name| seen.insert(name.text.clone())),
-        Index::Ellipsis(..) | Index::Unit(_) => true,
-    })
 }
 
 /// For how many dims an ellipsis stands in the first access of an expression that has it.

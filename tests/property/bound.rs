@@ -135,3 +135,13 @@ pub fn unit(dtype: DType) -> f64 {
         _ => f64::EPSILON,
     }
 }
+
+/// The greatest finite value of the dtype that results are in.
+pub fn greatest(dtype: DType) -> f64 {
+    match dtype.real_part() {
+        DType::F32 => f64::from(f32::MAX),
+        DType::F16 => 65504.0,
+        DType::Bf16 => 2f64.powi(127),
+        _ => f64::MAX,
+    }
+}

@@ -3,8 +3,34 @@
 use super::{Slip, closer, is_comparison, is_definition};
 use crate::SyntaxError;
 use crate::codes::*;
-use crate::token::Token;
+use crate::token::{KEYWORDS, STATEMENT_WORDS, Token};
 use crate::tree::Span;
+
+/// The word that opens statements and is at most a few letters away from `word`.
+fn nearest_keyword(word: &str) -> Option<&'static str> {
+    let openers = KEYWORDS.iter().filter(|entry| entry.1.is_item_keyword()).chain(&STATEMENT_WORDS);
+    let near = openers.map(|entry| (distance(word, entry.0), entry.0)).min()?;
+    (near.0 <= near.1.len() / 3).then_some(near.1)
+}
+
+/// How many letters must be added, removed, replaced or exchanged with their neighbour to make `b` of `a`.
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().take(16).collect(), b.chars().collect());
+    let mut rows = vec![(0..=b.len()).collect::<Vec<usize>>()];
+    for i in 1..=a.len() {
+        let mut row = vec![i];
+        for j in 1..=b.len() {
+            let replaced = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            let mut least = replaced.min(rows[i - 1][j] + 1).min(row[j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                least = least.min(rows[i - 2][j - 2] + 1);
+            }
+            row.push(least);
+        }
+        rows.push(row);
+    }
+    rows[a.len()][b.len()]
+}
 
 impl Slip<'_> {
     pub(super) fn declaration(&self) -> Option<SyntaxError> {
@@ -94,6 +120,11 @@ impl Slip<'_> {
                 "assert" => Some(error("write `check`").fix(first, "check")),
                 "tensor" | "array" | "matrix" => Some(error(form)),
                 "use" | "include" | "from" => Some(error("write `import \"file.ein\" (name)`")),
+                _ if self.here() == Token::Name
+                    && let Some(keyword) = nearest_keyword(word) =>
+                {
+                    Some(error(&format!("did you mean `{keyword}`?")).fix(first, keyword))
+                }
                 _ if self.here() == Token::Name && self.find_outside(self.at, is_definition).is_some() => {
                     Some(error("a definition begins with the tensor it defines").fix(gap, ""))
                 }
@@ -227,6 +258,22 @@ impl Slip<'_> {
         let error = SyntaxError::new(NO_LEFT_SIDE, "an expression stands alone", span)
             .label(span, "what does it define?");
         Some(error.help("write `name = ` or `name[indices] = ` before it"))
+    }
+
+    /// A statement begins where the one before has not ended.
+    pub(super) fn run_together(&self) -> Option<SyntaxError> {
+        let goes_on = self.expects("name") || self.statement.is_expr || !self.open().is_empty();
+        if !self.here().is_item_keyword() || !self.before().ends_operand() || goes_on {
+            return None;
+        }
+        let (span, before) = (self.span(), self.span_of(self.at - 1, self.at - 1));
+        let gap = Span { start: before.end, end: span.start, ..span };
+        Some(
+            SyntaxError::new(UNEXPECTED, format!("`{}` begins another statement", self.text()), span)
+                .label(span, "the statement before has not ended")
+                .help("put it on a line of its own, or write `;` before it")
+                .fix(gap, "\n"),
+        )
     }
 
     pub(super) fn incomplete(&self) -> Option<SyntaxError> {

@@ -106,14 +106,16 @@ struct Slip<'a> {
 
 impl Slip<'_> {
     fn explain(&self) -> SyntaxError {
-        let slips: [fn(&Self) -> Option<SyntaxError>; 14] = [
+        let slips: [fn(&Self) -> Option<SyntaxError>; 16] = [
             Self::foreign_comment,
             Self::other_assignment,
             Self::foreign_operator,
             Self::decimal_point,
             Self::dangling_comma,
+            Self::dots,
             Self::declaration,
             Self::parentheses_on_the_left,
+            Self::run_together,
             Self::keyword_as_name,
             Self::no_left_side,
             Self::chained_comparison,

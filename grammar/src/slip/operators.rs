@@ -110,7 +110,38 @@ impl Slip<'_> {
         )
     }
 
+    /// An ellipsis with two dots or four.
+    pub(super) fn dots(&self) -> Option<SyntaxError> {
+        let span = match (self.before(), self.here(), self.after()) {
+            (
+                Token::OpenBracket | Token::Comma,
+                Token::DotDot,
+                Token::Name | Token::CloseBracket | Token::Comma,
+            ) => self.span(),
+            (Token::Ellipsis, Token::Dot | Token::DotDot | Token::Ellipsis, _) => {
+                self.span_of(self.at - 1, self.at)
+            }
+            _ => return None,
+        };
+        Some(
+            SyntaxError::new(UNEXPECTED, "an ellipsis has three dots", span)
+                .label(span, format!("{} dots", span.end - span.start))
+                .help("write `...`, with a name behind it if you like")
+                .fix(span, "..."),
+        )
+    }
+
     pub(super) fn dangling_comma(&self) -> Option<SyntaxError> {
+        let opens = matches!(self.before(), Token::Comma | Token::OpenParen | Token::OpenBracket);
+        if self.here() == Token::Comma && opens {
+            let span = self.span();
+            return Some(
+                SyntaxError::new(DANGLING_COMMA, "nothing stands before the comma", span)
+                    .label(span, "an entry of the list is missing")
+                    .help("remove the comma, or write what belongs before it; a dim of extent 1 is `_`")
+                    .fix(span, ""),
+            );
+        }
         let ends = matches!(
             self.here(),
             Token::End
@@ -198,7 +229,9 @@ impl Slip<'_> {
         if !(self.before().ends_operand() && self.here().begins_operand()) {
             return None;
         }
-        if !(self.expects("*") || self.expects(",") && self.expects("..")) {
+        let names = self.open().is_empty() && self.before() == Token::Name && self.here() == Token::Name;
+        let in_dims = self.kind(self.head) == Token::Dim && names;
+        if !(self.expects("*") || self.expects(",") && (self.expects("..") || in_dims)) {
             return None;
         }
         let (left, right) = (self.operand_before(), self.operand_after());
@@ -213,7 +246,7 @@ impl Slip<'_> {
             Some((_, callee)) => {
                 callee == Token::Name && self.before() == Token::Name && self.here() == Token::Name
             }
-            None => self.after() == Token::In,
+            None => self.after() == Token::In || in_dims,
         };
         let shown = |span: Span, short: Span| {
             let text = self.text_at(span);

@@ -297,6 +297,14 @@ fn an_unclosed_bracket_costs_one_statement() {
 }
 
 #[test]
+fn a_block_behind_an_unclosed_bracket_is_read() {
+    let text = "fn f(x: f32[N -> f32 {\n  y = x x\n  return y\n}\nz = 1\n";
+    let (file, errors) = crate::parse(text, 0);
+    assert_eq!(shape::items(&file.items), "z = 1");
+    assert_eq!(errors.iter().map(|error| error.code).collect::<Vec<_>>(), [103, 102]);
+}
+
+#[test]
 fn at_most_twenty_errors() {
     assert_eq!(errors(&"a = = 1\n".repeat(19)).len(), 19);
     assert_eq!(errors(&"a = = 1\n".repeat(100)).len(), 20);

@@ -60,7 +60,7 @@ impl<T> Workspace<T> {
 ///
 /// # Safety
 /// `first` and `second` must be good for as many offsets as the range is long.
-unsafe fn offsets(
+pub(super) unsafe fn offsets(
     axes: impl Iterator<Item = (usize, isize, isize)> + Clone,
     range: Range<usize>,
     first: *mut isize,
@@ -91,11 +91,11 @@ unsafe fn offsets(
     }
 }
 
-fn free(axes: &[Free]) -> impl Iterator<Item = (usize, isize, isize)> + Clone {
+pub(super) fn free(axes: &[Free]) -> impl Iterator<Item = (usize, isize, isize)> + Clone {
     axes.iter().map(|axis| (axis.extent, axis.from, axis.c))
 }
 
-fn shared(axes: &[Shared]) -> impl Iterator<Item = (usize, isize, isize)> + Clone {
+pub(super) fn shared(axes: &[Shared]) -> impl Iterator<Item = (usize, isize, isize)> + Clone {
     axes.iter().map(|axis| (axis.extent, axis.a, axis.b))
 }
 
@@ -188,7 +188,6 @@ impl<T: HasKernels> Work<'_, T> {
         }
         let transpose = self.kernels.transpose;
         let run = ready.sums.first().filter(|axis| axis.b == 1 && axis.extent >= 8);
-        let second = ready.columns.get(1).filter(|axis| axis.from == 1 && ready.columns[0].from != 1);
         let area = ready.panel_columns * ready.sums_block;
         let mut number = 0;
         while number < panels.len() {
@@ -209,31 +208,24 @@ impl<T: HasKernels> Work<'_, T> {
                         to,
                     );
                 }
-            } else if let (Some(second), Panels::Runs { of_run, .. }) = (second, ready.panels) {
-                // The runs that follow are side by side in B, as far as the second axis goes.
-                let first_run = (panels.start + number) / of_run;
-                let count =
-                    (panels.len() - number).div_ceil(of_run).min(second.extent - first_run % second.extent);
-                if (panels.start + number).is_multiple_of(of_run) && panels.len() - number >= count * of_run {
-                    for part in 0..of_run {
-                        let panel = ready.panel(panels.start + number + part);
-                        unsafe {
-                            pack::columns_of_panels(
-                                transpose,
-                                self.b.offset(panel.b),
-                                self.panel_columns(&panel, number),
-                                offsets_of_sums,
-                                panel.room,
-                                to.add(part * area),
-                                count,
-                                of_run * area,
-                            );
-                        }
-                    }
-                    number += count * of_run;
-                    continue;
+            } else if let Panels::Runs { beside: beside @ 2.., .. } = ready.panels {
+                // The panels that follow are side by side in B, as far as that axis goes.
+                let left = beside - (panels.start + number) % beside;
+                let count = left.min(panels.len() - number);
+                unsafe {
+                    pack::columns_of_panels(
+                        transpose,
+                        from,
+                        columns,
+                        offsets_of_sums,
+                        panel.room,
+                        to,
+                        count,
+                        area,
+                    );
                 }
-                unsafe { pack::columns(from, columns, offsets_of_sums, panel.room, to) };
+                number += count;
+                continue;
             } else {
                 unsafe { pack::columns(from, columns, offsets_of_sums, panel.room, to) };
             }

@@ -3,6 +3,7 @@
 //! One generic body serves every vector type; [`Kernels`] holds its instances for every height and width of a tile,
 //! so that edges cost what they compute.
 
+use super::thin::{COLUMNS, Dots, ROWS, Strips};
 use super::vector::{Vector, VectorFloat};
 use num_complex::Complex;
 
@@ -45,6 +46,11 @@ pub(super) struct Kernels<T: 'static> {
     pub transpose: super::pack::Transpose<T>,
     /// What is done to a packed row of B, if anything.
     pub finish: Option<unsafe fn(*mut T, usize)>,
+    /// By rows - 1, then columns - 1.
+    pub dots: [[Dots<T>; COLUMNS]; ROWS],
+    pub strips: [[Strips<T>; COLUMNS]; ROWS],
+    /// Elements of a strip.
+    pub strip_lanes: usize,
     /// Rows, sums and columns that are packed at once.
     pub rows_packed: usize,
     pub sums_packed: usize,

@@ -2,6 +2,7 @@
 
 use super::kernel::{Kernel, Kernels, Tile, complex, real, split_rows};
 use super::pack::transpose_plain;
+use super::thin::{Strip, dots, dots_any, strips, strips_any};
 use super::vector::{Plain, Vector, VectorFloat};
 use num_complex::Complex;
 
@@ -15,9 +16,21 @@ macro_rules! heights {
     };
 }
 
+/// The table of instances by up to 4 rows and 2 columns.
+macro_rules! by_two {
+    ($body:ident, $first:ty) => {
+        [
+            [$body::<$first, 1, 1>, $body::<$first, 1, 2>],
+            [$body::<$first, 2, 1>, $body::<$first, 2, 2>],
+            [$body::<$first, 3, 1>, $body::<$first, 3, 2>],
+            [$body::<$first, 4, 1>, $body::<$first, 4, 2>],
+        ]
+    };
+}
+
 /// The instances of the kernel bodies for one set of machine features.
 macro_rules! instances {
-    ($features:literal, $real:ident, $complex:ident) => {
+    ($features:literal, $real:ident, $complex:ident, $dots:ident, $strips:ident, $dots_any:ident, $strips_any:ident) => {
         #[target_feature(enable = $features)]
         unsafe fn $real<V: Vector, const ROWS: usize, const VECTORS: usize, const PARTIAL: bool>(
             tile: &Tile<V::Elem>,
@@ -32,6 +45,44 @@ macro_rules! instances {
         ) {
             // SAFETY: the caller's promise; the features are those of `V`.
             unsafe { complex::<V, ROWS, VECTORS>(tile) }
+        }
+
+        #[target_feature(enable = $features)]
+        unsafe fn $dots<V: Vector, const ROWS: usize, const COLUMNS: usize>(
+            k: usize,
+            a: *const V::Elem,
+            rows: *const isize,
+            b: *const V::Elem,
+            columns: *const isize,
+            out: *mut V::Elem,
+        ) {
+            // SAFETY: the caller's promise; the features are those of `V`.
+            unsafe { dots::<V, ROWS, COLUMNS>(k, a, rows, b, columns, out) }
+        }
+
+        #[target_feature(enable = $features)]
+        unsafe fn $strips<V: Vector, const ROWS: usize, const COLUMNS: usize>(strip: &Strip<V::Elem>) {
+            // SAFETY: the caller's promise; the features are those of `V`.
+            unsafe { strips::<V, ROWS, COLUMNS>(strip) }
+        }
+
+        #[target_feature(enable = $features)]
+        unsafe fn $dots_any<T: HasKernels, const ROWS: usize, const COLUMNS: usize>(
+            k: usize,
+            a: *const T,
+            rows: *const isize,
+            b: *const T,
+            columns: *const isize,
+            out: *mut T,
+        ) {
+            // SAFETY: the caller's promise.
+            unsafe { dots_any::<T, ROWS, COLUMNS>(k, a, rows, b, columns, out) }
+        }
+
+        #[target_feature(enable = $features)]
+        unsafe fn $strips_any<T: HasKernels, const ROWS: usize, const COLUMNS: usize>(strip: &Strip<T>) {
+            // SAFETY: the caller's promise.
+            unsafe { strips_any::<T, ROWS, COLUMNS>(strip) }
         }
     };
 }
@@ -67,6 +118,9 @@ macro_rules! small_tables {
             ],
             transpose: transpose_plain,
             finish: None,
+            dots: by_two!(dots, $vector),
+            strips: by_two!(strips, $vector),
+            strip_lanes: <$vector>::LANES,
             rows_packed: 96,
             sums_packed: 256,
             columns_packed: 2048,
@@ -84,6 +138,9 @@ macro_rules! small_complex_tables {
             partial: &[heights!($complex, $vector, 1; 1, 2, 3, 4)],
             transpose: transpose_plain,
             finish: Some(split_rows),
+            dots: by_two!(dots_any, Complex<<$vector as Vector>::Elem>),
+            strips: by_two!(strips_any, Complex<<$vector as Vector>::Elem>),
+            strip_lanes: 16,
             rows_packed: 64,
             sums_packed: 192,
             columns_packed: 1024,
@@ -129,6 +186,9 @@ pub(super) trait HasKernels: Copy + Default + 'static {
 
     /// The sum, which wraps.
     fn plus(self, other: Self) -> Self;
+
+    /// The product, which wraps.
+    fn times(self, other: Self) -> Self;
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -138,8 +198,16 @@ mod x86 {
     use super::super::vector::x86::*;
     use super::*;
 
-    instances!("avx2,fma", real_avx2, complex_avx2);
-    instances!("avx512f,avx512dq", real_avx512, complex_avx512);
+    instances!("avx2,fma", real_avx2, complex_avx2, dots_avx2, strips_avx2, dots_any_avx2, strips_any_avx2);
+    instances!(
+        "avx512f,avx512dq",
+        real_avx512,
+        complex_avx512,
+        dots_avx512,
+        strips_avx512,
+        dots_any_avx512,
+        strips_any_avx512
+    );
 
     macro_rules! avx512_tables {
         ($vector:ty, $transpose:ident, $rows_packed:expr, $sums_packed:expr, $columns_packed:expr) => {
@@ -159,7 +227,10 @@ mod x86 {
                 ],
                 transpose: $transpose,
                 finish: None,
-                rows_packed: $rows_packed,
+                dots: by_two!(dots_avx512, $vector),
+            strips: by_two!(strips_avx512, $vector),
+            strip_lanes: <$vector>::LANES,
+            rows_packed: $rows_packed,
                 sums_packed: $sums_packed,
                 columns_packed: $columns_packed,
             }
@@ -182,7 +253,10 @@ mod x86 {
                 ],
                 transpose: $transpose,
                 finish: None,
-                rows_packed: $rows_packed,
+                dots: by_two!(dots_avx2, $vector),
+            strips: by_two!(strips_avx2, $vector),
+            strip_lanes: <$vector>::LANES,
+            rows_packed: $rows_packed,
                 sums_packed: 256,
                 columns_packed: $columns_packed,
             }
@@ -213,7 +287,10 @@ mod x86 {
                 ],
                 transpose: $transpose,
                 finish: Some(split_rows),
-                rows_packed: $rows_packed,
+                dots: by_two!(dots_any_avx512, Complex<<$vector as Vector>::Elem>),
+            strips: by_two!(strips_any_avx512, Complex<<$vector as Vector>::Elem>),
+            strip_lanes: 16,
+            rows_packed: $rows_packed,
                 sums_packed: 256,
                 columns_packed: 1024,
             }
@@ -230,7 +307,10 @@ mod x86 {
                 partial: &[heights!(complex_avx2, $vector, 1; 1, 2, 3, 4, 5)],
                 transpose: $transpose,
                 finish: Some(split_rows),
-                rows_packed: $rows_packed,
+                dots: by_two!(dots_any_avx2, Complex<<$vector as Vector>::Elem>),
+            strips: by_two!(strips_any_avx2, Complex<<$vector as Vector>::Elem>),
+            strip_lanes: 16,
+            rows_packed: $rows_packed,
                 sums_packed: 256,
                 columns_packed: 1024,
             }
@@ -274,7 +354,10 @@ mod neon {
                 ],
                 transpose: transpose_plain,
                 finish: None,
-                rows_packed: 128,
+                dots: by_two!(dots, $vector),
+            strips: by_two!(strips, $vector),
+            strip_lanes: <$vector>::LANES,
+            rows_packed: 128,
                 sums_packed: 256,
                 columns_packed: 2048,
             }
@@ -288,7 +371,7 @@ mod neon {
 }
 
 macro_rules! has_kernels {
-    ($($type:ty: $plain:ident, $plus:expr $(, avx512 $avx512:ident)? $(, avx2 $avx2:ident)? $(, neon $neon:ident)?;)*) => {$(
+    ($($type:ty: $plain:ident, $plus:expr, $times:expr $(, avx512 $avx512:ident)? $(, avx2 $avx2:ident)? $(, neon $neon:ident)?;)*) => {$(
         impl HasKernels for $type {
             fn kernels(level: Level) -> &'static Kernels<$type> {
                 match level {
@@ -312,15 +395,20 @@ macro_rules! has_kernels {
             fn plus(self, other: $type) -> $type {
                 $plus(self, other)
             }
+
+            #[inline(always)]
+            fn times(self, other: $type) -> $type {
+                $times(self, other)
+            }
         }
     )*};
 }
 
 has_kernels! {
-    f32: F32_PLAIN, std::ops::Add::add, avx512 F32_AVX512, avx2 F32_AVX2, neon F32_NEON;
-    f64: F64_PLAIN, std::ops::Add::add, avx512 F64_AVX512, avx2 F64_AVX2, neon F64_NEON;
-    i32: I32_PLAIN, i32::wrapping_add, avx512 I32_AVX512, avx2 I32_AVX2;
-    i64: I64_PLAIN, i64::wrapping_add, avx512 I64_AVX512;
-    Complex<f32>: C64_PLAIN, std::ops::Add::add, avx512 C64_AVX512, avx2 C64_AVX2, neon C64_NEON;
-    Complex<f64>: C128_PLAIN, std::ops::Add::add, avx512 C128_AVX512, avx2 C128_AVX2, neon C128_NEON;
+    f32: F32_PLAIN, std::ops::Add::add, std::ops::Mul::mul, avx512 F32_AVX512, avx2 F32_AVX2, neon F32_NEON;
+    f64: F64_PLAIN, std::ops::Add::add, std::ops::Mul::mul, avx512 F64_AVX512, avx2 F64_AVX2, neon F64_NEON;
+    i32: I32_PLAIN, i32::wrapping_add, i32::wrapping_mul, avx512 I32_AVX512, avx2 I32_AVX2;
+    i64: I64_PLAIN, i64::wrapping_add, i64::wrapping_mul, avx512 I64_AVX512;
+    Complex<f32>: C64_PLAIN, std::ops::Add::add, std::ops::Mul::mul, avx512 C64_AVX512, avx2 C64_AVX2, neon C64_NEON;
+    Complex<f64>: C128_PLAIN, std::ops::Add::add, std::ops::Mul::mul, avx512 C128_AVX512, avx2 C128_AVX2, neon C128_NEON;
 }

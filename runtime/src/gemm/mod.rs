@@ -37,13 +37,15 @@ mod pack;
 mod plan;
 #[cfg(test)]
 mod tests;
+mod thin;
 mod vector;
 
 use crate::{DType, pool};
 use drive::Part;
 use machine::{HasKernels, Level};
 use num_complex::Complex;
-use plan::Ready;
+use plan::{Ready, Way};
+use std::ops::Range;
 
 /// An axis of a contraction: its extent, and its stride in each tensor in elements, 0 where it does not occur.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,8 +139,18 @@ impl GemmPlan {
         if self.ready.listed.is_some() {
             return 0;
         }
-        let one = with_elements!(self.dtype, T => drive::workspace_bytes::<T>(&self.ready), else 0);
-        one.saturating_mul(threads.max(1)).saturating_add(64)
+        let ready = &self.ready;
+        let all = with_elements!(
+            self.dtype,
+            T => match ready.way {
+                Way::Blocks => drive::workspace_bytes::<T>(ready).saturating_mul(threads.max(1)),
+                Way::Strips => thin::strip_bytes(ready).saturating_mul(threads.max(1)),
+                Way::Dots if thin::pieces(ready) == 1 => 0,
+                Way::Dots => thin::pieces(ready) * ready.rows_len * ready.columns_len * size_of::<T>(),
+            },
+            else 0
+        );
+        all.saturating_add(64)
     }
 }
 
@@ -192,7 +204,11 @@ unsafe fn run<T: HasKernels>(
     if ready.batch_len == 0 || ready.rows_len == 0 || ready.columns_len == 0 {
         return;
     }
+    if ready.lanes_len == 0 {
+        return;
+    }
     let work_of_one = ready.rows_len.saturating_mul(ready.columns_len).saturating_mul(ready.sums_len.max(1));
+    let work_of_one = work_of_one.saturating_mul(ready.lanes_len);
     let work = work_of_one.saturating_mul(ready.batch_len);
     let threads = threads.min(pool::threads()).min(work / WORTH_A_THREAD).max(1);
     let one = |index: usize| {
@@ -214,55 +230,139 @@ unsafe fn run<T: HasKernels>(
     let aligned = workspace.align_offset(64);
     let (shared_c, space) = (Shared(c), Shared(workspace.wrapping_add(aligned)));
     let (shared_a, shared_b) = (Shared(a.cast_mut()), Shared(b.cast_mut()));
-    let some = |thread: usize, batch: std::ops::Range<usize>, part: &Part| {
-        for index in batch {
-            let at = one(index);
-            // SAFETY: the caller's promise: batch offsets stay within the operands, each thread has its own share of
-            // the workspace, and parts of different threads or batch indices are disjoint in C.
-            unsafe {
-                let operands =
-                    [shared_a.get().offset(at.0).cast_const(), shared_b.get().offset(at.1).cast_const()];
-                let c = shared_c.get().offset(at.2);
-                match ready.listed {
-                    Some(_) => drive::run_listed(ready, kernels, operands, c),
-                    None => {
-                        let memory = space.get().add(thread * bytes_of_one);
-                        drive::run(ready, kernels, part, operands, c, memory);
+    let at = |index: usize| {
+        let at = one(index);
+        // SAFETY: the caller's promise: batch offsets stay within the operands.
+        unsafe {
+            let operands =
+                [shared_a.get().offset(at.0).cast_const(), shared_b.get().offset(at.1).cast_const()];
+            (operands, shared_c.get().offset(at.2))
+        }
+    };
+    let by_batch = ready.batch_len >= threads || ready.listed.is_some();
+    match ready.way {
+        Way::Blocks => {
+            let some = |thread: usize, batch: Range<usize>, part: &Part| {
+                for index in batch {
+                    let (operands, c) = at(index);
+                    // SAFETY: the caller's promise: each thread has its own share of the workspace, and parts of
+                    // different threads or batch indices are disjoint in C.
+                    unsafe {
+                        match ready.listed {
+                            Some(_) => drive::run_listed(ready, kernels, operands, c),
+                            None => {
+                                let memory = space.get().add(thread * bytes_of_one);
+                                drive::run(ready, kernels, part, operands, c, memory);
+                            }
+                        }
                     }
+                }
+            };
+            spread(threads, &|thread| {
+                if by_batch {
+                    return some(thread, share(ready.batch_len, 1, threads, thread), &whole);
+                }
+                let by_panels = whole.panels.len() >= threads * 2
+                    && whole.panels.len() * ready.panel_columns * 2 >= ready.rows_len;
+                let mut part = whole.clone();
+                if by_panels {
+                    part.panels = share(whole.panels.len(), panels_together(ready), threads, thread);
+                } else {
+                    part.rows = share(ready.rows_len, ready.tile_rows, threads, thread);
+                }
+                some(thread, 0..ready.batch_len, &part);
+            });
+        }
+        Way::Strips => spread(threads, &|thread| {
+            let mine = |len, chosen| if chosen { share(len, 1, threads, thread) } else { 0..len };
+            for index in mine(ready.batch_len, by_batch) {
+                let (operands, c) = at(index);
+                // SAFETY: as above.
+                unsafe {
+                    let memory = space.get().add(thread * thin::strip_bytes(ready));
+                    let rows = mine(ready.rows_len, !by_batch);
+                    thin::run_strips(ready, kernels, operands, c, rows, memory);
+                }
+            }
+        }),
+        Way::Dots => {
+            let pieces = thin::pieces(ready);
+            let put = |c: *mut T, offset: isize, value: T, accumulate: bool| {
+                // SAFETY: the caller's promise: the offset is that of an index.
+                unsafe {
+                    let place = c.offset(offset);
+                    *place = if accumulate { (*place).plus(value) } else { value };
+                }
+            };
+            if pieces == 1 {
+                return spread(threads, &|thread| {
+                    let mine = |len, chosen| if chosen { share(len, 1, threads, thread) } else { 0..len };
+                    for index in mine(ready.batch_len, by_batch) {
+                        let (operands, c) = at(index);
+                        let columns = mine(ready.columns_len, !by_batch);
+                        let mut put = |offset, value| put(c, offset, value, ready.accumulate);
+                        // SAFETY: as above.
+                        unsafe {
+                            thin::run_dots(ready, kernels, operands, columns, 0..ready.sums_len, &mut put)
+                        };
+                    }
+                });
+            }
+            let results = ready.rows_len * ready.columns_len;
+            let partial: Shared<T> = Shared(space.get().cast());
+            for index in 0..ready.batch_len {
+                let (operands, c) = at(index);
+                let operands = [Shared(operands[0].cast_mut()), Shared(operands[1].cast_mut())];
+                spread(threads, &|thread| {
+                    for piece in share(pieces, 1, threads, thread) {
+                        let mut next = piece * results;
+                        let mut put = |_, value| {
+                            // SAFETY: every piece has its own places in the workspace.
+                            unsafe { *partial.get().add(next) = value };
+                            next += 1;
+                        };
+                        let sums = share(ready.sums_len, 1, pieces, piece);
+                        let operands = [&operands[0], &operands[1]].map(|operand| operand.get().cast_const());
+                        // SAFETY: as above.
+                        unsafe {
+                            thin::run_dots(ready, kernels, operands, 0..ready.columns_len, sums, &mut put);
+                        }
+                    }
+                });
+                let mut next = 0;
+                let mut sum = |offset, _| {
+                    // SAFETY: the pieces have been written.
+                    let value = |piece| unsafe { *partial.get().add(piece * results + next) };
+                    let total = (1..pieces).fold(value(0), |sum, piece| sum.plus(value(piece)));
+                    next += 1;
+                    put(c, offset, total, ready.accumulate);
+                };
+                // SAFETY: no sums are read, only places are named, in the same order.
+                unsafe {
+                    let operands = [&operands[0], &operands[1]].map(|operand| operand.get().cast_const());
+                    thin::run_dots(ready, kernels, operands, 0..ready.columns_len, 0..0, &mut sum);
                 }
             }
         }
-    };
-    if threads == 1 {
-        some(0, 0..ready.batch_len, &whole);
-    } else if ready.batch_len >= threads || ready.listed.is_some() {
-        pool::parallel(threads, &|thread| some(thread, share(ready.batch_len, 1, threads, thread), &whole));
-    } else {
-        let by_panels = whole.panels.len() >= threads * 2
-            && whole.panels.len() * ready.panel_columns * 2 >= ready.rows_len;
-        pool::parallel(threads, &|thread| {
-            let mut part = whole.clone();
-            if by_panels {
-                part.panels = share(whole.panels.len(), panels_together(ready), threads, thread);
-            } else {
-                part.rows = share(ready.rows_len, ready.tile_rows, threads, thread);
-            }
-            some(thread, 0..ready.batch_len, &part);
-        });
     }
+}
+
+/// Runs on one thread or several.
+fn spread(threads: usize, work: &(dyn Fn(usize) + Sync)) {
+    if threads == 1 { work(0) } else { pool::parallel(threads, work) }
 }
 
 /// How many panels a share is a multiple of, if there are enough.
 fn panels_together(ready: &Ready) -> usize {
     match ready.panels {
-        plan::Panels::Runs { of_run, .. } if ready.panels_len() / of_run >= 64 => of_run * 8,
+        plan::Panels::Runs { beside, .. } if beside >= 8 && ready.panels_len() >= 256 => 32,
         plan::Panels::Runs { of_run, .. } if ready.panels_len() / of_run >= 8 => of_run,
         _ => 1,
     }
 }
 
 /// The share of one thread of `len` things, in multiples of `unit`.
-fn share(len: usize, unit: usize, threads: usize, thread: usize) -> std::ops::Range<usize> {
+fn share(len: usize, unit: usize, threads: usize, thread: usize) -> Range<usize> {
     let units = len.div_ceil(unit);
     let start = units * thread / threads * unit;
     let end = units * (thread + 1) / threads * unit;

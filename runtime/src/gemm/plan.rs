@@ -1,6 +1,7 @@
 //! Which axes are rows, columns and sums of a contraction, in which order, and how it is cut into blocks.
 
 use super::kernel::{Kernels, MOST_COLUMNS};
+use super::thin::ROWS;
 use super::{Axis, Gemm};
 
 /// An axis of rows or columns: stride in its operand, stride in C.
@@ -29,6 +30,9 @@ pub(super) enum Panels {
         of_run: usize,
         /// Vectors of a run.
         vectors: usize,
+        /// How many runs that follow each other are side by side in B, if their panels are packed together; 1 if not.
+        /// Panels of one part of these runs follow each other.
+        beside: usize,
     },
     /// Any column follows any other; panels take as many as there is room for.
     Flat,
@@ -44,9 +48,21 @@ pub(super) struct Listed {
     pub c: isize,
 }
 
+/// Which loops compute a contraction.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Way {
+    /// Packed blocks, or listed tiles.
+    Blocks,
+    /// Dot products.
+    Dots,
+    /// Strips of the batch.
+    Strips,
+}
+
 /// A contraction made ready: `a` holds the rows, `b` the columns.
 #[derive(Clone, Debug)]
 pub(super) struct Ready {
+    pub way: Way,
     /// Whether the caller's operands change places.
     pub swapped: bool,
     pub accumulate: bool,
@@ -58,6 +74,8 @@ pub(super) struct Ready {
     pub rows_len: usize,
     pub columns_len: usize,
     pub sums_len: usize,
+    /// Extent of the batch axis that strips run along, which is not in `batch` then.
+    pub lanes_len: usize,
     pub panels: Panels,
     /// Columns a panel may have.
     pub panel_columns: usize,
@@ -197,18 +215,45 @@ impl Ready {
             // Columns apart in C are stored one by one, which costs about as much as half-empty vectors.
             filled * if side_by_side { 1.0 } else { 0.6 }
         };
-        let swapped = score(&groups.rows) > score(&groups.columns);
+        let len = |axes: &[Free]| axes.iter().map(|axis| axis.extent).fold(1, usize::saturating_mul);
+        let (rows_len, columns_len) = (len(&groups.rows), len(&groups.columns));
+        let has_runs = |axis: &Shared| axis.a == 1 && axis.b == 1 && axis.extent >= 16;
+        let has_strips = |axis: &Shared| axis.a == 1 && axis.b == 1 && axis.c == 1 && axis.extent >= 4;
+        let way = if rows_len.min(columns_len) <= ROWS && groups.sums.iter().any(has_runs) {
+            Way::Dots
+        } else if groups.batch.iter().any(has_strips) {
+            Way::Strips
+        } else {
+            Way::Blocks
+        };
+        let swapped = match way {
+            Way::Dots => rows_len > columns_len,
+            _ => score(&groups.rows) > score(&groups.columns),
+        };
         if swapped {
             groups.swap();
         }
         groups.order();
-        let Groups { batch, rows, columns, sums } = groups;
+        let Groups { mut batch, rows, columns, mut sums } = groups;
+        let mut lanes_len = 1;
+        match way {
+            Way::Dots => {
+                let at = sums.iter().position(has_runs).expect("there are runs");
+                sums.swap(0, at);
+            }
+            Way::Strips => {
+                lanes_len = batch.remove(batch.iter().position(has_strips).expect("there are strips")).extent;
+            }
+            Way::Blocks => {}
+        }
         let batch_len = product(batch.iter().map(|axis| axis.extent))?;
         let rows_len = product(rows.iter().map(|axis| axis.extent))?;
         let columns_len = product(columns.iter().map(|axis| axis.extent))?;
         let sums_len = product(sums.iter().map(|axis| axis.extent))?;
-        [batch_len, rows_len, columns_len].into_iter().try_fold(1usize, usize::checked_mul)?;
+        [batch_len, rows_len, columns_len, lanes_len].into_iter().try_fold(1usize, usize::checked_mul)?;
         let mut ready = Ready {
+            way,
+            lanes_len,
             swapped,
             accumulate: gemm.accumulate,
             batch_len,
@@ -234,7 +279,7 @@ impl Ready {
             sums,
         };
         ready.cut(kernels);
-        if kernels.finish.is_none() {
+        if kernels.finish.is_none() && way == Way::Blocks {
             ready.list();
         }
         Some(ready)
@@ -246,7 +291,10 @@ impl Ready {
         let side_by_side = self.columns.first().is_none_or(|axis| axis.c == 1);
         if side_by_side && (run * 4 >= self.lanes * 3 || run == self.columns_len) {
             let vectors = run.div_ceil(self.lanes);
-            self.panels = Panels::Runs { of_run: vectors.div_ceil(kernels.vectors).max(1), vectors };
+            let inner = self.columns.first().map_or(1, |axis| axis.from);
+            let beside =
+                self.columns.get(1).filter(|axis| axis.from == 1 && inner != 1).map_or(1, |axis| axis.extent);
+            self.panels = Panels::Runs { of_run: vectors.div_ceil(kernels.vectors).max(1), vectors, beside };
         }
         let heights = [kernels.rows, kernels.rows - 1, kernels.rows - 2, kernels.rows - 3];
         let divides =
@@ -265,27 +313,32 @@ impl Ready {
         };
         let block = (columns_block / self.panel_columns).max(1);
         self.panels_block = match self.panels {
+            Panels::Runs { beside, .. } if beside >= 8 => {
+                // Two lines of B at a time; where the packs are read once, few enough sums that they stay in the cache.
+                if rows_blocks == 1 {
+                    self.sums_block = self.sums_block.min(64);
+                }
+                block.max(32)
+            }
             Panels::Runs { of_run, .. } if of_run <= block => block / of_run * of_run,
             Panels::Runs { of_run, .. } => block.min(of_run),
             Panels::Flat => block,
         };
-        if let (Panels::Runs { of_run, .. }, Some(second)) = (self.panels, self.columns.get(1))
-            && second.from == 1
-        {
-            // Panels side by side in memory are packed 16 at a time.
-            self.panels_block = self.panels_block.max(16.min(second.extent) * of_run.min(4));
-            self.panels_block =
-                self.panels_block / of_run.min(self.panels_block) * of_run.min(self.panels_block);
-        }
         self.panels_block = self.panels_block.min(self.panels_len().max(1));
-        let all = self.a_block().saturating_mul(sums_blocks);
-        self.a_area = all.min(kernels.rows_packed * kernels.sums_packed * 5 / 4).max(self.a_block());
         let is_plain = kernels.finish.is_none();
         self.b_unpacked = is_plain
             && self.sums.len() <= 1
             && self.columns.first().is_none_or(|axis| axis.from == 1)
             && matches!(self.panels, Panels::Runs { .. })
             && self.rows_len <= 2 * self.tile_rows;
+        if self.b_unpacked && self.panels_len() > 3 {
+            // Little is used twice but C: go along the rows of B, a few at once, as far as C stays in the cache.
+            self.sums_block = self.sums_block.min(if self.rows_len <= 2 { 16 } else { 64 });
+            let columns = if self.rows_len <= 2 { 8192 } else { 65536 / self.rows_len };
+            self.panels_block = (columns / self.panel_columns).min(self.panels_len());
+        }
+        let all = self.a_block().saturating_mul(self.sums_len.div_ceil(self.sums_block).max(1));
+        self.a_area = all.min(kernels.rows_packed * kernels.sums_packed * 5 / 4).max(self.a_block());
         self.a_unpacked = self.sums.len() <= 1 && self.rows.len() <= 1 && self.panels_len() <= 2;
     }
 
@@ -332,8 +385,9 @@ impl Ready {
     /// Where a panel is.
     pub fn panel(&self, number: usize) -> Panel {
         match self.panels {
-            Panels::Runs { of_run, vectors } => {
-                let (run, part) = (number / of_run, number % of_run);
+            Panels::Runs { of_run, vectors, beside } => {
+                let (rest, near) = (number / beside, number % beside);
+                let (run, part) = (rest / of_run * beside + near, rest % of_run);
                 // The first panels of a run take one vector more, if they do not come out even.
                 let (each, more) = (vectors / of_run, vectors % of_run);
                 let start = (part * each + part.min(more)) * self.lanes;

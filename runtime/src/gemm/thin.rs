@@ -79,19 +79,19 @@ pub(super) unsafe fn dots<V: Vector, const ROWS: usize, const COLUMNS: usize>(
         }
         while p < k {
             let mask = V::mask(V::LANES.min(k - p));
-            for i in 0..ROWS {
+            for (i, sums) in sums[0].iter_mut().enumerate() {
                 let left = V::load_part(a.offset(*rows.add(i)).add(p), mask);
-                for j in 0..COLUMNS {
+                for (j, sum) in sums.iter_mut().enumerate() {
                     let right = V::load_part(b.offset(*columns.add(j)).add(p), mask);
-                    sums[0][i][j] = left.mul_add(right, sums[0][i][j]);
+                    *sum = left.mul_add(right, *sum);
                 }
             }
             p += V::LANES;
         }
-        for i in 0..ROWS {
-            for j in 0..COLUMNS {
-                let mut sum = sums[0][i][j];
-                for more in &sums[1..turns] {
+        let [first, rest @ ..] = sums;
+        for (i, sums) in first.into_iter().enumerate() {
+            for (j, mut sum) in sums.into_iter().enumerate() {
+                for more in &rest[..turns - 1] {
                     sum = sum.add(more[i][j]);
                 }
                 let at = out.add(i * COLUMNS + j);

@@ -24,6 +24,10 @@ pub(super) unsafe trait Vector: Copy {
     /// `self * factor + term`.
     unsafe fn mul_add(self, factor: Self, term: Self) -> Self;
     unsafe fn add(self, other: Self) -> Self;
+    /// The sum of the lanes.
+    unsafe fn sum(self) -> Self::Elem;
+    /// The sum of two elements.
+    fn plus(a: Self::Elem, b: Self::Elem) -> Self::Elem;
 }
 
 /// A vector register of floats.
@@ -107,6 +111,24 @@ macro_rules! plain {
                     $add
                 }))
             }
+
+            #[inline(always)]
+            unsafe fn sum(self) -> $type {
+                let mut lanes = self.0;
+                let mut len = N;
+                while len > 1 {
+                    len /= 2;
+                    for lane in 0..len {
+                        lanes[lane] = Self::plus(lanes[lane], lanes[lane + len]);
+                    }
+                }
+                lanes[0]
+            }
+
+            #[inline(always)]
+            fn plus($x: $type, $y: $type) -> $type {
+                $add
+            }
         }
     )*};
 }
@@ -145,7 +167,7 @@ plain_float! {
 
 #[cfg(target_arch = "x86_64")]
 pub(super) mod x86 {
-    use super::{Vector, VectorFloat};
+    use super::{Plain, Vector, VectorFloat};
     use std::arch::x86_64::*;
 
     macro_rules! vector {
@@ -221,6 +243,21 @@ pub(super) mod x86 {
                 unsafe fn add(self, other: Self) -> Self {
                     // SAFETY: as the trait demands.
                     $name(unsafe { $add(self.0, other.0) })
+                }
+
+                #[inline(always)]
+                unsafe fn sum(self) -> $type {
+                    let mut lanes = [<$type>::default(); $lanes];
+                    // SAFETY: the array has that many lanes.
+                    unsafe {
+                        self.store(lanes.as_mut_ptr());
+                        Plain::<$type, $lanes>::load(lanes.as_ptr()).sum()
+                    }
+                }
+
+                #[inline(always)]
+                fn plus(a: $type, b: $type) -> $type {
+                    Plain::<$type, $lanes>::plus(a, b)
                 }
             }
         )*};
@@ -379,6 +416,17 @@ pub(super) mod neon {
                 unsafe fn add(self, other: Self) -> Self {
                     // SAFETY: as the trait demands.
                     $name(unsafe { $add(self.0, other.0) })
+                }
+
+                #[inline(always)]
+                unsafe fn sum(self) -> $type {
+                    // SAFETY: the array has that many lanes.
+                    unsafe { Plain::<$type, $lanes>::load(self.to_array().as_ptr()).sum() }
+                }
+
+                #[inline(always)]
+                fn plus(a: $type, b: $type) -> $type {
+                    a + b
                 }
             }
 

@@ -172,7 +172,10 @@ macro_rules! arrays {
                                 continue;
                             }
                         )?
-                        chunk.iter_mut().for_each(|value| *value = lanes::$lanes::<FMA>(*value));
+                        // A closure might be compiled on its own, without the features of the caller.
+                        for value in &mut chunk {
+                            *value = lanes::$lanes::<FMA>(*value);
+                        }
                         // SAFETY: the caller's promise.
                         unsafe { std::ptr::copy_nonoverlapping(chunk.as_ptr(), y.add(at), len) };
                         at += len;

@@ -187,8 +187,16 @@ impl PermutePlan {
                     _ => single::<u128>(step, from, to),
                 },
                 Inner::Squares { across, along } => {
-                    let start = block * BLOCK;
-                    let across = Step { extent: BLOCK.min(across.extent - start), ..across };
+                    let blocks = across.extent.div_ceil(BLOCK);
+                    let start = across.extent * block / blocks;
+                    let end = across.extent * (block + 1) / blocks;
+                    // Lines stay whole if blocks start at multiples of a line.
+                    let (start, end) = if past_caches {
+                        (block * BLOCK, across.extent.min((block + 1) * BLOCK))
+                    } else {
+                        (start, end)
+                    };
+                    let across = Step { extent: end - start, ..across };
                     let from = from.offset(start as isize * across.from);
                     let to = to.offset(start as isize * across.to);
                     match self.width {
@@ -263,41 +271,44 @@ unsafe fn single<T: Copy>(step: Step, from: *const u8, to: *mut u8) {
     }
 }
 
-/// Exchanges the sides of a strip: whole squares, then the edges.
+/// Exchanges the sides of a strip by squares; the last ones overlap those before if the strip does not come out even.
 unsafe fn squares<T: Copy>(across: Step, along: Step, from: *const u8, to: *mut u8, past_caches: bool) {
     let (side, square) = Square::of::<T>();
-    // SAFETY: the caller's promise, throughout.
-    unsafe {
-        for start in (0..along.extent).step_by(BLOCK) {
-            let along_block = BLOCK.min(along.extent - start);
-            let from = from.offset(start as isize * along.from);
-            let to = to.offset(start as isize * along.to);
-            let (whole_across, whole_along) = match square {
-                Square::None => (0, 0),
-                _ => (across.extent / side * side, along_block / side * side),
-            };
-            for x in (0..whole_across).step_by(side) {
-                for y in (0..whole_along).step_by(side) {
-                    let from = from.offset(x as isize * across.from + y as isize * along.from);
-                    let to = to.offset(x as isize * across.to + y as isize * along.to);
-                    square.run(from, across.from, to, along.to, past_caches);
+    let at = |x: usize, y: usize| {
+        // SAFETY: the caller's promise: both are below the extents.
+        unsafe {
+            (
+                from.offset(x as isize * across.from + y as isize * along.from),
+                to.offset(x as isize * across.to + y as isize * along.to),
+            )
+        }
+    };
+    if across.extent < side || along.extent < side || side == 1 {
+        for y_start in (0..along.extent).step_by(BLOCK) {
+            for x in 0..across.extent {
+                for y in y_start..along.extent.min(y_start + BLOCK) {
+                    let (from, to) = at(x, y);
+                    // SAFETY: the caller's promise.
+                    unsafe { to.cast::<T>().write_unaligned(from.cast::<T>().read_unaligned()) };
                 }
             }
-            let edge = |x_range: std::ops::Range<usize>, y_range: std::ops::Range<usize>| {
-                for y in y_range {
-                    for x in x_range.clone() {
-                        let from = from.offset(x as isize * across.from + y as isize * along.from);
-                        let to = to.offset(x as isize * across.to + y as isize * along.to);
-                        to.cast::<T>().write_unaligned(from.cast::<T>().read_unaligned());
-                    }
-                }
-            };
-            edge(whole_across..across.extent, 0..whole_along);
-            edge(0..across.extent, whole_along..along_block);
         }
-        if past_caches {
-            square::settle();
+        return;
+    }
+    for y_start in (0..along.extent).step_by(BLOCK) {
+        let y_end = along.extent.min(y_start + BLOCK);
+        for x in (0..across.extent).step_by(side) {
+            let whole = x + side <= across.extent;
+            let x = x.min(across.extent - side);
+            for y in (y_start..y_end).step_by(side) {
+                let (from, to) = at(x, y.min(along.extent - side));
+                // SAFETY: the caller's promise.
+                unsafe { square.run(from, across.from, to, along.to, past_caches && whole) };
+            }
         }
+    }
+    if past_caches {
+        square::settle();
     }
 }
 

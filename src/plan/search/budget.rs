@@ -1,5 +1,6 @@
 //! How long a search may go on.
 
+use super::math;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
@@ -11,11 +12,13 @@ pub(super) struct Budget<'a> {
     cancel: Option<&'a AtomicBool>,
     /// Whether the clock, or the caller, ended the search.
     pub(super) capped: bool,
+    /// Whether to search no longer than running the plan takes.
+    pub(super) frugal: bool,
 }
 
 impl<'a> Budget<'a> {
     pub(super) fn new(limit: u64, deadline: Option<Instant>, cancel: Option<&'a AtomicBool>) -> Budget<'a> {
-        Budget { work: 0, limit, deadline, cancel, capped: false }
+        Budget { work: 0, limit, deadline, cancel, capped: false, frugal: false }
     }
 
     /// Whether the search has to end.
@@ -26,6 +29,14 @@ impl<'a> Budget<'a> {
             self.capped = late || cancelled;
         }
         self.capped || self.work >= self.limit
+    }
+
+    /// Lowers the limit of a frugal search that has found a plan whose cost has this binary logarithm.
+    pub(super) fn save(&mut self, log2_cost: f64) {
+        if self.frugal {
+            // About a nanosecond for each unit of cost and of work; the first milliseconds are for the asking.
+            self.limit = self.limit.min(self.work + 2_000_000 + math::exp2(log2_cost.min(60.0)) as u64);
+        }
     }
 
     /// The work that is left.

@@ -87,8 +87,13 @@ impl LogTable {
     const STEPS: f64 = 64.0;
     const SPAN: usize = 26;
 
-    /// Computes the table.
-    pub(super) fn new() -> LogTable {
+    /// The table, which is computed once.
+    pub(super) fn get() -> &'static LogTable {
+        static TABLE: std::sync::OnceLock<LogTable> = std::sync::OnceLock::new();
+        TABLE.get_or_init(LogTable::new)
+    }
+
+    fn new() -> LogTable {
         let count = Self::SPAN * Self::STEPS as usize + 2;
         LogTable { values: (0..count).map(|k| log2(1.0 + exp2(-(k as f64) / Self::STEPS))).collect() }
     }

@@ -9,7 +9,7 @@ use super::canonical::Canonical;
 use super::cost::{Cost, evaluate, steps};
 use super::math;
 use super::problem::Problem;
-use super::search::Search;
+use super::rounds::Search;
 use super::solve::{self, Outcome};
 use super::tree::{Shape, Tree};
 use super::{Amount, MemoryLimit, Network, Objective, Options, Progress, Refusal};
@@ -167,7 +167,7 @@ impl Search<'_, '_> {
             for sweep in 0..each {
                 let beta = beta + (12.0 - beta) * sweep as f64 / each as f64;
                 self.budget.work +=
-                    tree.sweep(&self.measure, &self.energy, (beta, floor), &mut self.random, &self.table);
+                    tree.sweep(&self.measure, &self.energy, (beta, floor), &mut self.random, self.table);
             }
         }
     }
@@ -231,7 +231,7 @@ impl Search<'_, '_> {
     /// Makes windows optimal where that keeps within the limit.
     fn windows_within(&mut self, tree: &mut Tree) {
         let before = (tree.clone(), self.value(tree));
-        self.windows(tree, 8);
+        self.windows(tree, 8, u64::MAX);
         if !self.fits(tree) || self.value(tree) > before.1 {
             *tree = before.0;
         }

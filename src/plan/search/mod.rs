@@ -20,8 +20,8 @@ mod memory;
 mod network;
 mod partition;
 mod problem;
-#[allow(clippy::module_inception)]
-mod search;
+mod region;
+mod rounds;
 mod solve;
 #[cfg(test)]
 mod tests;
@@ -52,7 +52,7 @@ pub enum MemoryLimit {
 /// What a search has reached.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Progress {
-    /// The binary logarithm of the objective of the best plan so far.
+    /// The binary logarithm of the objective of the best plan so far, of the connected part that is searched.
     pub log2_value: f64,
     /// The work done.
     pub work: u64,

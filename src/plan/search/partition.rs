@@ -246,9 +246,8 @@ impl Hyper {
     fn bisect(&self, share: f64, random: &mut Random, work: &mut u64) -> Vec<bool> {
         let most = self.weights.iter().sum::<f64>() * share;
         *work += 200 * self.pins();
-        if self.weights.len() > COARSE
-            && let Some((coarse, map)) = self.coarsen(random)
-        {
+        let coarse = if self.weights.len() > COARSE { self.coarsen(random) } else { None };
+        if let Some((coarse, map)) = coarse {
             let rough = coarse.bisect(share, random, work);
             let mut side: Vec<bool> = map.iter().map(|&k| rough[k as usize]).collect();
             self.refine(&mut side, most, work);

@@ -49,6 +49,29 @@ impl Problem {
         Problem::of(lists, renumber(&canonical.output), logs, vec![true; leaves.len()], axes)
     }
 
+    /// A part of a network as a problem of its own: its operands and its result as sets of axes.
+    pub(super) fn part(&self, operands: &[(&[u64], bool)], result: &[u64]) -> Problem {
+        let mut axes: Vec<u32> = Vec::new();
+        for word in 0..result.len() {
+            let mut bits = operands.iter().fold(0, |bits, (set, _)| bits | set[word]);
+            while bits != 0 {
+                axes.push((word * 64) as u32 + bits.trailing_zeros());
+                bits &= bits - 1;
+            }
+        }
+        let list = |set: &[u64]| -> Vec<u32> {
+            let has = |axis: u32| set[axis as usize / 64] >> (axis % 64) & 1 != 0;
+            (0..axes.len() as u32).filter(|&k| has(axes[k as usize])).collect()
+        };
+        Problem::of(
+            operands.iter().map(|(set, _)| list(set)).collect(),
+            list(result),
+            axes.iter().map(|&axis| self.logs[axis as usize]).collect(),
+            operands.iter().map(|&(_, is_input)| is_input).collect(),
+            axes.clone(),
+        )
+    }
+
     fn of(
         lists: Vec<Vec<u32>>,
         output: Vec<u32>,

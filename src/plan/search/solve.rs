@@ -7,7 +7,7 @@ use super::exact::{self, SmallAxis, Tables};
 use super::math;
 use super::problem::Problem;
 use super::{EXACT_OPERANDS, Network, Options, Plan, Progress, Refusal};
-use super::{memory, search};
+use super::{memory, rounds};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::{Duration, Instant};
@@ -32,7 +32,11 @@ const WORK_PER_SECOND: f64 = 6e8;
 pub fn optimize(network: &Network, options: &mut Options<'_>) -> Result<Plan, Refusal> {
     let start = Instant::now();
     let count = network.inputs().len();
-    let mut outcome = if count <= EXACT_OPERANDS {
+    let exact = count <= EXACT_OPERANDS
+        || count <= exact::LIMIT
+            && 3u64.pow(count as u32) <= budget(network, options)
+            && options.memory.is_none();
+    let mut outcome = if exact {
         let path = small(network, &options.objective);
         Outcome { path, slices: Vec::new(), work: 0, rounds: 0, capped: false, proven: true }
     } else {
@@ -150,10 +154,15 @@ fn large(network: &Network, options: &mut Options<'_>, start: Instant) -> Outcom
         let problem = Problem::new(&canonical, component);
         let share = (limit as f64 * weight(component.len()) as f64 / everything as f64) as u64;
         let mut budget = Budget::new(share, deadline, options.cancel);
+        budget.frugal = options.work.is_none() && options.seconds.is_none();
         let done = outcome.work;
         let progress = &mut options.progress;
+        let mut least = f64::INFINITY;
         let mut report = |log2_value: f64, work: u64| {
-            if let Some(progress) = progress {
+            if let Some(progress) = progress
+                && log2_value < least
+            {
+                least = log2_value;
                 progress(&Progress { log2_value, work: done + work, budget: limit });
             }
         };
@@ -164,7 +173,7 @@ fn large(network: &Network, options: &mut Options<'_>, start: Instant) -> Outcom
             count if count <= EXACT_OPERANDS => exact_path(&problem, &options.objective),
             _ => {
                 let (path, rounds) =
-                    search::search(&problem, options.objective, seed, &mut budget, &mut report);
+                    rounds::search(&problem, options.objective, seed, &mut budget, &mut report);
                 outcome.rounds += rounds;
                 path
             }

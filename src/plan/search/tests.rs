@@ -220,3 +220,182 @@ fn generated_networks_get_valid_plans() {
         assert_agrees(network, &optimize(network, &mut options).unwrap());
     }
 }
+
+#[test]
+fn a_memory_limit_is_kept() {
+    let networks = [
+        generate::lattice(&[6, 6], 2, false),
+        generate::random_regular(40, 3, 2, 5),
+        generate::qaoa(14, 3, 1, 2),
+        generate::chain(6, 8, 20, 2),
+        generate::random_hypergraph(9, 25, 5, 3),
+    ];
+    for (number, network) in networks.iter().enumerate() {
+        let free = optimize(network, &mut Options { work: Some(3_000_000), ..Options::default() }).unwrap();
+        for part in [2.0, 8.0, 64.0] {
+            for kind in 0..2 {
+                let (memory, have) = match kind {
+                    0 => (MemoryLimit::Largest((free.cost.size.value() / part).max(1.0)), free.cost.size),
+                    _ => (MemoryLimit::Peak((free.cost.peak.value() / part).max(2.0)), free.cost.peak),
+                };
+                let mut options =
+                    Options { memory: Some(memory), work: Some(6_000_000), ..Options::default() };
+                match optimize(network, &mut options) {
+                    Ok(plan) => {
+                        assert_agrees(network, &plan);
+                        let need = if kind == 0 { plan.cost.size } else { plan.cost.peak };
+                        assert!(need.value() <= (have.value() / part).max(2.0), "network {number}");
+                    }
+                    // Slicing everything leaves scalars, so only the sum of several can be too much.
+                    Err(Refusal::Memory { best, .. }) => {
+                        assert!(kind == 1 && have.value() / part < 4.0, "network {number}");
+                        assert_agrees(network, &best);
+                    }
+                    Err(refusal) => panic!("{refusal}"),
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn inputs_and_output_count_towards_a_total_limit() {
+    let network = generate::chain(5, 10, 10, 1);
+    let fits = |elems: f64| {
+        let memory = Some(MemoryLimit::Total(elems));
+        optimize(&network, &mut Options { memory, ..Options::default() })
+    };
+    // Five inputs of a hundred elements; three results at most are alive at once.
+    assert!(fits(800.0).unwrap().slices.is_empty());
+    let sliced = fits(690.0).unwrap();
+    assert!(!sliced.slices.is_empty());
+    assert!(sliced.cost.peak.value() + 600.0 <= 690.0);
+    assert!(matches!(fits(500.0), Err(Refusal::Memory { .. })));
+}
+
+#[test]
+fn equal_seeds_and_work_give_equal_plans() {
+    let network = generate::random_regular(60, 3, 3, 9);
+    let plan = |seed, memory| {
+        let mut options = Options { seed, memory, work: Some(5_000_000), ..Options::default() };
+        let plan = optimize(&network, &mut options).unwrap();
+        (plan.path, plan.slices, plan.work)
+    };
+    assert_eq!(plan(1, None), plan(1, None));
+    let limit = Some(MemoryLimit::Largest(243.0));
+    assert_eq!(plan(1, limit), plan(1, limit));
+    assert_ne!(plan(1, None).0, plan(2, None).0);
+}
+
+#[test]
+fn a_search_reports_progress_and_can_be_cancelled() {
+    let network = generate::lattice(&[7, 7], 2, true);
+    let mut values = Vec::new();
+    let mut note = |progress: &Progress| values.push(progress.log2_value);
+    let mut options = Options { work: Some(10_000_000), progress: Some(&mut note), ..Options::default() };
+    let plan = optimize(&network, &mut options).unwrap();
+    assert!(!plan.capped && plan.work >= 10_000_000);
+    assert!(values.len() > 1 && values.windows(2).all(|pair| pair[1] < pair[0]));
+    assert!((values[values.len() - 1] - plan.log2_value).abs() < 1e-6);
+
+    let cancel = AtomicBool::new(true);
+    let mut options = Options { work: Some(u64::MAX / 2), cancel: Some(&cancel), ..Options::default() };
+    let plan = optimize(&network, &mut options).unwrap();
+    assert!(plan.capped);
+    assert_agrees_fast(&network, &plan);
+    let mut options = Options { seconds: Some(0.0), ..Options::default() };
+    assert_agrees_fast(&network, &optimize(&network, &mut options).unwrap());
+}
+
+/// The path is one of the network, and costs what the plan says.
+fn assert_agrees_fast(network: &Network, plan: &Plan) {
+    assert_eq!(evaluate(network, &plan.path, &plan.slices).unwrap(), plan.cost);
+}
+
+#[test]
+fn large_networks_get_a_tree_at_once() {
+    for network in [
+        generate::lattice(&[70, 72], 2, false),
+        generate::qaoa(300, 3, 5, 1),
+        generate::tree(5000, 4, 1),
+        Network::new(vec![vec![]; 5000], vec![], vec![]).unwrap(),
+        // One axis that everything has.
+        Network::new(vec![vec![0]; 3000], vec![], vec![7]).unwrap(),
+    ] {
+        let start = std::time::Instant::now();
+        let plan = optimize(&network, &mut Options { work: Some(1), ..Options::default() }).unwrap();
+        assert_eq!(plan.path.len() + 1, network.inputs().len());
+        assert_agrees_fast(&network, &plan);
+        assert!(start.elapsed().as_secs_f64() < 2.0);
+    }
+}
+
+#[test]
+fn costs_beyond_any_float_are_compared() {
+    let network = generate::lattice(&[6, 6], 1 << 60, false);
+    for objective in
+        [Objective::Macs, Objective::Size, Objective::Peak, Objective::Combo(64.0), Objective::Flops]
+    {
+        let mut options = Options { objective, work: Some(3_000_000), ..Options::default() };
+        let plan = optimize(&network, &mut options).unwrap();
+        // Row by row, a cut of six bonds and the one at the corner.
+        assert!(plan.cost.size.log2() <= 7.0 * 60.0 + 1e-6, "{objective:?}: {}", plan.cost.size.log2());
+        assert!(plan.cost.macs.log2() > 128.0);
+        assert_agrees_fast(&network, &plan);
+    }
+    let few = generate::chain(8, 1 << 62, 1 << 62, 1);
+    let plan = optimize(&few, &mut Options::default()).unwrap();
+    assert!((plan.cost.macs.log2() - (3.0 * 62.0 + 7f64.log2())).abs() < 1e-9);
+}
+
+#[test]
+fn a_matrix_chain_gets_the_optimum_of_its_dynamic_program() {
+    for seed in 0..3 {
+        let network = generate::chain(40, 2, 60, seed);
+        let e: Vec<f64> = (0..=40).map(|k| network.extents()[k] as f64).collect();
+        let mut best = vec![vec![0.0f64; 41]; 41];
+        for length in 2..=40 {
+            for i in 0..=40 - length {
+                let j = i + length;
+                best[i][j] = (i + 1..j)
+                    .map(|k| best[i][k] + best[k][j] + e[i] * e[k] * e[j])
+                    .fold(f64::INFINITY, f64::min);
+            }
+        }
+        let mut options = Options { work: Some(20_000_000), ..Options::default() };
+        let plan = optimize(&network, &mut options).unwrap();
+        assert!((plan.cost.macs.value() / best[0][40] - 1.0).abs() < 1e-12, "seed {seed}");
+    }
+}
+
+#[test]
+fn searches_reach_what_exhaustion_finds() {
+    // Thirteen operands are solved exactly when there is work for it; fewer units leave them to the search.
+    for seed in 0..6 {
+        let network = generate::random_regular(14, 3, 3, seed);
+        let exact =
+            optimize(&network, &mut Options { work: Some(100_000_000), ..Options::default() }).unwrap();
+        let found = optimize(&network, &mut Options { work: Some(4_000_000), ..Options::default() }).unwrap();
+        assert!(exact.proven && !found.proven);
+        assert!(found.log2_value >= exact.log2_value - 1e-9);
+        assert!(found.log2_value <= exact.log2_value + 1e-6, "seed {seed}");
+        assert!(found.log2_bound <= exact.log2_value);
+    }
+}
+
+#[test]
+fn components_are_searched_apart() {
+    let one = generate::lattice(&[4, 5], 2, false);
+    let axes = one.extents().len() as u32;
+    let mut inputs = one.inputs().to_vec();
+    inputs.extend(one.inputs().iter().map(|list| list.iter().map(|&axis| axis + axes).collect()));
+    inputs.extend([vec![2 * axes], vec![2 * axes + 1]]);
+    let mut extents = one.extents().to_vec();
+    extents.extend(one.extents());
+    extents.extend([5, 7]);
+    let network = Network::new(inputs, vec![2 * axes + 1, 2 * axes], extents).unwrap();
+    let plan = optimize(&network, &mut Options { work: Some(20_000_000), ..Options::default() }).unwrap();
+    assert_agrees(&network, &plan);
+    let single = optimize(&one, &mut Options { work: Some(10_000_000), ..Options::default() }).unwrap();
+    assert!(plan.cost.macs.value() <= 2.0 * single.cost.macs.value() + 5.0 + 35.0 + 35.0 + 1.0);
+}

@@ -3,6 +3,41 @@
 use super::exact::{self, SmallAxis, Tables};
 use super::math;
 use super::tree::{Energy, Measure, Tree};
+use std::collections::BinaryHeap;
+
+/// What all windows of a problem have in common.
+pub(super) struct Context<'a> {
+    pub(super) measure: &'a Measure,
+    /// The extent of each axis.
+    pub(super) extents: &'a [f64],
+    /// Its binary logarithm.
+    pub(super) logs: &'a [f64],
+    pub(super) energy: &'a Energy<'a>,
+}
+
+/// Grows a piece below a node, the most expensive steps first, to so many operands; returns these and the nodes of the
+/// steps, the top first.
+pub(super) fn frontier(tree: &Tree, top: u32, limit: usize) -> (Vec<u32>, Vec<u32>) {
+    let energy = |node: u32| (math::order_key(tree.energy[node as usize]), node);
+    let mut leaves = Vec::with_capacity(limit);
+    let mut inner = Vec::with_capacity(limit);
+    let mut heap = BinaryHeap::from([energy(top)]);
+    while let Some((_, node)) = heap.pop() {
+        inner.push(node);
+        for child in [tree.left[node as usize], tree.right[node as usize]] {
+            if (child as usize) < tree.count {
+                leaves.push(child);
+            } else {
+                heap.push(energy(child));
+            }
+        }
+        if leaves.len() + heap.len() >= limit {
+            break;
+        }
+    }
+    leaves.extend(heap.into_sorted_vec().into_iter().map(|(_, node)| node));
+    (leaves, inner)
+}
 
 /// Grows a piece below a node to at most `limit` operands, the most expensive steps first, and makes it optimal.
 ///
@@ -10,29 +45,14 @@ use super::tree::{Energy, Measure, Tree};
 #[allow(clippy::too_many_arguments)]
 pub(super) fn improve(
     tree: &mut Tree,
-    measure: &Measure,
-    extents: &[f64],
-    logs: &[f64],
-    energy: &Energy<'_>,
+    context: &Context<'_>,
     (top, limit): (u32, usize),
     tables: &mut Tables,
     work: &mut u64,
 ) -> bool {
-    let count = tree.count;
+    let Context { measure, extents, logs, energy } = *context;
     let words = tree.words;
-    let mut leaves = vec![tree.left[top as usize], tree.right[top as usize]];
-    let mut inner = vec![top];
-    while leaves.len() < limit {
-        let next = leaves
-            .iter()
-            .enumerate()
-            .filter(|&(_, &leaf)| leaf as usize >= count)
-            .max_by(|(_, a), (_, b)| tree.energy[**a as usize].total_cmp(&tree.energy[**b as usize]));
-        let Some((place, &node)) = next else { break };
-        leaves.swap_remove(place);
-        inner.push(node);
-        leaves.extend([tree.left[node as usize], tree.right[node as usize]]);
-    }
+    let (leaves, mut inner) = frontier(tree, top, limit);
     if leaves.len() < 3 {
         return false;
     }

@@ -35,7 +35,7 @@ pub(super) fn search(
     if problem.count() <= ABSORB {
         let mut search = Search::new(problem, objective, seed, budget, report);
         search.run();
-        return (search.pool.swap_remove(0).1.path, search.rounds);
+        return search.outcome();
     }
     let absorbed = problem.absorb();
     let limit = budget.limit;
@@ -45,12 +45,16 @@ pub(super) fn search(
     } else {
         let mut search = Search::new(&absorbed.problem, objective, seed, budget, report);
         search.run();
-        (search.pool.swap_remove(0).1.path, search.rounds)
+        search.outcome()
     };
-    budget.limit = limit;
+    // A frugal search may have lowered the limit.
+    if budget.limit == limit - limit / 8 {
+        budget.limit = limit;
+    }
     let mut search = Search::new(problem, objective, seed, budget, report);
     search.polish(absorbed.expand(&path));
-    (search.pool.swap_remove(0).1.path, rounds + search.rounds)
+    let (path, more) = search.outcome();
+    (path, rounds + more)
 }
 
 /// One search.
@@ -61,7 +65,7 @@ pub(super) struct Search<'a, 'b> {
     pub(super) measure: Measure,
     pub(super) extents: Vec<f64>,
     pub(super) random: Random,
-    pub(super) table: LogTable,
+    pub(super) table: &'static LogTable,
     pub(super) tables: Tables,
     pub(super) budget: &'a mut Budget<'b>,
     /// The best trees found, best first, with the logarithm of their objective.
@@ -91,7 +95,7 @@ impl<'a, 'b> Search<'a, 'b> {
             measure: Measure::new(&problem.logs),
             extents: problem.logs.iter().map(|&log| math::exp2(log)).collect(),
             random: Random::new(seed, 7),
-            table: LogTable::new(),
+            table: LogTable::get(),
             tables: Tables::default(),
             budget,
             pool: Vec::new(),
@@ -105,17 +109,23 @@ impl<'a, 'b> Search<'a, 'b> {
     /// Finds starts and improves them.
     fn run(&mut self) {
         let plain = greedy(self.problem, Taste::PLAIN, &mut self.random, &mut self.budget.work);
-        self.offer_path(plain);
+        let (value, _) = self.offer_path(plain);
+        self.budget.save(value);
         let limit = self.budget.work + self.budget.left() / 5;
         self.starts(limit);
         self.anneal(&HOTS);
+    }
+
+    /// The best path and the number of rounds.
+    fn outcome(mut self) -> (Vec<(u32, u32)>, u64) {
+        (std::mem::take(&mut self.pool[0].1.path), self.rounds)
     }
 
     /// Improves a given tree without making others.
     fn polish(&mut self, path: Vec<(u32, u32)>) {
         self.offer_path(path);
         let mut tree = self.tree(&self.pool[0].1.clone());
-        self.descend(&mut tree);
+        self.descend(&mut tree, u64::MAX);
         self.anneal(&HOTS[3..]);
     }
 
@@ -237,33 +247,39 @@ impl<'a, 'b> Search<'a, 'b> {
         let total = self.budget.left();
         let mut share = total / 24;
         // The best that each temperature has led to.
-        let mut best = vec![f64::INFINITY; hots.len()];
+        // One more arm stands for rounds on regions of the best tree.
+        let arms = hots.len() + 1;
+        let mut best = vec![f64::INFINITY; arms];
         let mut round = 0;
         while !self.budget.over() {
             let rest = round.max(firsts.len()) - firsts.len();
-            let first = rest < hots.len();
+            let first = rest < arms;
             let arm = if round < firsts.len() {
                 hots.len() - 2
             } else if first {
-                hots.len() - 1 - rest
+                arms - 1 - rest
             } else if self.random.below(3) == 0 {
-                self.random.below(hots.len())
+                self.random.below(arms)
             } else {
-                (0..hots.len()).min_by(|&a, &b| best[a].total_cmp(&best[b])).unwrap_or(0)
+                (0..arms).min_by(|&a, &b| best[a].total_cmp(&best[b])).unwrap_or(0)
             };
             let shape = if round < firsts.len() {
                 firsts[round].clone()
-            } else if self.random.below(4) == 0 {
+            } else if arm < hots.len() && self.random.below(4) == 0 {
                 self.pool[self.random.below(self.pool.len())].1.clone()
             } else {
                 self.pool[0].1.clone()
             };
             let mut tree = self.tree(&shape);
-            let floor = tree.total() - DEPTH;
-            let nodes = tree.energy[tree.count..].iter().filter(|&&energy| energy > floor).count() as u64;
-            let sweeps = (share / (nodes * tree.visit_work() + 5 * tree.count as u64)).clamp(4, 1 << 20);
-            self.round(&mut tree, hots[arm], 18.0, sweeps);
-            self.descend(&mut tree);
+            if arm == hots.len() {
+                self.regions(&mut tree, share);
+            } else {
+                let floor = tree.total() - DEPTH;
+                let nodes = tree.energy[tree.count..].iter().filter(|&&energy| energy > floor).count() as u64;
+                let sweeps = (share / (nodes * tree.visit_work() + 5 * tree.count as u64)).clamp(4, 1 << 20);
+                self.round(&mut tree, hots[arm], 18.0, sweeps);
+            }
+            self.descend(&mut tree, share / 3);
             let value = self.value(&tree);
             // Old results fade: what a short round found is no measure of long ones.
             best.iter_mut().for_each(|value| *value += 0.01);
@@ -288,7 +304,7 @@ impl<'a, 'b> Search<'a, 'b> {
                 self.budget.work += 20 * tree.count as u64;
             }
             self.budget.work +=
-                tree.sweep(&self.measure, &self.energy, (beta, floor), &mut self.random, &self.table);
+                tree.sweep(&self.measure, &self.energy, (beta, floor), &mut self.random, self.table);
             if sweep % 16 == 0 && self.budget.over() {
                 break;
             }
@@ -300,21 +316,24 @@ impl<'a, 'b> Search<'a, 'b> {
     }
 
     /// Goes down to a tree that neither moves nor windows nor intervals improve.
-    fn descend(&mut self, tree: &mut Tree) {
+    ///
+    /// Ends early when so much work is done.
+    fn descend(&mut self, tree: &mut Tree, share: u64) {
+        let end = self.budget.work.saturating_add(share);
         let mut value = self.value(tree);
         for _ in 0..4 {
             let floor = tree.total() - DEPTH;
             for _ in 0..6 {
                 self.budget.work +=
-                    tree.sweep(&self.measure, &self.energy, (1e4, floor), &mut self.random, &self.table);
+                    tree.sweep(&self.measure, &self.energy, (1e4, floor), &mut self.random, self.table);
             }
-            self.windows(tree, 9);
+            self.windows(tree, 9, end);
             if let Some(better) = self.intervals(tree) {
                 *tree = better;
             }
             self.offer(tree);
             let after = self.value(tree);
-            if after > value - 1e-6 || self.budget.over() {
+            if after > value - 1e-6 || self.budget.work > end || self.budget.over() {
                 break;
             }
             value = after;
@@ -322,25 +341,22 @@ impl<'a, 'b> Search<'a, 'b> {
     }
 
     /// Makes windows below the expensive nodes optimal.
-    pub(super) fn windows(&mut self, tree: &mut Tree, limit: usize) {
+    pub(super) fn windows(&mut self, tree: &mut Tree, limit: usize, end: u64) {
         let count = tree.count;
         let total = tree.total();
         let mut nodes: Vec<u32> = (count as u32..2 * count as u32 - 1)
             .filter(|&node| tree.energy[node as usize] > total - 16.0)
             .collect();
         nodes.sort_by(|&a, &b| tree.energy[b as usize].total_cmp(&tree.energy[a as usize]).then(a.cmp(&b)));
+        let context = window::Context {
+            measure: &self.measure,
+            extents: &self.extents,
+            logs: &self.problem.logs,
+            energy: &self.energy,
+        };
         for node in nodes {
-            window::improve(
-                tree,
-                &self.measure,
-                &self.extents,
-                &self.problem.logs,
-                &self.energy,
-                (node, limit),
-                &mut self.tables,
-                &mut self.budget.work,
-            );
-            if self.budget.over() {
+            window::improve(tree, &context, (node, limit), &mut self.tables, &mut self.budget.work);
+            if self.budget.work > end || self.budget.over() {
                 break;
             }
         }

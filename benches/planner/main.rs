@@ -1,0 +1,188 @@
+//! Measures the search for contraction orders on a folder of networks.
+//!
+//! `cargo bench --bench planner -- --data DIR [--seconds S] [--seeds N] [--only PART]`
+
+use einc::plan::search::{MemoryLimit, Network, Objective, Options, evaluate, optimize};
+use serde_json::Value;
+use std::time::Instant;
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    let option = |name: &str| {
+        arguments.iter().position(|argument| argument == name).and_then(|place| arguments.get(place + 1))
+    };
+    let Some(data) = option("--data").cloned().or_else(|| std::env::var("EINC_NETWORKS").ok()) else {
+        println!("no networks: give --data DIR or set EINC_NETWORKS");
+        return;
+    };
+    let number =
+        |name: &str, default: f64| option(name).and_then(|text| text.parse().ok()).unwrap_or(default);
+    let (seconds, seeds) = (number("--seconds", 1.0), number("--seeds", 1.0) as u64);
+    let only = option("--only").cloned().unwrap_or_default();
+    if arguments.iter().any(|argument| argument == "--small") {
+        return small(&data);
+    }
+    if arguments.iter().any(|argument| argument == "--verify") {
+        return verify(&data);
+    }
+    if let Some(limit) = option("--largest").and_then(|text| text.parse::<f64>().ok()) {
+        return sliced(&data, &only, limit, seconds);
+    }
+    let index = read(&format!("{data}/index.json"));
+    let mut gaps = Vec::new();
+    println!("{:<44} {:>9} {:>9} {:>9}  {:>8} {:>7}", "network", "macs", "best", "gap", "work", "s");
+    for entry in index["networks"].as_array().into_iter().flatten() {
+        let name = entry["name"].as_str().unwrap_or_default();
+        if !only.split(',').any(|part| name.contains(part)) {
+            continue;
+        }
+        let network = network(&read(&format!("{data}/{name}.json")));
+        let best = entry["best_macs"]["log10_macs"].as_f64().unwrap_or(f64::NAN);
+        let mut found = Vec::new();
+        let start = Instant::now();
+        let mut work = 0;
+        for seed in 0..seeds {
+            let mut options = Options { seed, seconds: Some(seconds), ..Options::default() };
+            if let Some(work) = option("--work").and_then(|text| text.parse().ok()) {
+                options.work = Some(work);
+                options.seconds = None;
+            }
+            match optimize(&network, &mut options) {
+                Ok(plan) => {
+                    let again = evaluate(&network, &plan.path, &plan.slices).map(|cost| cost.macs.log10());
+                    assert!(again.is_ok_and(|log| (log - plan.cost.macs.log10()).abs() < 1e-9));
+                    work = plan.work;
+                    found.push(plan.cost.macs.log10());
+                }
+                Err(refusal) => println!("{name}: {refusal}"),
+            }
+        }
+        found.sort_by(f64::total_cmp);
+        let Some(&median) = found.get(found.len() / 2) else { continue };
+        let elapsed = start.elapsed().as_secs_f64() / seeds as f64;
+        println!(
+            "{name:<44} {median:>9.4} {best:>9.4} {:>9.4}  {:>8.2e} {elapsed:>7.2}",
+            median - best,
+            work as f64
+        );
+        gaps.push(median - best);
+    }
+    gaps.sort_by(f64::total_cmp);
+    if !gaps.is_empty() {
+        let mean = gaps.iter().sum::<f64>() / gaps.len() as f64;
+        let within = gaps.iter().filter(|&&gap| gap <= 0.002).count();
+        println!(
+            "{} networks: median gap {:.4}, mean {mean:.4}, worst {:.4}, within 0.002: {within}, lower by 0.02: {}",
+            gaps.len(),
+            gaps[gaps.len() / 2],
+            gaps[gaps.len() - 1],
+            gaps.iter().filter(|&&gap| gap <= -0.02).count()
+        );
+    }
+}
+
+/// Compares the optima of small networks with stored ones.
+fn small(data: &str) {
+    let file = read(&format!("{data}/small_exact.json"));
+    let (mut exact, mut count, mut times) = (0, 0, Vec::new());
+    for entry in file["networks"].as_array().into_iter().flatten() {
+        let network = network(entry);
+        let optimum = &entry["optimum"];
+        let objectives = [
+            (Objective::Macs, optimum["min_log10_macs"].as_f64().map(|x| x / std::f64::consts::LOG10_2)),
+            (Objective::Size, optimum["min_log2_size"].as_f64()),
+            (Objective::Write, optimum["min_log2_write"].as_f64()),
+            (
+                Objective::Combo(64.0),
+                optimum["min_combo64_log10"].as_f64().map(|x| x / std::f64::consts::LOG10_2),
+            ),
+            (Objective::Peak, optimum["min_log2_peak"].as_f64()),
+        ];
+        let mut all = true;
+        for (objective, best) in objectives {
+            let start = Instant::now();
+            let plan = optimize(&network, &mut Options { objective, ..Options::default() });
+            let time = start.elapsed();
+            if let Objective::Macs = objective {
+                times.push(time);
+            }
+            match (plan, best) {
+                (Ok(plan), Some(best)) if (plan.log2_value - best).abs() < 1e-6 => {}
+                (plan, best) => {
+                    all = false;
+                    let found = plan.map(|plan| plan.log2_value);
+                    println!("{} {objective:?}: {found:?} against {best:?}", entry["name"]);
+                }
+            }
+        }
+        count += 1;
+        exact += usize::from(all);
+    }
+    times.sort();
+    println!(
+        "{exact} of {count} optimal, median {:?}, slowest {:?}",
+        times[times.len() / 2],
+        times[times.len() - 1]
+    );
+}
+
+/// Counts the stored best paths anew.
+fn verify(data: &str) {
+    let index = read(&format!("{data}/index.json"));
+    for entry in index["networks"].as_array().into_iter().flatten() {
+        let name = entry["name"].as_str().unwrap_or_default();
+        let network = network(&read(&format!("{data}/{name}.json")));
+        let file = read(&format!("{data}/best_paths/{name}.json"));
+        let pairs = if file.is_array() { &file } else { &file["path"] };
+        let path: Vec<(usize, usize)> = pairs
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|pair| Some((pair[0].as_u64()? as usize, pair[1].as_u64()? as usize)))
+            .collect();
+        match evaluate(&network, &path, &[]) {
+            Ok(cost) => {
+                println!("{name}: {:.5} stored {}", cost.macs.log10(), entry["best_macs"]["log10_macs"])
+            }
+            Err(refusal) => println!("{name}: {refusal}"),
+        }
+    }
+}
+
+/// Plans under a limit of the largest result.
+fn sliced(data: &str, only: &str, limit: f64, seconds: f64) {
+    let index = read(&format!("{data}/index.json"));
+    for entry in index["networks"].as_array().into_iter().flatten() {
+        let name = entry["name"].as_str().unwrap_or_default();
+        if !only.split(',').any(|part| name.contains(part)) {
+            continue;
+        }
+        let network = network(&read(&format!("{data}/{name}.json")));
+        let memory = Some(MemoryLimit::Largest(limit.exp2()));
+        match optimize(&network, &mut Options { memory, seconds: Some(seconds), ..Options::default() }) {
+            Ok(plan) => println!(
+                "{name}: log10 macs {:.4}, best unsliced {:.4}, log2 size {:.2}, {} slices",
+                plan.cost.macs.log10(),
+                entry["best_macs"]["log10_macs"].as_f64().unwrap_or(f64::NAN),
+                plan.cost.size.log2(),
+                plan.slices.len()
+            ),
+            Err(refusal) => println!("{name}: {refusal}"),
+        }
+    }
+}
+
+fn read(path: &str) -> Value {
+    let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// Reads the operands, the output and the extents.
+fn network(value: &Value) -> Network {
+    let list = |value: &Value| -> Vec<u32> {
+        value.as_array().into_iter().flatten().filter_map(Value::as_u64).map(|axis| axis as u32).collect()
+    };
+    let inputs = value["inputs"].as_array().into_iter().flatten().map(list).collect();
+    let extents = value["sizes"].as_array().into_iter().flatten().filter_map(Value::as_u64).collect();
+    Network::new(inputs, list(&value["output"]), extents).unwrap_or_else(|refusal| panic!("{refusal}"))
+}
