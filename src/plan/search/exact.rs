@@ -9,6 +9,9 @@
 use super::cost::{Objective, StepShape};
 use super::math;
 
+/// The largest number of operands that [`solve`] takes.
+pub(super) const LIMIT: usize = 16;
+
 /// An axis of a small network: a bit for each operand that carries it.
 #[derive(Clone, Copy)]
 pub(super) struct SmallAxis {

@@ -41,8 +41,9 @@ pub fn inputs(plan: &Plan) -> Vec<Tensor> {
 
 /// Whether two results differ by no more than rounding among values as large as `scale` explains.
 fn close(a: Scalar, b: Scalar, slack: f64, scale: f64) -> bool {
-    let near =
-        |a: f64, b: f64| a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= slack * (1.0 + b.abs().max(scale));
+    let near = |a: f64, b: f64| {
+        a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= slack * (1.0 + b.abs().max(scale))
+    };
     match (a, b) {
         (Scalar::Real(a), Scalar::Real(b)) => near(a, b),
         (Scalar::Complex(a, b), Scalar::Complex(c, d)) => near(a, c) && near(b, d),
@@ -87,7 +88,8 @@ fn assert_same(found: Result<Vec<Tensor>, Fault>, wanted: &Result<Vec<Tensor>, F
                     _ => 2e-4,
                 };
                 // Terms of large magnitude may cancel in some elements, never in all.
-                let finite = (0..wanted.elems()).map(|k| wanted.get(k)).map(|w| w.re().abs().max(w.im().abs()));
+                let finite =
+                    (0..wanted.elems()).map(|k| wanted.get(k)).map(|w| w.re().abs().max(w.im().abs()));
                 let scale = finite.filter(|size| size.is_finite()).fold(0.0, f64::max);
                 for k in 0..wanted.elems() {
                     let (a, b) = (found.get(k), wanted.get(k));
