@@ -94,6 +94,19 @@ impl Runner<'_> {
                 }
             }
             Stmt::Gemm(gemm, addresses) => self.gemm(*gemm, addresses),
+            Stmt::Permute(permute, [from, to]) => {
+                let permute = &self.loops.permutes[*permute];
+                let axes: Vec<Axis> = permute
+                    .axes
+                    .iter()
+                    .map(|axis| Axis { extent: axis.extent, a: axis.from, b: 0, c: axis.to })
+                    .collect();
+                let (at_from, at_to) = (self.element(from), self.element(to));
+                for point in points(&axes) {
+                    let value = self.read(from.buffer, permute.dtype, at_from + point[0]);
+                    self.write(to.buffer, permute.dtype, at_to + point[2], value);
+                }
+            }
             Stmt::Sort(sort) => self.sort(sort),
         }
         Ok(())

@@ -31,6 +31,7 @@ use crate::id::IdVec;
 use crate::id_type;
 use crate::source::Span;
 use einc_runtime::gemm::Gemm;
+use einc_runtime::permute::CopyAxis;
 use einc_runtime::{DType, Tensor};
 use std::sync::Arc;
 
@@ -59,6 +60,11 @@ id_type! {
     pub struct GemmId = "g"
 }
 
+id_type! {
+    /// Names a copy into another order.
+    pub struct PermuteId = "p"
+}
+
 /// A program as loops.
 #[derive(Clone, Debug)]
 pub struct Loops {
@@ -78,6 +84,8 @@ pub struct Loops {
     pub sites: IdVec<SiteId, Site>,
     /// The matrix products that statements call.
     pub gemms: IdVec<GemmId, Gemm>,
+    /// The copies that statements call.
+    pub permutes: IdVec<PermuteId, Permute>,
     /// The steps, in order; no value is used in another step than its own.
     pub steps: Vec<Vec<Stmt>>,
 }
@@ -261,8 +269,19 @@ pub enum Stmt {
     Check(ValueId, u64, SiteId),
     /// Calls a matrix product on `[a, b, c]`; not inside a parallel loop.
     Gemm(GemmId, [Address; 3]),
+    /// Copies from the first address to the second; not inside a parallel loop.
+    Permute(PermuteId, [Address; 2]),
     /// Writes the positions, as `i64`, that put a row in order.
     Sort(Box<Sort>),
+}
+
+/// A copy of elements into another order.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Permute {
+    /// The dtype of both tensors.
+    pub dtype: DType,
+    /// The axes with their strides in both.
+    pub axes: Vec<CopyAxis>,
 }
 
 /// The order of one row.

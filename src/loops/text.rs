@@ -45,6 +45,13 @@ impl Display for Loops {
             }
             writeln!(f, "{}", if gemm.accumulate { " accumulate" } else { "" })?;
         }
+        for (id, permute) in self.permutes.iter() {
+            write!(f, "{id}: {}", permute.dtype)?;
+            for axis in &permute.axes {
+                write!(f, " [{}: {} {}]", axis.extent, axis.from, axis.to)?;
+            }
+            writeln!(f)?;
+        }
         let mut out = String::new();
         for (number, step) in self.steps.iter().enumerate() {
             writeln!(out, "step {number}")?;
@@ -160,6 +167,9 @@ impl Loops {
             Stmt::Gemm(gemm, [a, b, c]) => {
                 let [a, b, c] = [a, b, c].map(|address| self.address(address));
                 writeln!(out, "{gemm} {c} = {a} * {b}")
+            }
+            Stmt::Permute(permute, [from, to]) => {
+                writeln!(out, "{permute} {} = {}", self.address(to), self.address(from))
             }
             Stmt::Sort(sort) => {
                 let order = if sort.descending { "greatest" } else { "least" };

@@ -148,6 +148,22 @@ impl Check<'_> {
                 }
                 Ok(())
             }
+            Stmt::Permute(permute, addresses) => {
+                let permute = &self.loops.permutes[*permute];
+                if permute.axes.iter().any(|axis| axis.extent == 0) {
+                    return Ok(());
+                }
+                for (number, address) in addresses.iter().enumerate() {
+                    let reach = permute
+                        .axes
+                        .iter()
+                        .map(|axis| i128::from([axis.from, axis.to][number]) * (i128::from(axis.extent) - 1));
+                    let (low, high) =
+                        reach.fold((0, 0), |(low, high), by| (low + by.min(0), high + by.max(0)));
+                    self.part(address, permute.dtype, low, high)?;
+                }
+                Ok(())
+            }
             Stmt::Sort(sort) => {
                 let last = i128::from(sort.len) - 1;
                 self.part(&sort.row, sort.dtype, 0, last)?;

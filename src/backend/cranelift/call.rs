@@ -6,6 +6,7 @@ use crate::id::IdVec;
 use crate::loops::{Loops, Place, Site, SiteId};
 use cranelift_jit::JITModule;
 use einc_runtime::gemm::GemmPlan;
+use einc_runtime::permute::PermutePlan;
 use einc_runtime::{DType, Tensor, pool};
 use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,6 +30,7 @@ pub struct Compiled {
     arena: u64,
     scratch: u64,
     gemms: Vec<GemmPlan>,
+    permutes: Vec<PermutePlan>,
     /// Words of the frame.
     frame: usize,
     /// Whether any loop may run on several threads.
@@ -57,12 +59,18 @@ struct Host<'a> {
     threads: usize,
     scratch_bytes: usize,
     gemms: &'a [GemmPlan],
+    permutes: &'a [PermutePlan],
     /// Memory of the matrix product that runs.
     workspace: *mut u8,
 }
 
 impl Compiled {
-    pub(super) fn new(loops: Loops, module: JITModule, entry: *const u8, gemms: Vec<GemmPlan>) -> Compiled {
+    pub(super) fn new(
+        loops: Loops,
+        module: JITModule,
+        entry: *const u8,
+        (gemms, permutes): (Vec<GemmPlan>, Vec<PermutePlan>),
+    ) -> Compiled {
         // SAFETY: `unit::translate` gives the main function this signature in the platform's calling convention, and
         // `module` keeps its code alive for as long as `entry` is used.
         let entry = unsafe { mem::transmute::<*const u8, Entry>(entry) };
@@ -95,6 +103,7 @@ impl Compiled {
             slots,
             parallel: loops.steps.iter().any(|step| super::unit::has_parallel(step)),
             gemms,
+            permutes,
             sites: loops.sites,
             inputs,
             outputs,
@@ -192,6 +201,7 @@ impl Compiled {
             threads,
             scratch_bytes: self.scratch_bytes(),
             gemms: &self.gemms,
+            permutes: &self.permutes,
             // SAFETY: as above; this is the last part.
             workspace: unsafe { scratch.add(self.scratch_bytes() * workers) },
         };
@@ -301,4 +311,14 @@ pub(super) extern "C" fn gemm(frame: *const u64, number: i64, a: *const u8, b: *
     // the plan says; the plan's results overlap no operand; the workspace is as large as the largest product asks, and
     // products run one after the other.
     unsafe { einc_runtime::gemm::gemm(plan, a, b, c, host.workspace, host.threads) }
+}
+
+/// Copies a tensor into another order.
+pub(super) extern "C" fn permute(frame: *const u64, number: i64, from: *const u8, to: *mut u8) {
+    // SAFETY: as in `parallel`.
+    let host = unsafe { &*(frame.read() as *const Host) };
+    let plan = &host.permutes[number as usize];
+    // SAFETY: `verify` holds the addresses and strides of every copy inside its buffers, whose memory is as large as the
+    // plan says; lowering calls a copy only between buffers that share no memory.
+    unsafe { plan.run(from, to, host.threads) }
 }

@@ -1,13 +1,15 @@
 //! The functions of the host that generated code calls.
 //!
-//! Functions of `f32` are computed in `f32`, those of half-width floats too; complex ones in `f64`.
+//! Functions of reals are the runtime's; complex ones are computed in `f64`.
 
+use einc_runtime::math;
 use num_complex::Complex64;
 
 /// The address of a function by its name in generated code.
 pub(super) fn address(name: &str) -> Option<*const u8> {
     match name {
         "einc_parallel" => Some(super::call::parallel as *const u8),
+        "einc_permute" => Some(super::call::permute as *const u8),
         "einc_gemm" => Some(super::call::gemm as *const u8),
         "einc_power_i64" => Some(power_i64 as *const u8),
         "einc_power_u64" => Some(power_u64 as *const u8),
@@ -40,77 +42,26 @@ extern "C" fn power_u64(base: u64, exponent: u64) -> u64 {
     result
 }
 
-/// Declares the functions of one and two reals of both widths.
-macro_rules! reals {
-    ($($name:literal($($arg:ident),+) => $wide:expr, $narrow:expr;)*) => {
-        fn real_address(name: &str) -> Option<*const u8> {
-            let (name, narrow) = match name.strip_suffix("_f32") {
-                Some(name) => (name, true),
-                None => (name.strip_suffix("_f64")?, false),
-            };
-            match name {
-                $($name => {
-                    extern "C" fn wide($($arg: f64),+) -> f64 {
-                        $wide
-                    }
-                    extern "C" fn narrow_one($($arg: f32),+) -> f32 {
-                        $narrow
-                    }
-                    Some(if narrow { narrow_one as *const u8 } else { wide as *const u8 })
-                })*
-                _ => None,
-            }
-        }
-    };
-}
-
-reals! {
-    "exp"(x) => x.exp(), x.exp();
-    "log"(x) => x.ln(), x.ln();
-    "log1p"(x) => x.ln_1p(), x.ln_1p();
-    "expm1"(x) => x.exp_m1(), x.exp_m1();
-    "sin"(x) => x.sin(), x.sin();
-    "cos"(x) => x.cos(), x.cos();
-    "tan"(x) => x.tan(), x.tan();
-    "asin"(x) => x.asin(), x.asin();
-    "acos"(x) => x.acos(), x.acos();
-    "atan"(x) => x.atan(), x.atan();
-    "sinh"(x) => x.sinh(), x.sinh();
-    "cosh"(x) => x.cosh(), x.cosh();
-    "tanh"(x) => x.tanh(), x.tanh();
-    "erf"(x) => libm::erf(x), libm::erff(x);
-    "sigmoid"(x) => sigmoid(x), sigmoid(x.into()) as f32;
-    "gelu"(x) => gelu(x), gelu(x.into()) as f32;
-    "gelu_tanh"(x) => gelu_tanh(x), gelu_tanh(x.into()) as f32;
-    "silu"(x) => x * sigmoid(x), x * sigmoid(x.into()) as f32;
-    "softplus"(x) => softplus(x), softplus(x.into()) as f32;
-    "pow"(x, y) => x.powf(y), x.powf(y);
-    "atan2"(x, y) => x.atan2(y), x.atan2(y);
-    "rem"(x, y) => remainder(x, y), remainder(x.into(), y.into()) as f32;
-}
-
-fn sigmoid(x: f64) -> f64 {
-    1.0 / (1.0 + (-x).exp())
-}
-
-fn gelu(x: f64) -> f64 {
-    0.5 * x * libm::erfc(-x * std::f64::consts::FRAC_1_SQRT_2)
-}
-
-fn gelu_tanh(x: f64) -> f64 {
-    let inner = (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x * x * x);
-    // (1 + tanh u)/2 = sigmoid(2 u)
-    x * sigmoid(2.0 * inner)
-}
-
-fn softplus(x: f64) -> f64 {
-    if x.is_nan() { x } else { x.max(0.0) + (-x.abs()).exp().ln_1p() }
+fn real_address(name: &str) -> Option<*const u8> {
+    if let Some(name) = name.strip_suffix("_f32") {
+        let one = || math::SCALAR_F32.iter().find(|entry| entry.0 == name).map(|entry| entry.1 as *const u8);
+        let two = || math::PAIR_F32.iter().find(|entry| entry.0 == name).map(|entry| entry.1 as *const u8);
+        return (name == "%").then_some(remainder_f32 as *const u8).or_else(one).or_else(two);
+    }
+    let name = name.strip_suffix("_f64")?;
+    let one = || math::SCALAR_F64.iter().find(|entry| entry.0 == name).map(|entry| entry.1 as *const u8);
+    let two = || math::PAIR_F64.iter().find(|entry| entry.0 == name).map(|entry| entry.1 as *const u8);
+    (name == "%").then_some(remainder_f64 as *const u8).or_else(one).or_else(two)
 }
 
 /// The remainder with the sign of the divisor.
-fn remainder(a: f64, b: f64) -> f64 {
+extern "C" fn remainder_f64(a: f64, b: f64) -> f64 {
     let rest = a % b;
     if rest != 0.0 && (rest < 0.0) != (b < 0.0) { rest + b } else { rest }
+}
+
+extern "C" fn remainder_f32(a: f32, b: f32) -> f32 {
+    remainder_f64(a.into(), b.into()) as f32
 }
 
 /// Declares the parts of functions of one complex value.

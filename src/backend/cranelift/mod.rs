@@ -22,6 +22,7 @@ use cranelift_codegen::{CodegenError, Context};
 use cranelift_jit::{JITBuilder, JITModule};
 use cranelift_module::{Linkage, Module};
 use einc_runtime::gemm::GemmPlan;
+use einc_runtime::permute::PermutePlan;
 
 /// Makes a plan callable on this processor.
 ///
@@ -71,7 +72,13 @@ pub fn compile_loops(loops: Loops, machine: &Machine) -> Result<Compiled, Unsupp
     let entry = module.get_finalized_function(main);
     let gemms = loops.gemms.iter().map(|(_, gemm)| GemmPlan::new(gemm)).collect::<Option<Vec<_>>>();
     let gemms = gemms.ok_or_else(|| nowhere("a contraction larger than memory".into()))?;
-    Ok(Compiled::new(loops, module, entry, gemms))
+    let permutes = loops
+        .permutes
+        .iter()
+        .map(|(_, permute)| PermutePlan::new(permute.dtype.bytes(), &permute.axes))
+        .collect::<Option<Vec<_>>>();
+    let permutes = permutes.ok_or_else(|| nowhere("a copy larger than memory".into()))?;
+    Ok(Compiled::new(loops, module, entry, (gemms, permutes)))
 }
 
 /// The code of a plan before Cranelift optimises it: what `--dump clif` prints.

@@ -331,9 +331,7 @@ impl Translator<'_, '_, '_> {
                 let low = self.cast(Type::scalar(DType::I64), ty.dtype, power);
                 self.wrap(ty.dtype, low)
             }
-            Binary::Rem => self.call_real2("rem", ty, a, b),
-            Binary::Pow => self.call_real2("pow", ty, a, b),
-            Binary::Atan2 => self.call_real2("atan2", ty, a, b),
+            Binary::Rem | Binary::Pow | Binary::Atan2 => self.call_real2(op, ty, a, b),
             Binary::FloorDiv => unreachable!("handled above"),
         }
     }
@@ -342,10 +340,10 @@ impl Translator<'_, '_, '_> {
         self.host(name, &[ty, ty], Some(ty), &[a, b]).expect("the function has a result")
     }
 
-    fn call_real2(&mut self, name: &str, ty: Type, a: Value, b: Value) -> Value {
+    fn call_real2(&mut self, op: Binary, ty: Type, a: Value, b: Value) -> Value {
         let (kind, suffix) =
             if register(ty) == types::F64 { (types::F64, "f64") } else { (types::F32, "f32") };
-        self.call2(&format!("einc_{name}_{suffix}"), kind, a, b)
+        self.call2(&format!("einc_{}_{suffix}", op.name()), kind, a, b)
     }
 
     fn binary_bool(&mut self, op: Binary, ty: Type, a: Value, b: Value) -> Value {

@@ -1,58 +1,11 @@
 //! The order of a row, for generated code.
 
 use einc_runtime::DType;
+use einc_runtime::sort::{Key, argsort, argtopk};
 use half::{bf16, f16};
-use std::cmp::Ordering;
 
-/// An element that has an order.
-trait Ordered: Copy + PartialOrd {
-    /// Whether it is not a number, which comes after all numbers.
-    fn is_nan(self) -> bool {
-        false
-    }
-}
-
-macro_rules! ordered {
-    ($($type:ty),*; $($float:ty),*) => {
-        $(impl Ordered for $type {})*
-        $(impl Ordered for $float {
-            fn is_nan(self) -> bool {
-                self.is_nan()
-            }
-        })*
-    };
-}
-
-ordered!(i64, i32, i16, i8, u64, u32, u16, u8; f64, f32, f16, bf16);
-
-fn ascending<T: Ordered>(a: T, b: T) -> Ordering {
-    a.partial_cmp(&b).unwrap_or_else(|| a.is_nan().cmp(&b.is_nan()))
-}
-
-/// Writes the positions of the first `take` elements in order, ties to the lower position, then all others.
-fn order<T: Ordered, const DESCENDING: bool>(row: &[T], positions: &mut [i64], take: usize) {
-    positions.iter_mut().enumerate().for_each(|(k, position)| *position = k as i64);
-    let compare = |&a: &i64, &b: &i64| {
-        let (x, y) = (row[a as usize], row[b as usize]);
-        let order = if DESCENDING { ascending(y, x) } else { ascending(x, y) };
-        order.then(a.cmp(&b))
-    };
-    let wanted = if take < positions.len() {
-        let (wanted, ..) = positions.select_nth_unstable_by(take, compare);
-        wanted
-    } else {
-        positions
-    };
-    wanted.sort_unstable_by(compare);
-}
-
-extern "C" fn entry<T: Ordered, const DESCENDING: bool>(
-    row: *const T,
-    positions: *mut i64,
-    len: i64,
-    take: i64,
-) {
-    let len = len as usize;
+extern "C" fn entry<T: Key, const DESCENDING: bool>(row: *const T, positions: *mut i64, len: i64, take: i64) {
+    let (len, take) = (len as usize, take as usize);
     if len == 0 {
         return;
     }
@@ -61,7 +14,11 @@ extern "C" fn entry<T: Ordered, const DESCENDING: bool>(
     // filled before.
     let (row, positions) =
         unsafe { (std::slice::from_raw_parts(row, len), std::slice::from_raw_parts_mut(positions, len)) };
-    order::<T, DESCENDING>(row, positions, take as usize);
+    if DESCENDING {
+        argtopk(row, &mut positions[..take]);
+    } else {
+        argsort(row, positions);
+    }
 }
 
 /// The address of a function by its name, `sort_descending_f32`.

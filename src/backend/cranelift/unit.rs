@@ -346,6 +346,12 @@ impl Translator<'_, '_, '_> {
                 let [a, b, c] = addresses.each_ref().map(|address| self.whole_pointer(address, bytes));
                 self.host("einc_gemm", &[types::I64; 5], None, &[self.frame, number, a, b, c]);
             }
+            Stmt::Permute(permute, addresses) => {
+                let bytes = self.shared.loops.permutes[*permute].dtype.bytes();
+                let number = self.builder.ins().iconst(types::I64, i64::from(permute.0));
+                let [from, to] = addresses.each_ref().map(|address| self.whole_pointer(address, bytes));
+                self.host("einc_permute", &[types::I64; 4], None, &[self.frame, number, from, to]);
+            }
             Stmt::Sort(sort) => {
                 let row = self.whole_pointer(&sort.row, sort.dtype.bytes());
                 let positions = self.whole_pointer(&sort.positions, DType::I64.bytes());
@@ -509,6 +515,7 @@ fn collect_buffers(list: &[Stmt], used: &mut std::collections::BTreeSet<BufferId
                 used.insert(address.buffer);
             }
             Stmt::Gemm(_, addresses) => used.extend(addresses.iter().map(|address| address.buffer)),
+            Stmt::Permute(_, addresses) => used.extend(addresses.iter().map(|address| address.buffer)),
             Stmt::Sort(sort) => used.extend([sort.row.buffer, sort.positions.buffer]),
             Stmt::For(looped) if !looped.parallel => collect_buffers(&looped.body, used),
             Stmt::If(_, then, otherwise) => {

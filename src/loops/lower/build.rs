@@ -76,6 +76,7 @@ impl Builder {
                 values: IdVec::new(),
                 sites: IdVec::new(),
                 gemms: IdVec::new(),
+                permutes: IdVec::new(),
                 steps: Vec::new(),
             },
             blocks: Vec::new(),

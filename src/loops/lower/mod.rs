@@ -5,6 +5,7 @@ mod build;
 mod contract;
 mod expr;
 mod nest;
+mod permute;
 mod reduce;
 mod scatter;
 

@@ -7,13 +7,13 @@
 use super::build::{Builder, Lin};
 use super::expr::{Point, Scope, Val, view_at};
 use super::reduce::Sums;
-use crate::expr::{Affine, Axes, AxisId, Expr, Outside, Read, ReduceOp};
+use crate::expr::{Affine, Axes, AxisId, Binary, Expr, Outside, Read, ReduceOp, Unary};
 use crate::loops::*;
 use crate::machine::Machine;
 use crate::plan::{Operand, Reduction, Source, View};
 
 /// Work below this many operations (about 50 us) stays on one thread.
-pub(super) const PARALLEL_WORK: u64 = 200_000;
+pub(super) const PARALLEL_WORK: u64 = 1 << 20;
 
 /// Values of an axis in a block.
 const BLOCK: i64 = 16;
@@ -74,6 +74,9 @@ impl Builder {
     /// Writes the loops of a nest.
     pub(super) fn nest(&mut self, task: &Task, axes: &Axes, outer: &Point, machine: &Machine) {
         if task.axes.iter().any(|&axis| axes[axis].extent == 0) {
+            return;
+        }
+        if self.permute(task, axes, outer) {
             return;
         }
         let choice = self.choose_loops(task, axes, machine);
@@ -475,12 +478,21 @@ fn compared(expr: &Expr<Source>) -> Option<DType> {
     })
 }
 
-/// How many parts an expression has.
+/// How many instructions an expression takes, about.
 pub(super) fn size_of(expr: &Expr<Source>) -> usize {
-    match expr {
-        Expr::Read(_) => 1,
-        _ => 1 + expr.parts().into_iter().map(size_of).sum::<usize>(),
-    }
+    let own = match expr {
+        Expr::Read(_) => return 1,
+        Expr::Unary(op, _) if !is_simple(*op) => 16,
+        Expr::Binary(Binary::Pow | Binary::Rem | Binary::FloorDiv | Binary::Atan2, ..) => 8,
+        _ => 1,
+    };
+    own + expr.parts().into_iter().map(size_of).sum::<usize>()
+}
+
+/// Whether a function takes but a few instructions.
+fn is_simple(op: Unary) -> bool {
+    use Unary::*;
+    matches!(op, Neg | Not | Abs | Sign | Floor | Ceil | Round | Sqrt | Rsqrt | Relu | Real | Imag | Conj)
 }
 
 /// The address of every read as a form of axes, where it is one.

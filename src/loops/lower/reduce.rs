@@ -5,6 +5,7 @@
 
 use super::build::{Builder, Lin};
 use super::expr::{Point, Scope, Val};
+use super::nest::size_of;
 use crate::expr::{Axes, AxisId, Binary, ReduceOp, Unary};
 use crate::loops::*;
 use crate::plan::Reduction;
@@ -185,8 +186,10 @@ impl Builder {
         let lanes = sums.vector.map_or(1, |vector| i64::from(vector.1));
         let groups = extent(innermost) / lanes;
         let tile = points.len() as i64;
-        let small = groups * tile <= 32;
-        let copies = (8 / tile).clamp(1, 4).min(groups.max(1));
+        let size = size_of(&sums.reduction.body) as i64;
+        let small = groups.saturating_mul(tile).saturating_mul(size) <= 128;
+        let most = if size <= 16 { 4 } else { 2 };
+        let copies = (8 / tile).clamp(1, most).min(groups.max(1));
         let unroll = if small { groups.max(1) } else { copies.max(2).min(groups) };
         let whole = groups * lanes;
         let join = Join {
