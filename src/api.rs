@@ -464,7 +464,7 @@ impl Function {
     /// # Errors
     /// What is wrong with the arrays, with the program for these sizes, or a computed index that leaves its tensor.
     pub fn call(&self, arrays: &[(&str, &dyn Operand)]) -> Result<Results, Error> {
-        let mut tensors = BTreeMap::new();
+        let mut tensors = pipeline::Arrays::new();
         for (name, operand) in arrays {
             if tensors.insert(name.to_string(), operand.tensor()?).is_some() {
                 return Err(Error::one(Diagnostic::error(
@@ -473,8 +473,6 @@ impl Function {
                 )));
             }
         }
-        let mut tensors: BTreeMap<String, Tensor> =
-            tensors.into_iter().map(|(name, tensor)| (name, tensor.into_owned())).collect();
         let names: Vec<&str> = self.inputs.iter().map(String::as_str).collect();
         let mut dims = self.sizes.dims.clone();
         dims.extend(pipeline::take_sizes(&mut tensors, &names));
@@ -487,7 +485,8 @@ impl Function {
             return Err(Error::one(Diagnostic::error(Code::ExtraInput, message)));
         }
         let mut results = compiled.results().ok_or_else(out_of_memory)?;
-        compiled.call_into(&inputs.iter().collect::<Vec<_>>(), &mut results)?;
+        let inputs: Vec<&Tensor> = inputs.iter().map(Cow::as_ref).collect();
+        compiled.call_into(&inputs, &mut results)?;
         let names = program.outputs.iter().map(|(name, _)| name.clone());
         Ok(Results { results: names.zip(results).collect() })
     }
@@ -496,9 +495,9 @@ impl Function {
     fn compiled(
         &self,
         dims: BTreeMap<String, i64>,
-        tensors: &BTreeMap<String, Tensor>,
+        tensors: &pipeline::Arrays<'_>,
     ) -> Result<Arc<Compiled>, Error> {
-        let given = tensors.iter().map(|(name, tensor)| (name.as_str(), tensor));
+        let given = tensors.iter().map(|(name, tensor)| (name.as_str(), tensor.as_ref()));
         let bindings = pipeline::bindings(dims, self.sizes.dtypes.clone(), given);
         let arrays = bindings
             .args

@@ -25,6 +25,7 @@ use crate::source::{Sources, Span};
 #[cfg(feature = "cranelift")]
 use einc_runtime::pool;
 use einc_runtime::{DType, Scalar, Tensor};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};
 use std::sync::Mutex;
@@ -294,8 +295,11 @@ impl Executable {
     }
 }
 
+/// Arrays by name, each the caller's own or made for the call.
+pub type Arrays<'a> = BTreeMap<String, Cow<'a, Tensor>>;
+
 /// Takes the rank-0 integers that are no inputs out of the arrays: they give dims of their names a value.
-pub fn take_sizes(arrays: &mut BTreeMap<String, Tensor>, inputs: &[&str]) -> Vec<(String, i64)> {
+pub fn take_sizes(arrays: &mut Arrays<'_>, inputs: &[&str]) -> Vec<(String, i64)> {
     let size = |tensor: &Tensor| match tensor.shape() {
         [] if tensor.dtype().is_integer() => i64::try_from(tensor.get(0).int()).ok(),
         _ => None,
@@ -408,10 +412,10 @@ pub fn einsum(spec: &str, operands: &[&Tensor]) -> Result<(Program, Vec<Diagnost
 ///
 /// # Errors
 /// What is missing and what does not fit, with the tensor, the dim and both sizes.
-pub fn arguments(
+pub fn arguments<'a>(
     program: &Program,
-    mut arrays: BTreeMap<String, Tensor>,
-) -> Result<(Vec<Tensor>, Vec<String>), Vec<Diagnostic>> {
+    mut arrays: Arrays<'a>,
+) -> Result<(Vec<Cow<'a, Tensor>>, Vec<String>), Vec<Diagnostic>> {
     let mut errors = Vec::new();
     let mut inputs = Vec::new();
     for &id in &program.inputs {
@@ -433,7 +437,12 @@ pub fn arguments(
 }
 
 /// The array as that type, if it has the shape and its values fit.
-fn fitting(array: Tensor, dtype: DType, shape: &[u64], name: &str) -> Result<Tensor, Diagnostic> {
+fn fitting<'a>(
+    array: Cow<'a, Tensor>,
+    dtype: DType,
+    shape: &[u64],
+    name: &str,
+) -> Result<Cow<'a, Tensor>, Diagnostic> {
     if array.shape().len() != shape.len() {
         let (given, wanted) = (array.shape().len(), shape.len());
         let message = format!("array `{name}` has {given} dims, and the program declares {wanted}");
@@ -454,7 +463,7 @@ fn fitting(array: Tensor, dtype: DType, shape: &[u64], name: &str) -> Result<Ten
     if !(whole(array.dtype()) && whole(dtype)) {
         return Err(error);
     }
-    array.convert(dtype).map_err(|(position, value)| match value {
+    array.convert(dtype).map(Cow::Owned).map_err(|(position, value)| match value {
         Scalar::Int(value) if position < array.elems() => {
             error.note(format!("element {position} is {value}, which no {dtype} can be"))
         }
@@ -513,7 +522,7 @@ mod tests {
 
     #[test]
     fn integers_convert_where_they_fit_and_floats_never() {
-        let tensor = Tensor::from_slice(&[2], &[1i64, 200]).unwrap();
+        let tensor: Cow<Tensor> = Cow::Owned(Tensor::from_slice(&[2], &[1i64, 200]).unwrap());
         assert_eq!(fitting(tensor.clone(), DType::U8, &[2], "a").unwrap().dtype(), DType::U8);
         let error = fitting(tensor.clone(), DType::I8, &[2], "a").unwrap_err();
         assert_eq!(error.code, Code::InputType);

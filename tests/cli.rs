@@ -329,6 +329,59 @@ fn stages_can_be_looked_at() {
     assert!(out.starts_with("== program\nprogram main\n") && out.contains("output C = "), "{out}");
 }
 
+#[cfg(unix)]
+#[test]
+fn an_interruption_ends_with_130_and_leaves_nothing() {
+    let folder = Folder::new("interrupt");
+    folder.text("m.ein", MATMUL);
+    let sizes = ["--set", "M=3000", "--set", "K=3000", "--set", "N=3000"];
+    let mut child = Command::new(env!("CARGO_BIN_EXE_einc"))
+        .args(["run", "m.ein", "--random", "1", "--interpret", "-o", "c.npz"])
+        .args(sizes)
+        .current_dir(&folder.0)
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the einc command");
+    // Long enough to be at work, and it has work for minutes.
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill");
+    assert!(kill.success());
+    assert_eq!(child.wait().expect("the end of einc").code(), Some(130));
+    assert_eq!(folder.names(), ["m.ein"]);
+}
+
+#[test]
+fn plans_graphs_and_layouts_come_out() {
+    let folder = Folder::new("plan");
+    folder.text("m.ein", MATMUL).text("odd.ein", "y[ i ]=x[2 * i+1]# odd\n");
+    let sizes = ["--set", "M=8", "--set", "K=4", "--set", "N=2"];
+    let with = |first: &[&'static str]| first.iter().copied().chain(sizes).collect::<Vec<_>>();
+    let (code, out, error) = folder.einc(&with(&["plan", "m.ein"]));
+    assert!(code == 0 && out.contains("1 contractions, 128 flop"), "{out}{error}");
+    let (_, out, _) = folder.einc(&with(&["plan", "m.ein", "--format", "json"]));
+    let value: serde_json::Value = serde_json::from_str(&out).expect("JSON");
+    assert_eq!(value["contraction_flops"], 128.0);
+    assert!(folder.einc(&with(&["graph", "m.ein"])).1.starts_with("graph main\n"));
+    assert!(folder.einc(&with(&["graph", "m.ein", "--format", "dot"])).1.starts_with("digraph"));
+    let (code, out, _) = folder.einc(&with(&["graph", "m.ein", "--format", "svg", "-o", "m.svg"]));
+    assert_eq!((code, out.as_str()), (0, ""));
+    assert!(std::fs::read_to_string(folder.path("m.svg")).expect("the picture").ends_with("</svg>\n"));
+    folder
+        .text("net.json", r#"{"inputs": [[0, 1], [1, 2], [2, 3]], "output": [0, 3], "sizes": [9, 2, 8, 3]}"#);
+    let (code, out, error) = folder.einc(&["plan", "net.json"]);
+    assert!(code == 0 && out.starts_with("3 operands, 4 axes\n"), "{out}{error}");
+    assert_eq!(folder.einc(&["plan", "net.json", "--memory", "16B"]).0, 3);
+    folder.text("bad.json", r#"{"inputs": [[0, 9]], "output": [], "sizes": [2]}"#);
+    assert_eq!(folder.einc(&["plan", "bad.json"]).0, 4);
+    assert_eq!(folder.einc(&["fmt", "--check", "odd.ein"]), (1, "odd.ein\n".to_string(), String::new()));
+    assert_eq!(folder.einc(&["fmt", "odd.ein"]).0, 0);
+    assert_eq!(
+        std::fs::read_to_string(folder.path("odd.ein")).expect("the file"),
+        "y[i] = x[2*i + 1]  # odd\n"
+    );
+    assert_eq!(folder.einc(&["fmt", "--check", "odd.ein"]).0, 0);
+}
+
 /// Whatever stands on the command line, the command ends by itself and without a panic.
 #[test]
 fn no_words_crash_the_command() {

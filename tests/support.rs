@@ -6,6 +6,7 @@ use einc::pipeline::{self, Phase, Settings, Target};
 use einc::program::{self, Module, Program};
 use einc::source::Sources;
 use einc_runtime::{DType, Scalar, Tensor};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -134,7 +135,9 @@ impl Invocation {
                 pipeline::random(self.seed, &tensor.name, tensor.dtype, &tensor.shape).expect("memory")
             });
         }
-        pipeline::arguments(program, arrays).expect("arrays that fit").0
+        let arrays = arrays.into_iter().map(|(name, tensor)| (name, Cow::Owned(tensor))).collect();
+        let (inputs, _) = pipeline::arguments(program, arrays).expect("arrays that fit");
+        inputs.into_iter().map(Cow::into_owned).collect()
     }
 }
 

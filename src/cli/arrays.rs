@@ -2,9 +2,9 @@
 
 use super::failure::Failure;
 use crate::diagnostic::{Code, Diagnostic};
-use crate::pipeline::free_memory;
+use crate::pipeline::{self, free_memory};
 use einc_runtime::{FileError, FileErrorKind, Scalar, Tensor, npy, npz, safetensors};
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -12,7 +12,7 @@ use std::sync::{Mutex, PoisonError};
 #[derive(Debug, Default)]
 pub struct Arrays {
     /// The arrays by name.
-    pub tensors: BTreeMap<String, Tensor>,
+    pub tensors: pipeline::Arrays<'static>,
     /// The names that stood on the command line itself rather than in an archive.
     pub named: Vec<String>,
 }
@@ -43,7 +43,7 @@ pub fn read(words: &[String], archives: &[PathBuf]) -> Result<Arrays, Failure> {
 }
 
 fn insert(arrays: &mut Arrays, name: String, tensor: Tensor) -> Result<(), Failure> {
-    match arrays.tensors.insert(name.clone(), tensor) {
+    match arrays.tensors.insert(name.clone(), Cow::Owned(tensor)) {
         None => Ok(()),
         Some(_) => Err(Failure::Usage(format!("array `{name}` is given twice"))),
     }

@@ -10,6 +10,7 @@ use crate::pipeline::{self, Executable, Phase, Settings, Target};
 use crate::program::{self, Entry, Program};
 use crate::source::Sources;
 use einc_runtime::{Tensor, pool};
+use std::borrow::Cow;
 
 /// Runs the command; gives the exit code and what goes to stdout.
 pub fn run(args: &RunArgs, told: &Told) -> Result<(i32, String), Failure> {
@@ -33,7 +34,11 @@ pub fn run(args: &RunArgs, told: &Told) -> Result<(i32, String), Failure> {
             out.push_str(&open::dumped(phase, &text()));
         }
     };
-    let executable = match pipeline::compile(program, &settings, &mut dump) {
+    let compiled = {
+        let _progress = progress::Progress::start(told.progress, "compiling");
+        pipeline::compile(program, &settings, &mut dump)
+    };
+    let executable = match compiled {
         Ok(executable) => executable,
         Err(diagnostics) => return Err(Failure::Diagnostics(diagnostics, sources)),
     };
@@ -47,7 +52,7 @@ pub fn run(args: &RunArgs, told: &Told) -> Result<(i32, String), Failure> {
     {
         let _progress = progress::Progress::start(told.progress, "running");
         pipeline::enter("run");
-        let inputs: Vec<&Tensor> = inputs.iter().collect();
+        let inputs: Vec<&Tensor> = inputs.iter().map(Cow::as_ref).collect();
         if let Err(fault) = executable.run(&inputs, &mut results) {
             let diagnostic = pipeline::fault_diagnostic(&fault, &sources);
             return Err(Failure::Diagnostics(vec![diagnostic], sources));
@@ -116,7 +121,7 @@ fn job(args: &RunArgs) -> Result<Job, Failure> {
             dims.entry(name).or_insert(value);
         }
     }
-    let given = arrays.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor));
+    let given = arrays.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor.as_ref()));
     let bindings = pipeline::bindings(dims, dtypes, given);
     let tree = Some(open::tree(&opened));
     let Opened { sources, module, entry } = opened;
@@ -159,7 +164,8 @@ fn einsum(spec: &str, args: &RunArgs) -> Result<Job, Failure> {
     let (program, warnings) =
         pipeline::einsum(spec, &operands.iter().collect::<Vec<_>>()).map_err(Failure::of)?;
     let names = program.inputs.iter().map(|&id| program.tensors[id].name.clone());
-    let arrays = Arrays { tensors: names.zip(operands).collect(), named: Vec::new() };
+    let arrays =
+        Arrays { tensors: names.zip(operands.into_iter().map(Cow::Owned)).collect(), named: Vec::new() };
     Ok(Job { program, warnings, sources: Sources::default(), tree: None, arrays })
 }
 
@@ -170,7 +176,7 @@ fn inputs(
     arrays: Arrays,
     told: &Told,
     sources: &Sources,
-) -> Result<Vec<Tensor>, Failure> {
+) -> Result<Vec<Cow<'static, Tensor>>, Failure> {
     let Arrays { mut tensors, named } = arrays;
     let program = executable.program();
     if let Some(seed) = args.random {
@@ -183,7 +189,7 @@ fn inputs(
                 let message = format!("there is no memory for `{}`", declared.name);
                 return Err(Failure::of(Diagnostic::error(Code::OutOfMemory, message)));
             };
-            tensors.insert(declared.name.clone(), tensor);
+            tensors.insert(declared.name.clone(), Cow::Owned(tensor));
         }
     }
     let (inputs, extra) = match pipeline::arguments(program, tensors) {
