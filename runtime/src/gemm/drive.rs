@@ -250,14 +250,25 @@ impl<T: HasKernels> Work<'_, T> {
             let height = ready.tile_rows.min(rows - start);
             let offsets_of_rows = unsafe { std::slice::from_raw_parts(space.row_a.add(start), height) };
             unsafe {
-                if ready.a_runs {
+                let to = space.a.add(at + start * ready.a_stride());
+                if let Some(cut) = ready.a_box {
+                    pack::rows_of_boxes(
+                        self.kernels.transpose,
+                        self.a,
+                        offsets_of_rows,
+                        offsets_of_sums,
+                        cut,
+                        to,
+                        ready.a_stride(),
+                    );
+                } else if ready.a_runs {
                     pack::rows_of_runs(
                         self.a,
                         offsets_of_rows,
                         offsets_of_sums,
                         ready.sums[0].extent,
                         sums.start,
-                        space.a.add(at + start * ready.a_stride()),
+                        to,
                         ready.a_stride(),
                     );
                 } else {
@@ -301,6 +312,8 @@ impl<T: HasKernels> Work<'_, T> {
                     }
                 }
             };
+            let kernels = self.kernels.of_columns(panel.columns);
+            let last = self.kernels.last(panel.columns);
             for start in (0..rows).step_by(ready.tile_rows) {
                 let height = ready.tile_rows.min(rows - start);
                 let (a, a_row, a_k) = unsafe {
@@ -321,12 +334,12 @@ impl<T: HasKernels> Work<'_, T> {
                     a_k,
                     b,
                     b_k,
-                    last: self.kernels.last(panel.columns),
+                    last,
                     c,
                     c_rows: unsafe { space.row_c.add(start) },
                     accumulate,
                 };
-                let kernel = self.kernels.get(height, panel.columns);
+                let kernel = kernels[height - 1];
                 match scattered {
                     None => unsafe { kernel(&tile) },
                     Some(columns) => unsafe {
@@ -390,12 +403,13 @@ pub(super) unsafe fn run_listed<T: HasKernels>(
                 a_k: sum.0,
                 b: b.offset(listed.b),
                 b_k: sum.1,
-                last: kernels.last(listed.columns),
+                last: listed.last,
                 c: c.offset(listed.c),
                 c_rows: ready.listed_rows.as_ptr(),
                 accumulate: ready.accumulate,
             };
-            kernels.get(listed.rows, listed.columns)(&tile);
+            let table = if listed.last == kernels.lanes { kernels.whole } else { kernels.partial };
+            table[listed.vectors - 1][listed.rows - 1](&tile);
         }
     }
 }

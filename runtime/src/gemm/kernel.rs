@@ -58,10 +58,10 @@ pub(super) struct Kernels<T: 'static> {
 }
 
 impl<T> Kernels<T> {
-    /// The kernel for a tile of that many rows and columns.
-    pub fn get(&self, rows: usize, columns: usize) -> Kernel<T> {
+    /// The kernels for tiles of that many columns, by rows - 1.
+    pub fn of_columns(&self, columns: usize) -> &'static [Kernel<T>] {
         let table = if columns.is_multiple_of(self.lanes) { self.whole } else { self.partial };
-        table[columns.div_ceil(self.lanes) - 1][rows - 1]
+        table[columns.div_ceil(self.lanes) - 1]
     }
 
     /// How many columns of the last vector of that many columns exist.

@@ -2,7 +2,9 @@
 
 use super::kernel::{Kernel, Kernels, Tile, complex, real, split_rows};
 use super::pack::transpose_plain;
-use super::thin::{Strip, dots, dots_any, strips, strips_any};
+#[cfg(target_arch = "x86_64")]
+use super::thin::Strip;
+use super::thin::{dots, dots_any, strips, strips_any};
 use super::vector::{Plain, Vector, VectorFloat};
 use num_complex::Complex;
 
@@ -29,6 +31,7 @@ macro_rules! by_two {
 }
 
 /// The instances of the kernel bodies for one set of machine features.
+#[cfg(target_arch = "x86_64")]
 macro_rules! instances {
     ($features:literal, $real:ident, $complex:ident, $dots:ident, $strips:ident, $dots_any:ident, $strips_any:ident) => {
         #[target_feature(enable = $features)]
@@ -156,6 +159,7 @@ pub(super) enum Level {
     /// NEON, or AVX2 with FMA.
     Wide,
     /// AVX-512.
+    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
     Widest,
 }
 

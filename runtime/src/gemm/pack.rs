@@ -266,6 +266,56 @@ pub(super) unsafe fn rows_of_runs<T: Copy>(
     }
 }
 
+/// Packs rows of A to `to[i * stride + p]`, where sums come in groups of `cut`, the first of each group side by side in
+/// memory as a rule: `sums[p + cut]` is `sums[p] + 1`.
+///
+/// # Safety
+/// All places named by the arguments must be good.
+pub(super) unsafe fn rows_of_boxes<T: Copy>(
+    transpose: Transpose<T>,
+    from: *const T,
+    rows: &[isize],
+    sums: &[isize],
+    cut: usize,
+    to: *mut T,
+    stride: usize,
+) {
+    let one_by_one = |i: usize, row: isize, range: std::ops::Range<usize>| {
+        for p in range {
+            // SAFETY: the caller's promise.
+            unsafe { *to.add(i * stride + p) = *from.offset(row + sums[p]) };
+        }
+    };
+    let mut p = 0;
+    while p < sums.len() {
+        let is_box = sums.len() - p >= 8 * cut
+            && (1..8).all(|group| sums[p + group * cut] == sums[p] + group as isize);
+        if !is_box {
+            let end = sums.len().min(p + cut);
+            rows.iter().enumerate().for_each(|(i, &row)| one_by_one(i, row, p..end));
+            p = end;
+            continue;
+        }
+        let base = sums[p];
+        for (i, &row) in rows.iter().enumerate() {
+            let mut inner = 0;
+            while inner + 8 <= cut {
+                let steps: [isize; 8] = std::array::from_fn(|at| sums[p + inner + at] - base);
+                // SAFETY: the caller's promise: the groups of a box are side by side in memory.
+                unsafe {
+                    let to = to.add(i * stride + p + inner);
+                    transpose(from.offset(row + base), steps.as_ptr(), 1, to, cut as isize);
+                }
+                inner += 8;
+            }
+            for group in 0..8 {
+                one_by_one(i, row, p + group * cut + inner..p + (group + 1) * cut);
+            }
+        }
+        p += 8 * cut;
+    }
+}
+
 #[cfg(target_arch = "x86_64")]
 pub(super) mod x86 {
     use std::arch::x86_64::*;

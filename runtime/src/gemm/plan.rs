@@ -42,7 +42,9 @@ pub(super) enum Panels {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Listed {
     pub rows: usize,
-    pub columns: usize,
+    pub vectors: usize,
+    /// Columns of the last vector.
+    pub last: usize,
     pub a: isize,
     pub b: isize,
     pub c: isize,
@@ -92,8 +94,10 @@ pub(super) struct Ready {
     /// Whether kernels read rows or columns where they are.
     pub a_unpacked: bool,
     pub b_unpacked: bool,
-    /// Whether the sums of A are side by side in memory.
+    /// Whether packed rows of A keep their sums side by side.
     pub a_runs: bool,
+    /// The extent of the innermost sums, where those of B are side by side and the next ones of A.
+    pub a_box: Option<usize>,
     /// The tiles, if they are few and need no packing.
     pub listed: Option<Vec<Listed>>,
     /// Where the rows of a tile start in C, for listed tiles.
@@ -204,6 +208,24 @@ fn fill(axes: &[Free], lanes: usize) -> (f64, bool) {
     (filled, run * 4 >= lanes * 3 || run as f64 == len)
 }
 
+/// Where the sums of A and of B are side by side along different axes: cuts the one of B, puts the cut innermost and
+/// the one of A next, so that both can be packed by squares. Gives the extent of the cut, if it can be done.
+fn split_box(sums: &mut Vec<Shared>, most: usize) -> Option<usize> {
+    let of_a = sums.iter().position(|axis| axis.a == 1 && axis.b != 1 && axis.extent >= 8)?;
+    let of_b = sums.iter().position(|axis| axis.b == 1 && axis.a != 1 && axis.extent >= 8)?;
+    let Shared { extent, a, .. } = sums[of_b];
+    let cut = (8..=most.min(64)).rev().find(|&cut| extent.is_multiple_of(cut))?;
+    let (inner, middle) = (Shared { extent: cut, ..sums[of_b] }, sums[of_a]);
+    if cut == extent {
+        sums.remove(of_b);
+    } else {
+        sums[of_b] = Shared { extent: extent / cut, a: a * cut as isize, b: cut as isize, c: 0 };
+    }
+    sums.retain(|axis| *axis != middle);
+    sums.splice(0..0, [inner, middle]);
+    Some(cut)
+}
+
 impl Ready {
     /// Makes a contraction ready for those kernels. `None` where it is too large to address.
     pub fn new<T>(gemm: &Gemm, kernels: &Kernels<T>) -> Option<Ready> {
@@ -246,6 +268,12 @@ impl Ready {
             }
             Way::Blocks => {}
         }
+        let a_box = match way {
+            Way::Blocks if columns.iter().all(|axis| axis.from != 1) => {
+                split_box(&mut sums, kernels.sums_packed / 8)
+            }
+            _ => None,
+        };
         let batch_len = product(batch.iter().map(|axis| axis.extent))?;
         let rows_len = product(rows.iter().map(|axis| axis.extent))?;
         let columns_len = product(columns.iter().map(|axis| axis.extent))?;
@@ -270,7 +298,8 @@ impl Ready {
             a_area: 0,
             a_unpacked: false,
             b_unpacked: false,
-            a_runs: sums.first().is_some_and(|axis| axis.a == 1),
+            a_runs: a_box.is_some() || sums.first().is_some_and(|axis| axis.a == 1),
+            a_box,
             listed: None,
             listed_rows: Vec::new(),
             batch,
@@ -302,6 +331,10 @@ impl Ready {
         self.tile_rows = heights.into_iter().find(divides).unwrap_or(kernels.rows);
         let sums_blocks = self.sums_len.div_ceil(kernels.sums_packed).max(1);
         self.sums_block = self.sums_len.div_ceil(sums_blocks).next_multiple_of(8).max(8);
+        if let Some(cut) = self.a_box {
+            let whole = self.sums_len.next_multiple_of(cut);
+            self.sums_block = whole.min(kernels.sums_packed / (8 * cut) * (8 * cut));
+        }
         let rows_blocks = self.rows_len.div_ceil(kernels.rows_packed).max(1);
         self.rows_block = self.rows_len.div_ceil(rows_blocks).next_multiple_of(self.tile_rows);
         // Where all rows fit one block, packed columns are read once: few of them, so that they stay in the cache.
@@ -360,7 +393,8 @@ impl Ready {
             for i in (0..self.rows_len).step_by(self.tile_rows) {
                 listed.push(Listed {
                     rows: self.tile_rows.min(self.rows_len - i),
-                    columns: panel.columns,
+                    vectors: panel.columns.div_ceil(self.lanes),
+                    last: (panel.columns - 1) % self.lanes + 1,
                     a: i as isize * row.from,
                     b: panel.b,
                     c: i as isize * row.c + panel.c,

@@ -260,6 +260,43 @@ fn skinny_contractions_on_threads() {
 }
 
 #[test]
+fn sums_and_columns_side_by_side_along_different_axes() {
+    let mut numbers = Numbers(7);
+    const M: usize = 0;
+    const N: usize = 1;
+    // A[m, x, y] and B[n, y, x] have their innermost sums along different axes; 23 and 18 are no multiples of 8.
+    for [m, n, x, y] in
+        [[30, 50, 24, 32], [9, 20, 23, 18], [5, 100, 8, 94], [70, 70, 40, 7], [6, 60, 64, 128]]
+    {
+        for dtype in DTYPES {
+            let axes = [(m, KINDS[1]), (n, KINDS[2]), (x, KINDS[3]), (y, KINDS[3])];
+            let c = if numbers.below(2) == 0 { [M, N] } else { [N, M] };
+            check_any(&problem(dtype, &axes, [&[M, 3, 2], &[N, 2, 3], &c], m == 9), &mut numbers, 2);
+        }
+    }
+    // B[y, x, k] with y innermost: panels side by side; C has x innermost.
+    for [m, x, y, k] in [[24, 48, 40, 30], [7, 70, 19, 90], [200, 24, 33, 20]] {
+        for dtype in DTYPES {
+            let axes = [(m, KINDS[1]), (x, KINDS[2]), (y, KINDS[2]), (k, KINDS[3])];
+            check_any(&problem(dtype, &axes, [&[M, 3], &[1, 3, 2], &[M, 2, 1]], m == 7), &mut numbers, 3);
+        }
+    }
+}
+
+#[test]
+fn batches_side_by_side() {
+    let mut numbers = Numbers(8);
+    for [lanes, m, n, k] in [[64, 5, 3, 7], [19, 1, 1, 300], [33, 9, 1, 40], [5, 2, 2, 2], [100, 40, 1, 600]]
+    {
+        for dtype in DTYPES {
+            let axes = [(lanes, KINDS[0]), (m, KINDS[1]), (n, KINDS[2]), (k, KINDS[3]), (2, KINDS[0])];
+            let orders = [&[4, 1, 3, 0][..], &[3, 4, 2, 0], &[1, 2, 4, 0]];
+            check_any(&problem(dtype, &axes, orders, k == 7), &mut numbers, 2);
+        }
+    }
+}
+
+#[test]
 fn nothing_to_sum_is_zero_and_nothing_to_write_is_nothing() {
     let mut numbers = Numbers(5);
     for dtype in DTYPES {

@@ -166,6 +166,9 @@ impl PermutePlan {
             }
             unit += run;
         }
+        if past_caches {
+            square::settle();
+        }
     }
 
     unsafe fn run_inner(&self, from: *const u8, to: *mut u8, block: usize, past_caches: bool) {
@@ -177,6 +180,9 @@ impl PermutePlan {
                     8 => to.cast::<[u8; 8]>().write_unaligned(from.cast::<[u8; 8]>().read_unaligned()),
                     16 => to.cast::<[u8; 16]>().write_unaligned(from.cast::<[u8; 16]>().read_unaligned()),
                     32 => to.cast::<[u8; 32]>().write_unaligned(from.cast::<[u8; 32]>().read_unaligned()),
+                    _ if past_caches
+                        && bytes.is_multiple_of(64)
+                        && square::copy_past_caches(from, to, bytes) => {}
                     _ => std::ptr::copy_nonoverlapping(from, to, bytes),
                 },
                 Inner::Single(step) => match self.width {
@@ -306,9 +312,6 @@ unsafe fn squares<T: Copy>(across: Step, along: Step, from: *const u8, to: *mut 
                 unsafe { square.run(from, across.from, to, along.to, past_caches && whole) };
             }
         }
-    }
-    if past_caches {
-        square::settle();
     }
 }
 

@@ -11,6 +11,9 @@ pub(super) enum Square {
     /// 8 by 8 elements of 8 bytes, by AVX-512.
     #[cfg(target_arch = "x86_64")]
     Wide8,
+    /// 4 by 4 elements of 16 bytes, by AVX-512.
+    #[cfg(target_arch = "x86_64")]
+    Wide16,
     /// 8 by 8 elements of 4 bytes, by AVX.
     #[cfg(target_arch = "x86_64")]
     Half4,
@@ -29,6 +32,7 @@ impl Square {
             return match (size_of::<T>(), has_avx512, has_avx) {
                 (4, true, _) => (16, Square::Wide4),
                 (8, true, _) => (8, Square::Wide8),
+                (16, true, _) => (4, Square::Wide16),
                 (4, false, true) => (8, Square::Half4),
                 (8, false, true) => (4, Square::Half8),
                 _ => (1, Square::None),
@@ -44,6 +48,7 @@ impl Square {
     /// # Safety
     /// The rows must be good; `past_caches` needs every row of `to` at a multiple of 64 bytes.
     #[inline(always)]
+    #[cfg_attr(not(target_arch = "x86_64"), allow(unused_variables))]
     pub unsafe fn run(
         self,
         from: *const u8,
@@ -68,12 +73,33 @@ impl Square {
             Square::Wide8 => unsafe { x86::wide8::<false>(from, from_step, to, to_step) },
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
+            Square::Wide16 if past_caches => unsafe { x86::wide16::<true>(from, from_step, to, to_step) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            Square::Wide16 => unsafe { x86::wide16::<false>(from, from_step, to, to_step) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
             Square::Half4 => unsafe { x86::half4(from, from_step, to, to_step) },
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
             Square::Half8 => unsafe { x86::half8(from, from_step, to, to_step) },
         }
     }
+}
+
+/// Copies a run past the caches, if the machine can; whether it did.
+///
+/// # Safety
+/// Both runs must be good; that of `to` starts at a multiple of 64 bytes and ends at one.
+pub(super) unsafe fn copy_past_caches(from: *const u8, to: *mut u8, bytes: usize) -> bool {
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx512f") {
+        // SAFETY: the machine has been asked; the rest is the caller's promise.
+        unsafe { x86::copy(from, to, bytes) };
+        return true;
+    }
+    let _ = (from, to, bytes);
+    false
 }
 
 /// Makes what was written past the caches seen by other threads before what follows.
@@ -94,6 +120,14 @@ mod x86 {
         // SAFETY: the caller's promise.
         unsafe {
             if PAST_CACHES { _mm512_stream_ps(to.cast(), value) } else { _mm512_storeu_ps(to.cast(), value) }
+        }
+    }
+
+    #[target_feature(enable = "avx512f")]
+    pub(super) unsafe fn copy(from: *const u8, to: *mut u8, bytes: usize) {
+        for at in (0..bytes).step_by(64) {
+            // SAFETY: the caller's promise.
+            unsafe { _mm512_stream_ps(to.add(at).cast(), _mm512_loadu_ps(from.add(at).cast())) };
         }
     }
 
@@ -166,6 +200,24 @@ mod x86 {
                 let place = |l: usize| to.offset((2 * l + j) as isize * to_step);
                 put_lanes::<PAST_CACHES>(two, [place(0), place(1), place(2), place(3)]);
             }
+        }
+    }
+
+    #[target_feature(enable = "avx512f")]
+    pub(super) unsafe fn wide16<const PAST_CACHES: bool>(
+        from: *const u8,
+        from_step: isize,
+        to: *mut u8,
+        to_step: isize,
+    ) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let row = |r: isize| _mm512_loadu_ps(from.offset(r * from_step).cast());
+            let place = |u: isize| to.offset(u * to_step);
+            put_lanes::<PAST_CACHES>(
+                [row(0), row(1), row(2), row(3)],
+                [place(0), place(1), place(2), place(3)],
+            );
         }
     }
 

@@ -15,6 +15,7 @@ mod exact;
 pub mod generate;
 mod greedy;
 mod interval;
+mod line;
 mod math;
 mod memory;
 mod network;
@@ -23,6 +24,7 @@ mod problem;
 mod region;
 mod rounds;
 mod solve;
+mod starts;
 #[cfg(test)]
 mod tests;
 mod tree;

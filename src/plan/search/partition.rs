@@ -20,26 +20,34 @@ struct Hyper {
     nets: Vec<(f64, Vec<u32>)>,
     /// The nets of each vertex.
     incident: Vec<Vec<u32>>,
+    /// Whether the last two vertices have no weight and stay where they are: one on each side.
+    anchored: bool,
 }
 
 impl Hyper {
-    fn new(weights: Vec<f64>, nets: Vec<(f64, Vec<u32>)>) -> Hyper {
+    fn new(weights: Vec<f64>, nets: Vec<(f64, Vec<u32>)>, anchored: bool) -> Hyper {
         let mut incident = vec![Vec::new(); weights.len()];
         for (net, (_, pins)) in nets.iter().enumerate() {
             pins.iter().for_each(|&pin| incident[pin as usize].push(net as u32));
         }
-        Hyper { weights, nets, incident }
+        Hyper { weights, nets, incident, anchored }
     }
 
     fn pins(&self) -> u64 {
         self.nets.iter().map(|(_, pins)| pins.len() as u64).sum()
     }
 
+    /// How many vertices can move.
+    fn free(&self) -> usize {
+        self.weights.len() - if self.anchored { 2 } else { 0 }
+    }
+
     /// Merges neighbours in pairs; the map gives each vertex its place in the coarser graph.
     fn coarsen(&self, random: &mut Random) -> Option<(Hyper, Vec<u32>)> {
         let count = self.weights.len();
         let heaviest = self.weights.iter().sum::<f64>() / 12.0;
-        let mut order: Vec<u32> = (0..count as u32).collect();
+        let free = self.free();
+        let mut order: Vec<u32> = (0..free as u32).collect();
         shuffle(&mut order, random);
         let mut map = vec![u32::MAX; count];
         let mut rating = vec![0.0f64; count];
@@ -55,7 +63,7 @@ impl Hyper {
                     continue;
                 }
                 for &pin in pins {
-                    if pin != vertex && map[pin as usize] == u32::MAX {
+                    if pin != vertex && (pin as usize) < free && map[pin as usize] == u32::MAX {
                         if rating[pin as usize] == 0.0 {
                             touched.push(pin);
                         }
@@ -82,8 +90,12 @@ impl Hyper {
             }
             weights.push(weight);
         }
-        if weights.len() * 10 > count * 9 {
+        if weights.len() * 10 > free * 9 {
             return None;
+        }
+        for place in &mut map[free..] {
+            *place = weights.len() as u32;
+            weights.push(0.0);
         }
         let mut seen: HashMap<Vec<u32>, usize> = HashMap::new();
         let mut nets: Vec<(f64, Vec<u32>)> = Vec::new();
@@ -102,7 +114,7 @@ impl Hyper {
                 }
             }
         }
-        Some((Hyper::new(weights, nets), map))
+        Some((Hyper::new(weights, nets, self.anchored), map))
     }
 
     fn cut(&self, side: &[bool]) -> f64 {
@@ -113,8 +125,8 @@ impl Hyper {
     /// Moves vertices across the cut while that makes it smaller.
     fn refine(&self, side: &mut [bool], most: f64, work: &mut u64) {
         let count = self.weights.len();
-        for _ in 0..6 {
-            *work += 60 * self.pins();
+        for _ in 0..4 {
+            *work += 40 * self.pins();
             let mut inside = [0.0f64; 2];
             side.iter().zip(&self.weights).for_each(|(&s, weight)| inside[usize::from(s)] += weight);
             let mut counts: Vec<[u32; 2]> = vec![[0; 2]; self.nets.len()];
@@ -137,6 +149,7 @@ impl Hyper {
             let mut heap: BinaryHeap<(i64, u32)> =
                 (0..count as u32).map(|v| (math::order_key(gains[v as usize]), v)).collect();
             let mut locked = vec![false; count];
+            locked[self.free()..].fill(true);
             let mut moves: Vec<u32> = Vec::new();
             let (mut sum, mut best, mut best_length) = (0.0, 1e-9, 0);
             let unbalanced = inside[0].max(inside[1]) > most;
@@ -203,7 +216,7 @@ impl Hyper {
                     best_balance = balance;
                     best_length = moves.len();
                 }
-                if moves.len() > best_length + 50 + count / 4 {
+                if moves.len() > best_length + 40 + count / 16 {
                     break;
                 }
             }
@@ -223,18 +236,19 @@ impl Hyper {
         let mut side = vec![false; count];
         let mut near = vec![0.0f64; count];
         let mut grown = 0.0;
-        let mut next = random.below(count);
+        let free = self.free();
+        let mut next = if free < count { count - 1 } else { random.below(count) };
         loop {
             side[next] = true;
             grown += self.weights[next];
-            if grown * 2.0 >= total {
+            if grown * 2.0 >= total && grown > 0.0 {
                 return side;
             }
             for &net in &self.incident[next] {
                 let (weight, pins) = &self.nets[net as usize];
                 pins.iter().for_each(|&pin| near[pin as usize] += weight / pins.len() as f64);
             }
-            let outside = (0..count).filter(|&v| !side[v]);
+            let outside = (0..free).filter(|&v| !side[v]);
             let Some(best) = outside.max_by(|&a, &b| near[a].total_cmp(&near[b]).then(b.cmp(&a))) else {
                 return side;
             };
@@ -336,7 +350,7 @@ pub(super) fn partition(
                 .map(|&axis| (problem.logs[axis as usize], pins_of(axis)))
                 .filter(|(_, pins)| pins.len() > 1)
                 .collect();
-            let mut side = Hyper::new(vec![1.0; part.len()], nets).bisect(share, random, work);
+            let mut side = Hyper::new(vec![1.0; part.len()], nets, false).bisect(share, random, work);
             if side.iter().all(|&s| s == side[0]) {
                 side[0] = !side[0];
             }
@@ -350,6 +364,78 @@ pub(super) fn partition(
             stack.extend([None, Some(half(false)), Some(half(true))]);
         }
         part.iter().for_each(|&leaf| place[leaf as usize] = u32::MAX);
+    }
+    path
+}
+
+/// Puts the operands of a connected problem in a line by cutting it again and again, so that what lies before and
+/// after each cut keeps to its side, and returns the path that takes them in one by one, adding to `work` what it took.
+pub(super) fn arrange(problem: &Problem, share: f64, random: &mut Random, work: &mut u64) -> Vec<(u32, u32)> {
+    let count = problem.count();
+    let mut order: Vec<u32> = (0..count as u32).collect();
+    // Where each operand is: exact to the part it belongs to.
+    let mut place: Vec<usize> = vec![0; count];
+    let mut number = vec![u32::MAX; count];
+    let mut stack = vec![(0, count)];
+    while let Some((start, end)) = stack.pop() {
+        let length = end - start;
+        if length < 2 {
+            continue;
+        }
+        let part: Vec<u32> = order[start..end].to_vec();
+        part.iter().enumerate().for_each(|(k, &leaf)| number[leaf as usize] = k as u32);
+        let mut axes: Vec<u32> =
+            part.iter().flat_map(|&leaf| problem.lists[leaf as usize].iter().copied()).collect();
+        axes.sort_unstable();
+        axes.dedup();
+        let mut nets: Vec<(f64, Vec<u32>)> = Vec::with_capacity(axes.len());
+        for &axis in &axes {
+            let mut pins = Vec::new();
+            let (mut before, mut after) = (false, problem.kept[axis as usize]);
+            for &leaf in &problem.carriers[axis as usize] {
+                match number[leaf as usize] {
+                    u32::MAX => {
+                        before |= place[leaf as usize] < start;
+                        after |= place[leaf as usize] >= end;
+                    }
+                    pin => pins.push(pin),
+                }
+            }
+            // An axis that lies on both sides is open wherever the cut is.
+            if before && after || pins.len() + usize::from(before) + usize::from(after) < 2 {
+                continue;
+            }
+            if before {
+                pins.push(length as u32);
+            }
+            if after {
+                pins.push(length as u32 + 1);
+            }
+            nets.push((problem.logs[axis as usize], pins));
+        }
+        let mut weights = vec![1.0; length];
+        weights.extend([0.0, 0.0]);
+        let mut side = Hyper::new(weights, nets, true).bisect(share, random, work);
+        side.truncate(length);
+        if side.iter().all(|&s| s == side[0]) {
+            side = (0..length).map(|k| 2 * k >= length).collect();
+        }
+        let first = part.iter().zip(&side).filter(|&(_, &s)| !s).map(|(&leaf, _)| leaf);
+        let second = part.iter().zip(&side).filter(|&(_, &s)| s).map(|(&leaf, _)| leaf);
+        let arranged: Vec<u32> = first.chain(second).collect();
+        let middle = start + side.iter().filter(|&&s| !s).count();
+        for (k, &leaf) in arranged.iter().enumerate() {
+            place[leaf as usize] = if start + k < middle { start } else { middle };
+            number[leaf as usize] = u32::MAX;
+        }
+        order[start..end].copy_from_slice(&arranged);
+        stack.extend([(start, middle), (middle, end)]);
+    }
+    let mut path = Vec::with_capacity(count.saturating_sub(1));
+    let mut whole = order[0];
+    for &leaf in &order[1..] {
+        path.push((whole, leaf));
+        whole = (count + path.len() - 1) as u32;
     }
     path
 }

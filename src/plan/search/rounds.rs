@@ -2,13 +2,12 @@
 
 use super::budget::Budget;
 use super::cost::Objective;
-use super::eliminate::{Rule, eliminate, eliminate_in_order, fill_order};
 use super::exact::Tables;
 use super::greedy::{Taste, greedy};
 use super::math::{self, LogTable, Random};
 use super::memory::Limit;
-use super::partition::partition;
 use super::problem::Problem;
+use super::starts::WAYS;
 use super::tree::{Energy, Measure, Shape, Tree};
 use super::{interval, window};
 
@@ -71,7 +70,7 @@ pub(super) struct Search<'a, 'b> {
     /// The best trees found, best first, with the logarithm of their objective.
     pub(super) pool: Vec<(f64, Shape)>,
     /// The best start of each way to make them.
-    pub(super) firsts: [Option<(f64, Shape)>; 4],
+    pub(super) firsts: [Option<(f64, Shape)>; WAYS.len()],
     pub(super) rounds: u64,
     /// What every tree that is kept stays within.
     pub(super) limit: Option<Limit>,
@@ -99,7 +98,7 @@ impl<'a, 'b> Search<'a, 'b> {
             tables: Tables::default(),
             budget,
             pool: Vec::new(),
-            firsts: [const { None }; 4],
+            firsts: [const { None }; WAYS.len()],
             rounds: 0,
             limit: None,
             report,
@@ -125,7 +124,7 @@ impl<'a, 'b> Search<'a, 'b> {
     fn polish(&mut self, path: Vec<(u32, u32)>) {
         self.offer_path(path);
         let mut tree = self.tree(&self.pool[0].1.clone());
-        self.descend(&mut tree, u64::MAX);
+        self.descend(&mut tree, self.budget.left() / 8);
         self.anneal(&HOTS[3..]);
     }
 
@@ -175,63 +174,6 @@ impl<'a, 'b> Search<'a, 'b> {
         }
     }
 
-    /// Draws starts until the work reaches a limit, more of those that have done well.
-    fn starts(&mut self, limit: u64) {
-        let mut spent = [0u64; 4];
-        let mut tries = [0usize; 4];
-        let mut best = [f64::INFINITY; 4];
-        let mut tastes: [Vec<(f64, Taste)>; 2] = [Vec::new(), Vec::new()];
-        while !self.budget.over() && self.budget.work < limit {
-            // Every way once, the cheapest first; then the best gets most of the work and the worst least.
-            let way = [1, 3, 2, 0].into_iter().find(|&way| tries[way] == 0).unwrap_or_else(|| {
-                let rank = |way: usize| (0..4).filter(|&other| best[other] < best[way]).count() as u32;
-                (0..4).min_by_key(|&way| (spent[way] << (2 * rank(way)), way)).unwrap_or(0)
-            });
-            let before = self.budget.work;
-            let (random, work) = (&mut self.random, &mut self.budget.work);
-            let mut taste = if tries[1] < 2 { Taste::PLAIN } else { Taste::draw(random) };
-            if way < 2 && tastes[way].len() >= 4 && random.below(2) == 0 {
-                let like = tastes[way][random.below(4)].1;
-                taste = like.near(random);
-            }
-            let path = match way {
-                0 => greedy(self.problem, taste, random, work),
-                1 => {
-                    let rule = [Rule::Gain, Rule::Degree][tries[1] % 2];
-                    eliminate(self.problem, rule, taste, random, work)
-                }
-                2 => {
-                    let share = 0.52 + 0.4 * random.unit() * random.unit();
-                    partition(self.problem, share, random, work)
-                }
-                _ => {
-                    let noise = if tries[3] == 0 { 0.0 } else { 0.3 * random.unit() * random.unit() };
-                    let most = *work + (limit - *work) / 6;
-                    match fill_order(self.problem, noise, random, work, most) {
-                        Some(order) => eliminate_in_order(self.problem, &order, work),
-                        None => {
-                            spent[3] = u64::MAX >> 8;
-                            tries[3] += 1;
-                            continue;
-                        }
-                    }
-                }
-            };
-            tries[way] += 1;
-            let (value, shape) = self.offer_path(path);
-            if value < best[way] {
-                best[way] = value;
-                self.firsts[way] = Some((value, shape));
-            }
-            if way < 2 {
-                tastes[way].push((value, taste));
-                tastes[way].sort_by(|a, b| a.0.total_cmp(&b.0));
-                tastes[way].truncate(4);
-            }
-            spent[way] += self.budget.work - before;
-        }
-    }
-
     /// Anneals in rounds of growing length, which start at one of some inverse temperatures.
     fn anneal(&mut self, hots: &[f64]) {
         // What costs least at first is not what can be improved most, so every way to make starts gets a round; but
@@ -245,7 +187,8 @@ impl<'a, 'b> Search<'a, 'b> {
             .map(|(_, shape)| shape.clone())
             .collect();
         let total = self.budget.left();
-        let mut share = total / 24;
+        let least_share = total / 48;
+        let mut share = least_share;
         // The best that each temperature has led to.
         // One more arm stands for rounds on regions of the best tree.
         let arms = hots.len() + 1;
@@ -258,7 +201,7 @@ impl<'a, 'b> Search<'a, 'b> {
                 hots.len() - 2
             } else if first {
                 arms - 1 - rest
-            } else if self.random.below(3) == 0 {
+            } else if self.random.below(5) == 0 {
                 self.random.below(arms)
             } else {
                 (0..arms).min_by(|&a, &b| best[a].total_cmp(&best[b])).unwrap_or(0)
@@ -274,10 +217,7 @@ impl<'a, 'b> Search<'a, 'b> {
             if arm == hots.len() {
                 self.regions(&mut tree, share);
             } else {
-                let floor = tree.total() - DEPTH;
-                let nodes = tree.energy[tree.count..].iter().filter(|&&energy| energy > floor).count() as u64;
-                let sweeps = (share / (nodes * tree.visit_work() + 5 * tree.count as u64)).clamp(4, 1 << 20);
-                self.round(&mut tree, hots[arm], 18.0, sweeps);
+                self.round(&mut tree, hots[arm], 18.0, share);
             }
             self.descend(&mut tree, share / 3);
             let value = self.value(&tree);
@@ -286,29 +226,34 @@ impl<'a, 'b> Search<'a, 'b> {
             best[arm] = value;
             round += 1;
             if !first {
-                share = (share * 5 / 4).min(self.budget.left().max(total / 24));
+                share = (share * 7 / 5).min(self.budget.left().max(least_share));
             }
         }
     }
 
-    /// One round: so many sweeps while the inverse temperature goes from `hot` to `cold`.
-    pub(super) fn round(&mut self, tree: &mut Tree, hot: f64, cold: f64, sweeps: u64) {
+    /// One round: so much work while the inverse temperature goes from `hot` to `cold`.
+    pub(super) fn round(&mut self, tree: &mut Tree, hot: f64, cold: f64, share: u64) {
         self.rounds += 1;
-        let mut floor = f64::NEG_INFINITY;
-        let check = (sweeps / 40).max(4);
+        let start = self.budget.work;
         let ratio = math::log2(cold / hot);
-        for sweep in 0..sweeps {
-            let beta = hot * math::exp2(ratio * sweep as f64 / sweeps as f64);
+        let mut floor = f64::NEG_INFINITY;
+        let mut next_offer = share / 2;
+        for sweep in 0.. {
+            let done = self.budget.work - start;
+            // At least a few sweeps, however large the tree.
+            let part = (done as f64 / share.max(1) as f64).min(0.25 * f64::from(sweep));
+            if part >= 1.0 || sweep % 16 == 15 && self.budget.over() {
+                break;
+            }
             if sweep % 8 == 0 {
                 floor = tree.total() - DEPTH;
                 self.budget.work += 20 * tree.count as u64;
             }
+            let beta = hot * math::exp2(ratio * part);
             self.budget.work +=
                 tree.sweep(&self.measure, &self.energy, (beta, floor), &mut self.random, self.table);
-            if sweep % 16 == 0 && self.budget.over() {
-                break;
-            }
-            if sweep * 2 > sweeps && sweep % check == 0 {
+            if done > next_offer {
+                next_offer = done + share / 80;
                 self.offer(tree);
             }
         }
