@@ -49,7 +49,7 @@ pub fn write(path: &Path, tensor: &Tensor) -> Result<(), FileError> {
     })
 }
 
-/// The bytes of the file that [`write`] writes.
+/// The bytes of the file that [`write()`] writes.
 pub fn write_bytes(tensor: &Tensor) -> Vec<u8> {
     let mut bytes = header_bytes(tensor);
     bytes.extend_from_slice(&file::little_endian(tensor));

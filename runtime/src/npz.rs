@@ -62,7 +62,7 @@ pub fn write(path: &Path, tensors: &[(&str, &Tensor)]) -> Result<(), FileError> 
     file::save(path, |writer| write_to(writer, tensors))
 }
 
-/// The bytes of the archive that [`write`] writes.
+/// The bytes of the archive that [`write()`] writes.
 ///
 /// # Errors
 /// Where two tensors have one name, or a name is longer than 64 KiB.

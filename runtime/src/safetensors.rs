@@ -170,7 +170,7 @@ pub fn write(path: &Path, tensors: &[(&str, &Tensor)]) -> Result<(), FileError> 
     file::save(path, |writer| write_to(writer, tensors))
 }
 
-/// The bytes of the file that [`write`] writes.
+/// The bytes of the file that [`write()`] writes.
 ///
 /// # Errors
 /// Where two tensors have one name, or one is of type `c128`.
