@@ -81,6 +81,16 @@ pub(super) unsafe fn real<V: Vector, const ROWS: usize, const VECTORS: usize, co
         let mask = V::mask(tile.last);
         let (mut a, mut b) = (tile.a, tile.b);
         let mut sums = [[V::zero(); VECTORS]; ROWS];
+        if tile.k >= 64 {
+            // C is far away as a rule, and needed at once when the sums are done.
+            for i in 0..ROWS {
+                let row = tile.c.offset(*tile.c_rows.add(i));
+                for j in 0..VECTORS {
+                    V::prefetch(row.wrapping_add(j * V::LANES));
+                }
+                V::prefetch(row.wrapping_add(VECTORS * V::LANES - 1));
+            }
+        }
         for _ in 0..tile.k {
             let mut columns = [V::zero(); VECTORS];
             for (j, column) in columns.iter_mut().enumerate() {

@@ -366,7 +366,7 @@ impl Ready {
             && self.rows_len <= 2 * self.tile_rows;
         if self.b_unpacked && self.panels_len() > 3 {
             // Little is used twice but C: go along the rows of B, a few at once, as far as C stays in the cache.
-            self.sums_block = self.sums_block.min(if self.rows_len <= 2 { 16 } else { 64 });
+            self.sums_block = self.sums_block.min(if self.rows_len <= 2 { 4 } else { 64 });
             let columns = if self.rows_len <= 2 { 8192 } else { 65536 / self.rows_len };
             self.panels_block = (columns / self.panel_columns).min(self.panels_len());
         }

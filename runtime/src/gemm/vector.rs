@@ -24,6 +24,9 @@ pub(super) unsafe trait Vector: Copy {
     /// `self * factor + term`.
     unsafe fn mul_add(self, factor: Self, term: Self) -> Self;
     unsafe fn add(self, other: Self) -> Self;
+    /// Asks for the line of memory to come near, if the machine can be asked.
+    #[inline(always)]
+    unsafe fn prefetch(_: *const Self::Elem) {}
     /// The sum of the lanes.
     unsafe fn sum(self) -> Self::Elem;
     /// The sum of two elements.
@@ -243,6 +246,12 @@ pub(super) mod x86 {
                 unsafe fn add(self, other: Self) -> Self {
                     // SAFETY: as the trait demands.
                     $name(unsafe { $add(self.0, other.0) })
+                }
+
+                #[inline(always)]
+                unsafe fn prefetch(from: *const $type) {
+                    // SAFETY: it touches nothing.
+                    unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) }
                 }
 
                 #[inline(always)]
