@@ -31,11 +31,11 @@ impl<'a> Budget<'a> {
         self.capped || self.work >= self.limit
     }
 
-    /// Lowers the limit of a frugal search that has found a plan whose cost has this binary logarithm.
-    pub(super) fn save(&mut self, log2_cost: f64) {
+    /// Lowers the limit of a frugal search that has found a plan of so many multiply-adds, as a binary logarithm.
+    pub(super) fn save(&mut self, log2_macs: f64) {
         if self.frugal {
-            // About a nanosecond for each unit of cost and of work; the first milliseconds are for the asking.
-            self.limit = self.limit.min(self.work + 2_000_000 + math::exp2(log2_cost.min(60.0)) as u64);
+            // About a nanosecond for each multiply-add and each unit of work; the first milliseconds are for the asking.
+            self.limit = self.limit.min(self.work + 2_000_000 + math::exp2(log2_macs.min(60.0)) as u64);
         }
     }
 

@@ -92,6 +92,9 @@ fn search(network: &Network, options: &mut Options<'_>, limit: Limit, outcome: &
         return;
     }
     let problem = Problem::new(&canonical, &components[0]);
+    if Tree::is_too_large(&problem) {
+        return;
+    }
     let everything = solve::budget(network, options);
     let mut budget = Budget::new(
         everything - outcome.work.min(everything),
@@ -254,7 +257,9 @@ fn fall_back(
         let largest = steps.iter().max_by(|a, b| a.shape.result.total_cmp(&b.shape.result));
         let Some(largest) = largest else { return Ok(()) };
         let mut best: Option<(f64, u32)> = None;
-        for &axis in &largest.axes {
+        // Trying an axis takes time linear in the network, so of large ones not all are tried.
+        let tries = if network.inputs().len() > 2000 { 8 } else { usize::MAX };
+        for &axis in largest.axes.iter().rev().take(tries) {
             if network.extents()[axis as usize] < 2 || outcome.slices.contains(&axis) {
                 continue;
             }

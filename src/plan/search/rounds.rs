@@ -41,6 +41,8 @@ pub(super) fn search(
     budget.limit = limit - limit / 8;
     let (path, rounds) = if absorbed.problem.count() == 2 {
         (vec![(0, 1)], 0)
+    } else if Tree::is_too_large(&absorbed.problem) {
+        (greedy(&absorbed.problem, Taste::PLAIN, &mut Random::new(seed, 7), &mut budget.work), 0)
     } else {
         let mut search = Search::new(&absorbed.problem, objective, seed, budget, report);
         search.run();
@@ -49,6 +51,9 @@ pub(super) fn search(
     // A frugal search may have lowered the limit.
     if budget.limit == limit - limit / 8 {
         budget.limit = limit;
+    }
+    if Tree::is_too_large(problem) {
+        return (absorbed.expand(&path), rounds);
     }
     let mut search = Search::new(problem, objective, seed, budget, report);
     search.polish(absorbed.expand(&path));
@@ -108,8 +113,9 @@ impl<'a, 'b> Search<'a, 'b> {
     /// Finds starts and improves them.
     fn run(&mut self) {
         let plain = greedy(self.problem, Taste::PLAIN, &mut self.random, &mut self.budget.work);
-        let (value, _) = self.offer_path(plain);
-        self.budget.save(value);
+        let (_, shape) = self.offer_path(plain);
+        let macs = self.tree(&shape).all.iter().fold(f64::NEG_INFINITY, |sum, &all| math::log2_add(sum, all));
+        self.budget.save(macs);
         let limit = self.budget.work + self.budget.left() / 5;
         self.starts(limit);
         self.anneal(&HOTS);

@@ -316,6 +316,8 @@ fn assert_agrees_fast(network: &Network, plan: &Plan) {
 fn large_networks_get_a_tree_at_once() {
     for network in [
         generate::lattice(&[70, 72], 2, false),
+        // Too large for the dense arrays of the search.
+        generate::lattice(&[220, 220], 2, false),
         generate::qaoa(300, 3, 5, 1),
         generate::tree(5000, 4, 1),
         Network::new(vec![vec![]; 5000], vec![], vec![]).unwrap(),
@@ -326,7 +328,8 @@ fn large_networks_get_a_tree_at_once() {
         let plan = optimize(&network, &mut Options { work: Some(1), ..Options::default() }).unwrap();
         assert_eq!(plan.path.len() + 1, network.inputs().len());
         assert_agrees_fast(&network, &plan);
-        assert!(start.elapsed().as_secs_f64() < 2.0);
+        // Nothing takes quadratic time; the bound is wide because tests share their machine.
+        assert!(start.elapsed().as_secs_f64() < 5.0);
     }
 }
 

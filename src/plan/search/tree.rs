@@ -161,6 +161,11 @@ pub(super) struct Shape {
 }
 
 impl Tree {
+    /// Whether the sets of a tree of a problem would take more than half a gibibyte.
+    pub(super) fn is_too_large(problem: &Problem) -> bool {
+        2 * problem.count() * problem.logs.len().div_ceil(64) > 1 << 26
+    }
+
     /// Builds the tree of a path; at least two leaves.
     pub(super) fn new(problem: &Problem, measure: &Measure, energy: &Energy<'_>, shape: &Shape) -> Tree {
         let count = problem.count();
