@@ -360,7 +360,7 @@ fn plans_graphs_and_layouts_come_out() {
     assert!(code == 0 && out.contains("as written 128 flop, planned 128 flop"), "{out}{error}");
     let (_, out, _) = folder.einc(&with(&["plan", "m.ein", "--format", "json"]));
     let value: serde_json::Value = serde_json::from_str(&out).expect("JSON");
-    assert_eq!(value["flops"], 128);
+    assert_eq!(value["flops"], 128.0);
     assert!(folder.einc(&with(&["graph", "m.ein"])).1.starts_with("graph main\n"));
     assert!(folder.einc(&with(&["graph", "m.ein", "--format", "dot"])).1.starts_with("digraph"));
     let (code, out, _) = folder.einc(&with(&["graph", "m.ein", "--format", "svg", "-o", "m.svg"]));
