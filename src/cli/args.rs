@@ -229,6 +229,8 @@ pub enum Objective {
 pub enum PlanFormat {
     Text,
     Json,
+    /// A picture of the contraction tree (networks only)
+    Svg,
 }
 
 #[derive(Args, Debug)]

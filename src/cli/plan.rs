@@ -6,7 +6,8 @@ use super::open::{self, Opened};
 use super::{Told, progress};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::pipeline;
-use crate::plan::search::{self, MemoryLimit, Network, Options, Refusal};
+use crate::plan::network::{self, report};
+use crate::plan::search::{self, MemoryLimit, Options, Refusal};
 use crate::plan::{Step, cost, flops_as_written, show_bytes};
 use crate::program::Role;
 use serde_json::{Value, json};
@@ -16,7 +17,7 @@ use std::path::Path;
 /// Runs the command.
 pub fn plan(args: &PlanArgs, told: &Told) -> Result<(i32, String), Failure> {
     match Path::new(&args.program).extension().is_some_and(|extension| extension == "json") {
-        true => network(args, told),
+        true => contraction(args, told),
         false => program(args, told),
     }
 }
@@ -69,6 +70,12 @@ fn program(args: &PlanArgs, told: &Told) -> Result<(i32, String), Failure> {
                 "plan": plan.to_string().lines().collect::<Vec<_>>(),
             });
             format!("{value:#}\n")
+        }
+        PlanFormat::Svg => {
+            return Err(Failure::of(
+                Diagnostic::error(Code::Unsupported, "a plan is drawn of networks (`NETWORK.json`) only")
+                    .help("`einc graph FILE --format svg` draws a program"),
+            ));
         }
         PlanFormat::Text => {
             let mut out = format!("{plan}\n");
@@ -123,15 +130,14 @@ fn short(number: f64) -> String {
 /// What a multiply-add weighs against an element that is written, in the objectives that have both.
 const WRITE_WEIGHT: f64 = 64.0;
 
-fn network(args: &PlanArgs, told: &Told) -> Result<(i32, String), Failure> {
+fn contraction(args: &PlanArgs, told: &Told) -> Result<(i32, String), Failure> {
     let wrong = |message: String| {
         Failure::of(Diagnostic::error(Code::File, format!("`{}`: {message}", args.program)).help(
             "a network is `{\"inputs\": [[0, 1], [1, 2]], \"output\": [0, 2], \"sizes\": [4, 5, 6]}`: axes by number",
         ))
     };
     let text = open::read_file(Path::new(&args.program))?;
-    let value: Value = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
-    let network = parse(&value).map_err(wrong)?;
+    let network = network::read(&text).map_err(wrong)?.network;
     let mut options = Options {
         objective: match args.objective {
             Objective::Flops => search::Objective::Flops,
@@ -141,7 +147,7 @@ fn network(args: &PlanArgs, told: &Told) -> Result<(i32, String), Failure> {
             Objective::Time | Objective::Combo => search::Objective::Combo(WRITE_WEIGHT),
         },
         // The network has no element type; eight bytes are those of an f64.
-        memory: args.machine.memory.map(|bytes| MemoryLimit::Peak(bytes as f64 / 8.0)),
+        memory: args.machine.memory.map(|bytes| MemoryLimit::Total(bytes as f64 / 8.0)),
         seed: args.seed,
         seconds: args.time_limit,
         ..Options::default()
@@ -156,89 +162,17 @@ fn network(args: &PlanArgs, told: &Told) -> Result<(i32, String), Failure> {
         ),
         other => wrong(other.to_string()),
     })?;
-    let cost = &plan.cost;
     let text = match args.format {
-        PlanFormat::Json => {
-            let value = json!({
-                "operands": network.inputs().len(),
-                "path": plan.path,
-                "slices": plan.slices,
-                "log10_macs": cost.macs.log10(),
-                "log2_size": cost.size.log2(),
-                "log10_write": cost.write.log10(),
-                "log2_peak": cost.peak.log2(),
-                "runs": cost.runs.value(),
-                "proven": plan.proven,
-            });
-            format!("{value}\n")
-        }
-        PlanFormat::Text => {
-            let mut out = format!(
-                "{} operands, {} axes\n\
-                 multiply-adds  10^{:.2}\n\
-                 largest step   2^{:.1} elements\n\
-                 alive at once  2^{:.1} elements\n\
-                 written        10^{:.2} elements\n",
-                network.inputs().len(),
-                network.extents().len(),
-                cost.macs.log10(),
-                cost.size.log2(),
-                cost.peak.log2(),
-                cost.write.log10()
-            );
-            if !plan.slices.is_empty() {
-                let _ = writeln!(out, "slices         {:?}, {} runs", plan.slices, cost.runs.value());
-            }
-            let how = if plan.proven { "no order is cheaper" } else { "the best found" };
-            let _ = writeln!(out, "order          {how}");
-            for (k, (a, b)) in plan.path.iter().enumerate() {
-                let _ = writeln!(out, "  {} = {a} {b}", network.inputs().len() + k);
-            }
-            out
-        }
+        PlanFormat::Json => report::json(&network, &plan),
+        PlanFormat::Text => report::text(&network, &plan),
+        PlanFormat::Svg => report::svg(&network, &plan),
     };
     Ok((0, text))
-}
-
-/// A network from its JSON form.
-fn parse(value: &Value) -> Result<Network, String> {
-    let axis = |value: &Value| {
-        value
-            .as_u64()
-            .and_then(|axis| u32::try_from(axis).ok())
-            .ok_or_else(|| format!("`{value}` is no axis"))
-    };
-    let axes = |value: &Value| -> Result<Vec<u32>, String> {
-        value.as_array().ok_or_else(|| format!("`{value}` is no list of axes"))?.iter().map(axis).collect()
-    };
-    let field = |name: &str| value.get(name).ok_or_else(|| format!("there is no `{name}`"));
-    let list = |name: &str| field(name)?.as_array().ok_or_else(|| format!("`{name}` is no list"));
-    let inputs = list("inputs")?.iter().map(axes).collect::<Result<Vec<_>, String>>()?;
-    let sizes = list("sizes")?.iter().map(|size| size.as_u64().ok_or_else(|| format!("`{size}` is no size")));
-    let sizes = sizes.collect::<Result<Vec<u64>, String>>()?;
-    Network::new(inputs, axes(field("output")?)?, sizes).map_err(|refusal| refusal.to_string())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn networks_are_read_and_refused() {
-        let network =
-            parse(&json!({ "inputs": [[0, 1], [1, 2]], "output": [0, 2], "sizes": [4, 5, 6] })).unwrap();
-        assert_eq!(network.extents(), [4, 5, 6]);
-        for wrong in [
-            json!([]),
-            json!({ "inputs": [[0]], "output": [] }),
-            json!({ "inputs": [[7]], "output": [], "sizes": [2] }),
-            json!({ "inputs": [[0]], "output": [0, 0], "sizes": [2] }),
-            json!({ "inputs": [[-1]], "output": [], "sizes": [2] }),
-            json!({ "inputs": 3, "output": [], "sizes": [2] }),
-        ] {
-            assert!(parse(&wrong).is_err(), "{wrong}");
-        }
-    }
 
     #[test]
     fn numbers_are_short() {
