@@ -72,7 +72,6 @@ fn not_from_text() -> Vec<Code> {
 }
 
 const NOT_FROM_TEXT: &[Code] = &[
-    Code::TooBig,
     Code::MemoryLimit,
     Code::OutOfMemory,
     Code::MissingInput,

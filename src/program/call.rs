@@ -12,7 +12,10 @@ use einc_runtime::DType;
 use std::collections::{HashMap, HashSet};
 
 /// How deep functions call one another.
-const CALLS_LIMIT: usize = 64;
+const DEPTH_LIMIT: usize = 64;
+
+/// Most calls that one program inlines, whatever they define.
+pub(super) const CALLS_LIMIT: usize = 4_000;
 
 impl<'a> Checker<'a> {
     /// Runs a function's statements; gives its results by name.
@@ -99,9 +102,15 @@ impl<'a> Checker<'a> {
         span: Span,
     ) -> Step<Vec<Symbol>> {
         let key = (unit, function.name.text.clone());
-        if self.calls.contains(&key) || self.calls.len() >= CALLS_LIMIT {
+        if self.calls.contains(&key) {
             let message = format!("`{}` calls itself", function.name);
             return Err(self.error(Code::Recursion, message, span, "called here"));
+        }
+        self.inlined += 1;
+        if self.calls.len() >= DEPTH_LIMIT || self.inlined > CALLS_LIMIT {
+            let message =
+                format!("more than {DEPTH_LIMIT} calls within one another, or {CALLS_LIMIT} in all");
+            return Err(self.error(Code::TooBig, message, span, "this call is one too many"));
         }
         if self.in_scan {
             return Err(self.error(

@@ -1,5 +1,6 @@
 //! Checks a module for given sizes and types, or for all of them, and yields the program of one entry point.
 
+use super::call::CALLS_LIMIT;
 use super::load::Module;
 use super::node::{Symbol, Ty};
 use super::scope::{Declared, Scope, similar};
@@ -73,6 +74,10 @@ pub fn check_all(module: &Module) -> Vec<Diagnostic> {
     for entry in names.chain(["main".to_string()]) {
         let _ = checker.entry(&entry);
         checker.program = Program::empty(&entry);
+        if checker.inlined > CALLS_LIMIT {
+            break;
+        }
+        checker.inlined = 0;
     }
     diagnostics.append(&mut checker.diagnostics);
     sorted(diagnostics)
@@ -116,6 +121,8 @@ pub(super) struct Checker<'a> {
     pub depth: usize,
     /// Whether a scan's body is being checked.
     pub in_scan: bool,
+    /// How many calls were inlined.
+    pub inlined: usize,
 }
 
 /// An input of an entry point.
@@ -141,6 +148,7 @@ impl<'a> Checker<'a> {
             calls: Vec::new(),
             depth: 0,
             in_scan: false,
+            inlined: 0,
         }
     }
 

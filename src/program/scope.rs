@@ -69,8 +69,14 @@ impl Checker<'_> {
         }
         let mut scope = Scope { unit, ..Scope::default() };
         let module = self.module;
+        let mut functions = HashSet::new();
         for item in &module.units[unit].tree.items {
             self.declare_names(&mut scope, item);
+            if let ItemKind::Function(function) = &item.kind
+                && !functions.insert(&function.name.text)
+            {
+                self.duplicate(&function.name, "function");
+            }
         }
         self.file_scopes[unit] = Some(scope.clone());
         scope

@@ -177,6 +177,7 @@ fn what_is_wrong_has_its_code() {
         ("dim N\ninput x: f64[N]\ny[i] = z[i]\nz[i] = x[i]", "EIN0209"),
         ("dim N\ninput x: f64[N]\ny[2*i] = x[i]", "EIN0210"),
         ("input x: f64[N]", "EIN0211"),
+        ("fn f(x: f64[N]) -> f64[N] { return x }\nfn f(x: f64[N]) -> f64[N] { return x }", "EIN0202"),
         ("fn f(x: f64[N]) -> f64[N] { return f(x) }", "EIN0213"),
         ("dim N\ninput x: f64[N]\n@foo(1)\ny[i] = x[i]", "EIN0218"),
         ("dim N\ninput x: f64[N]\ny[i] = x * 2", "EIN0219"),
@@ -188,6 +189,21 @@ fn what_is_wrong_has_its_code() {
     for (text, code) in cases {
         assert_eq!(codes(text), [code], "{text}");
     }
+}
+
+#[test]
+fn calls_that_double_at_every_level_are_refused_soon() {
+    let mut text = String::from("fn f0(x: f64) -> f64 { return x }\n");
+    for level in 1..=40 {
+        let inner = level - 1;
+        text.push_str(&format!("fn f{level}(x: f64) -> f64 {{ return f{inner}(f{inner}(x)) }}\n"));
+    }
+    assert!(codes(&text).contains(&"EIN0315".to_string()));
+    let mut chain = String::from("fn g0(x: f64) -> f64 { return x }\n");
+    for level in 1..=70 {
+        chain.push_str(&format!("fn g{level}(x: f64) -> f64 {{ return g{}(x) }}\n", level - 1));
+    }
+    assert!(codes(&chain).contains(&"EIN0315".to_string()));
 }
 
 #[test]
