@@ -3,7 +3,7 @@
 use super::check::{Checker, Reported, Step};
 use super::node::{Kind, Node, Position, Symbol, Ty, VarId};
 use super::scope::{Declared, Scope};
-use super::statement::{Context, LeftDim, Options};
+use super::statement::{Context, Options};
 use super::{Role, Scatter, Statement as Step_};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::expr::Expr as Value;
@@ -72,23 +72,14 @@ impl<'a> Checker<'a> {
         let declared =
             Declared { ty: dtype, shape, place: declared.map_or(name.span, |declared| declared.place) };
         let mut context = Context::new(options);
-        let symbol = if plain && base.is_some() {
+        let symbol = if plain && let Some(base) = base.clone() {
             let mut inner = scope.clone();
             inner.declared.insert(name.text.clone(), declared.clone());
             let left = self.prepare(&inner, &mut context, target, &[value], conditions)?;
             self.conditions(scope, &mut context, conditions)?;
             let node = self.resolve(scope, &mut context, value)?;
             self.solve(&mut context)?;
-            let base = base.unwrap_or_else(|| unreachable!("checked above"));
-            let positions = left
-                .dims
-                .iter()
-                .map(|dim| match dim {
-                    LeftDim::Index(var) => Position::Expr(Node { kind: Kind::Var(*var), span }),
-                    LeftDim::Group(vars) => Position::Group(vars.clone()),
-                    LeftDim::Unit => Position::Unit,
-                })
-                .collect();
+            let positions = left.positions(span);
             let kind = Kind::Access { symbol: base, indices: positions, otherwise: None };
             let read = Node { kind, span: target.span };
             let sum = Node { kind: Kind::Sum(vec![(false, read), (false, node)]), span };

@@ -238,16 +238,8 @@ impl Checker<'_> {
                 }
             };
             let left = context.states[state].left.clone();
-            let own: Vec<VarId> = left
-                .dims
-                .iter()
-                .flat_map(|dim| match dim {
-                    LeftDim::Index(var) => vec![*var],
-                    LeftDim::Group(vars) => vars.clone(),
-                    LeftDim::Unit => Vec::new(),
-                })
-                .filter(|var| Some(*var) != context.time.map(|time| time.0))
-                .collect();
+            let own: Vec<VarId> =
+                left.vars().into_iter().filter(|var| Some(*var) != context.time.map(|time| time.0)).collect();
             let whole = match &init.value.kind {
                 tree::ExprKind::Name(name) => {
                     scope.tensors.get(name).filter(|symbol| !symbol.shape.is_empty()).cloned()
@@ -446,16 +438,7 @@ impl Checker<'_> {
             }
             let outside = match (&known.init, steps) {
                 (Some(init), 0) if self.concrete => {
-                    let positions: Vec<Position> = known
-                        .left
-                        .dims
-                        .iter()
-                        .map(|dim| match dim {
-                            LeftDim::Index(var) => Position::Expr(Node { kind: Kind::Var(*var), span }),
-                            LeftDim::Group(vars) => Position::Group(vars.clone()),
-                            LeftDim::Unit => Position::Unit,
-                        })
-                        .collect();
+                    let positions = known.left.positions(span);
                     let value = self.initial(context, init, &positions)?;
                     Outside::Else(Box::new(converted(value, dtype)))
                 }

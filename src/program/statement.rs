@@ -112,7 +112,23 @@ pub(super) enum LeftDim {
     Unit,
 }
 
+impl LeftDim {
+    /// The same dim as a position of an access.
+    pub fn position(&self, span: Span) -> Position {
+        match self {
+            LeftDim::Index(var) => Position::Expr(Node { kind: Kind::Var(*var), span }),
+            LeftDim::Group(vars) => Position::Group(vars.clone()),
+            LeftDim::Unit => Position::Unit,
+        }
+    }
+}
+
 impl Left {
+    /// The left side as the positions of an access.
+    pub fn positions(&self, span: Span) -> Vec<Position> {
+        self.dims.iter().map(|dim| dim.position(span)).collect()
+    }
+
     /// All indices, in memory order.
     pub fn vars(&self) -> Vec<VarId> {
         self.dims
@@ -383,12 +399,11 @@ impl<'a> Checker<'a> {
                         .label(declared.place, "declared here"),
                 ));
             }
-            for (k, dim) in left.dims.clone().iter().enumerate() {
-                let position = match dim {
-                    LeftDim::Index(var) => Position::Expr(Node { kind: Kind::Var(*var), span: target.span }),
-                    LeftDim::Group(vars) => Position::Group(vars.clone()),
-                    LeftDim::Unit => continue,
-                };
+            for (k, dim) in left.dims.iter().enumerate() {
+                if matches!(dim, LeftDim::Unit) {
+                    continue;
+                }
+                let position = dim.position(target.span);
                 context.uses.push(Use {
                     position,
                     extent: declared.shape[k].clone(),
