@@ -1,5 +1,6 @@
 //! From a plan to loops: every decision about order, vectors, unrolling and threads is made here.
 
+mod access;
 mod along;
 mod build;
 mod contract;
