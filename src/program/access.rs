@@ -1,6 +1,7 @@
 //! Accesses of tensors and states: what stands at each position, and for how many dims an ellipsis stands.
 
 use super::check::{Checker, Step, plural};
+use super::element::on_elements;
 use super::node::{Kind, Node, Position, Symbol, VarId};
 use super::scope::Scope;
 use super::size::Size;
@@ -41,6 +42,16 @@ impl<'a> Checker<'a> {
                     ));
                 };
                 let name = target.1.name.text.clone();
+                if on_elements(scope, context, args) {
+                    return Err(self.report(
+                        Diagnostic::error(
+                            Code::WrongArguments,
+                            format!("`{name}` is applied to single elements, so its result has no indices"),
+                        )
+                        .label(base.span, "depends on indices of this statement or states of the scan")
+                        .help("whole tensors are arguments by name, without indices"),
+                    ));
+                }
                 let mut results = self.call(scope, target, args, base.span)?;
                 if results.len() != 1 {
                     let message = format!("`{name}` has {} results; name them first", results.len());

@@ -131,6 +131,7 @@ impl Checker<'_> {
                 Err(self.ambiguous(context, pending[0], node, "a condition"))
             }
             Kind::Reduce { .. } => Err(self.ambiguous(context, pending[0], node, "a reduction")),
+            Kind::Element(_) => Err(self.ambiguous(context, pending[0], node, "a call")),
         }
     }
 
@@ -275,6 +276,7 @@ impl Checker<'_> {
             Kind::Along { op, vars, out, conditions, body } => {
                 self.along(context, *op, (vars, out), conditions, body, span)
             }
+            Kind::Element(element) => self.element_value(context, element, span),
         }
     }
 

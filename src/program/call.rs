@@ -2,12 +2,14 @@
 
 use super::bind::{dim_names, ellipsis_of, expr_names};
 use super::check::{Checker, Reported, Step, plural};
-use super::node::{Symbol, Ty};
+use super::element::element_type;
+use super::node::{Element, Kind, Node, Symbol, Ty};
 use super::scope::{Dim, Scope};
 use super::size::{Sameness, Size};
+use super::statement::Context;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::source::Span;
-use einc_grammar::tree::{Expr, Function, Index, ItemKind, Name, Type};
+use einc_grammar::tree::{Argument, Expr, Function, Index, ItemKind, Name, Type};
 use einc_runtime::DType;
 use std::collections::{HashMap, HashSet};
 
@@ -97,10 +99,32 @@ impl<'a> Checker<'a> {
     pub(super) fn call(
         &mut self,
         caller: &mut Scope,
-        (unit, function): (usize, &'a Function),
-        args: &[einc_grammar::tree::Argument],
+        target: (usize, &'a Function),
+        args: &[Argument],
         span: Span,
     ) -> Step<Vec<Symbol>> {
+        // What is called in a scan's step does not depend on the step, and stands above the scan.
+        let in_scan = std::mem::replace(&mut self.in_scan, false);
+        let results = self.enter(caller, &mut None, target, args, span).and_then(|mut scope| {
+            self.calls.push((target.0, target.1.name.text.clone()));
+            let results = self.body(&mut scope, target.1);
+            self.calls.pop();
+            results
+        });
+        self.in_scan = in_scan;
+        Ok(results?.into_iter().map(|result| result.1).collect())
+    }
+
+    /// The scope of a function's body at one call. With the context of the caller's statement, arguments of rank 0 are
+    /// elements that depend on its indices.
+    pub(super) fn enter(
+        &mut self,
+        caller: &mut Scope,
+        context: &mut Option<&mut Context>,
+        (unit, function): (usize, &'a Function),
+        args: &[Argument],
+        span: Span,
+    ) -> Step<Scope> {
         let key = (unit, function.name.text.clone());
         if self.calls.contains(&key) {
             let message = format!("`{}` calls itself", function.name);
@@ -111,14 +135,6 @@ impl<'a> Checker<'a> {
             let message =
                 format!("more than {DEPTH_LIMIT} calls within one another, or {CALLS_LIMIT} in all");
             return Err(self.error(Code::TooBig, message, span, "this call is one too many"));
-        }
-        if self.in_scan {
-            return Err(self.error(
-                Code::BadScan,
-                format!("`{}` is called inside a scan", function.name),
-                span,
-                "functions cannot be called in each step yet",
-            ));
         }
         let ordered = self.ordered_args(function, args, span)?;
         let mut scope = self.file_scope(unit);
@@ -145,7 +161,8 @@ impl<'a> Checker<'a> {
         }
         let inherited: HashMap<String, Dim> =
             unbound.iter().filter_map(|name| Some((name.clone(), scope.dims.remove(name)?))).collect();
-        for ((name, ty), arg) in function.params.iter().zip(&ordered) {
+        let mut elements: Vec<(usize, Node)> = Vec::new();
+        for (number, ((name, ty), arg)) in function.params.iter().zip(&ordered).enumerate() {
             let is_size = ty.dims.is_empty()
                 && DType::from_name(&ty.dtype.text).is_some_and(DType::is_integer)
                 && (unbound.contains(&name.text) || scope.dims.contains_key(&name.text));
@@ -154,18 +171,30 @@ impl<'a> Checker<'a> {
                 scope.dims.insert(name.text.clone(), Dim::Bound(size));
                 unbound.remove(&name.text);
                 symbols.push(None);
+            } else if ty.dims.is_empty()
+                && let Some(context) = context.as_deref_mut()
+            {
+                elements.push((number, self.resolve(caller, context, arg)?));
+                symbols.push(None);
             } else {
+                self.refuse_state(caller, context.as_deref(), arg)?;
                 symbols.push(Some(self.argument(caller, arg)?));
             }
         }
         let mut bound_types = HashSet::new();
-        for ((_, ty), symbol) in function.params.iter().zip(&symbols) {
+        for (number, (_, ty)) in function.params.iter().enumerate() {
             let variable = &ty.dtype.text;
-            if let Some(Symbol { ty: Ty::Of(dtype), .. }) = symbol
-                && self.type_choices.contains_key(&(unit, variable.clone()))
+            let Some(choices) = self.type_choices.get(&(unit, variable.clone())) else { continue };
+            let element = elements.iter().find(|element| element.0 == number);
+            let dtype = match (&symbols[number], element, &*context) {
+                (Some(Symbol { ty: Ty::Of(dtype), .. }), ..) => Some(*dtype),
+                (_, Some((_, node)), Some(context)) => element_type(node, caller, context, choices),
+                _ => None,
+            };
+            if let Some(dtype) = dtype
                 && bound_types.insert(variable.clone())
             {
-                scope.types.insert(variable.clone(), *dtype);
+                scope.types.insert(variable.clone(), dtype);
             }
         }
         self.bind_call(&mut scope, function, &symbols, &ordered, unbound, inherited)?;
@@ -175,16 +204,22 @@ impl<'a> Checker<'a> {
             let symbol = self.fitted(&scope, symbol, name, ty, ordered[number].span)?;
             scope.tensors.insert(name.text.clone(), symbol);
         }
-        self.calls.push(key);
-        let results = self.body(&mut scope, function);
-        self.calls.pop();
-        Ok(results?.into_iter().map(|result| result.1).collect())
+        for (number, node) in elements {
+            let (name, ty) = &function.params[number];
+            let dtype = self.declared(&scope, ty)?.ty;
+            let (text, place) = (name.text.clone(), ty.span);
+            let span = node.span;
+            let element =
+                Element { body: node, sums: Vec::new(), dtype: Some((dtype, text, place)), exact: true };
+            scope.values.insert(name.text.clone(), Node { kind: Kind::Element(Box::new(element)), span });
+        }
+        Ok(scope)
     }
 
     pub(super) fn ordered_args<'e>(
         &mut self,
         function: &Function,
-        args: &'e [einc_grammar::tree::Argument],
+        args: &'e [Argument],
         span: Span,
     ) -> Step<Vec<&'e Expr>> {
         let mut ordered: Vec<Option<&Expr>> = vec![None; function.params.len()];

@@ -1,6 +1,7 @@
 //! Functions, reductions and maps of the language by name.
 
 use super::check::{Checker, Reported, Step, plural};
+use super::element::on_elements;
 use super::node::{Kind, Node, Reduction, VarId};
 use super::resolve::{LINEAR_ALGEBRA, MAPS, PAIRS, boxed2, map_named, reduction_named, renames};
 use super::scope::{Scope, similar};
@@ -110,11 +111,16 @@ impl<'a> Checker<'a> {
     pub(super) fn user_call(
         &mut self,
         scope: &mut Scope,
-        context: &Context,
+        context: &mut Context,
         function: &Expr,
         args: &[Argument],
         span: Span,
     ) -> Step<Node> {
+        if let Some(target) = self.called(scope, function)?
+            && on_elements(scope, context, args)
+        {
+            return self.element_call(scope, context, target, args, span);
+        }
         let call =
             Expr { kind: ExprKind::Call { function: Box::new(function.clone()), args: args.to_vec() }, span };
         let (symbol, name) = self.base(scope, context, &call)?;

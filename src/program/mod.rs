@@ -20,6 +20,7 @@ mod build;
 mod call;
 mod check;
 pub mod einsum;
+mod element;
 mod entries;
 mod function;
 mod load;

@@ -136,6 +136,20 @@ pub(super) enum Kind {
         conditions: Vec<Node>,
         body: Box<Node>,
     },
+    /// What a function of single elements takes or gives.
+    Element(Box<Element>),
+}
+
+/// A value on its way into or out of a function of single elements, or of a name in its body.
+#[derive(Clone, Debug)]
+pub(super) struct Element {
+    pub body: Node,
+    /// Indices that the body sums by itself.
+    pub sums: Vec<VarId>,
+    /// The declared type, with the name it is declared for and the place.
+    pub dtype: Option<(DType, String, Span)>,
+    /// Whether the value must have that type already, as arguments must.
+    pub exact: bool,
 }
 
 /// Reductions by name.
@@ -205,6 +219,7 @@ impl Node {
             }
             Kind::State { indices, .. } => indices.iter().filter_map(Position::expr).collect(),
             Kind::Unary(_, a) | Kind::Negate(a) | Kind::Cast(_, a) => vec![a],
+            Kind::Element(element) => vec![&element.body],
             Kind::Binary(_, pair) | Kind::Compare(_, pair) => pair.iter().collect(),
             Kind::Sum(parts) | Kind::Product(parts) => parts.iter().map(|part| &part.1).collect(),
             Kind::And(parts) | Kind::Or(parts) => parts.iter().collect(),
@@ -235,6 +250,9 @@ impl Node {
             Kind::Reduce { vars, .. } => {
                 let inner: Vec<VarId> = self.parts().into_iter().flat_map(Node::uses).collect();
                 inner.into_iter().filter(|var| !vars.contains(var)).for_each(add);
+            }
+            Kind::Element(element) => {
+                element.body.uses().into_iter().filter(|var| !element.sums.contains(var)).for_each(add);
             }
             Kind::Along { vars, out, .. } => {
                 let inner: Vec<VarId> = self.parts().into_iter().flat_map(Node::uses).collect();

@@ -354,6 +354,9 @@ impl<'a> Checker<'a> {
         if let Some(state) = context.states.iter().position(|state| state.name.text == name) {
             return self.state(scope, context, state, &[], None, span);
         }
+        if let Some(value) = scope.values.get(name) {
+            return Ok(Node { span, ..value.clone() });
+        }
         let dim = scope.dims.contains_key(name);
         match scope.tensors.get(name) {
             Some(symbol) if symbol.shape.is_empty() => {

@@ -5,15 +5,15 @@
 
 use super::build::converted;
 use super::check::{Checker, Reported, Step};
+use super::element::on_elements;
 use super::node::{Kind, Node, Position, Symbol, Ty, VarId};
-use super::scope::Scope;
+use super::scope::{Declared, Scope};
 use super::statement::{Context, LeftDim, Options, State, Use};
 use super::{Define, Scan, Statement, TensorId};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::expr::{Expr as Value, Outside, Read};
 use crate::source::Span;
 use einc_grammar::tree::{self, Expr, ItemKind, Name, Target};
-use std::collections::HashMap;
 
 /// One statement of a scan, resolved.
 struct Clause {
@@ -77,52 +77,45 @@ impl Checker<'_> {
         }
         self.add_states(scope, &mut context, &definitions, &scan.conditions, time)?;
         self.add_initial_values(scope, &mut context, scan)?;
-        self.conditions(scope, &mut context, &scan.conditions)?;
-        let shared = std::mem::take(&mut context.conditions);
-        let mut clauses = Vec::new();
+        // A condition on indices of a step's statement stands with it; one on the scan's index alone with all of them.
+        let mut placed = vec![false; scan.conditions.len()];
+        let mut clauses: Vec<Clause> = Vec::new();
         for (state, (target, value, conditions, own, span)) in definitions.iter().enumerate() {
             let indices = target.indices.as_deref().unwrap_or(&[]);
-            context.names.push(HashMap::new());
-            let left = context.states[state].left.clone();
-            for (index, dim) in indices.iter().zip(&left.dims) {
-                if let (
-                    tree::Index::Expr(Expr { kind: tree::ExprKind::Name(name), .. }),
-                    LeftDim::Index(var),
-                ) = (index, dim)
-                {
-                    context.bind(name, *var);
-                }
-                if let (tree::Index::Group(names, _), LeftDim::Group(vars)) = (index, dim) {
-                    for (name, var) in names.iter().zip(vars) {
-                        context.bind(&name.text, *var);
-                    }
-                }
-            }
+            context.names.push(context.states[state].names.clone());
+            context.ellipses = context.states[state].ellipses.clone();
             context.implied.clear();
             self.note_indices(scope, &mut context, indices, &[value], conditions);
             self.conditions(scope, &mut context, conditions)?;
+            for (condition, placed) in scan.conditions.iter().zip(&mut placed) {
+                if mentions(condition, &context, &scan.axis.text) {
+                    *placed = true;
+                    self.note_indices(scope, &mut context, &[], &[], std::slice::from_ref(condition));
+                    self.conditions(scope, &mut context, std::slice::from_ref(condition))?;
+                }
+            }
             context.states[state].defined = false;
             let node = self.resolve(scope, &mut context, value)?;
             // What one statement sums is no index of the next one.
-            let names = context.names.pop().unwrap_or_default();
-            drop(names);
+            context.names.pop();
             let kept = context.names[0].get(&scan.axis.text).copied();
             context.names[0].clear();
             if let Some(var) = kept {
                 context.bind_first(&scan.axis.text, var);
             }
             context.ellipses.clear();
-            let mut own_conditions = std::mem::take(&mut context.conditions);
-            own_conditions.extend(shared.iter().cloned());
-            clauses.push(Clause {
-                state,
-                node,
-                conditions: own_conditions,
-                options: own.clone(),
-                span: *span,
-            });
+            let conditions = std::mem::take(&mut context.conditions);
+            clauses.push(Clause { state, node, conditions, options: own.clone(), span: *span });
+        }
+        for (condition, _) in scan.conditions.iter().zip(&placed).filter(|pair| !*pair.1) {
+            self.conditions(scope, &mut context, std::slice::from_ref(condition))?;
+        }
+        let shared = std::mem::take(&mut context.conditions);
+        for clause in &mut clauses {
+            clause.conditions.extend(shared.iter().cloned());
         }
         self.solve(&mut context)?;
+        self.store_initial_values(scope, &mut context)?;
         let body = self.scan_body(scope, &mut context, clauses)?;
         let axis = context.vars[time].axis.ok_or(Reported)?;
         self.program.statements.push(Statement::Scan(Scan {
@@ -194,9 +187,15 @@ impl Checker<'_> {
                     "defined again here",
                 ));
             }
+            let mut names = inner.names.pop().unwrap_or_default();
+            for var in names.values_mut().filter(|var| context.vars[**var].name == context.vars[time].name) {
+                *var = time;
+            }
             context.states.push(State {
                 name: target.name.clone(),
                 left,
+                names,
+                ellipses: inner.ellipses,
                 time: at,
                 init: None,
                 defined: false,
@@ -244,6 +243,10 @@ impl Checker<'_> {
                 tree::ExprKind::Name(name) => {
                     scope.tensors.get(name).filter(|symbol| !symbol.shape.is_empty()).cloned()
                 }
+                tree::ExprKind::Call { .. } if !self.initial_element(scope, context, state, init) => self
+                    .whole(scope, &init.value, 1)?
+                    .map(|mut results| results.remove(0))
+                    .filter(|symbol| !symbol.shape.is_empty()),
                 _ => None,
             };
             let span = init.value.span;
@@ -271,28 +274,86 @@ impl Checker<'_> {
                     Node { kind: Kind::Access { symbol, indices: Vec::new(), otherwise: None }, span }
                 }
                 None => {
-                    context.names.push(HashMap::new());
-                    for &var in &own {
-                        let name = context.vars[var].name.clone();
-                        context.bind(&name, var);
-                    }
-                    let node = self.resolve(scope, context, &init.value);
-                    context.names.pop();
-                    let node = node?;
-                    if !node.uses().is_empty() {
+                    let node = self.initial_value(scope, context, state, &init.value)?;
+                    if let Some((time, _)) = context.time
+                        && node.uses().contains(&time)
+                    {
                         return Err(self.report(
-                            Diagnostic::error(
-                                Code::BadScan,
-                                "an initial value is a number or a whole tensor",
-                            )
-                            .label(span, "has indices")
-                            .help("define a tensor above the scan and give its name"),
+                            Diagnostic::error(Code::BadScan, "an initial value is the same for every step")
+                                .label(span, format!("depends on `{}`", context.vars[time].name))
+                                .help("it may use the other indices of the state: `from h0[n]`"),
                         ));
                     }
                     node
                 }
             };
             context.states[state].init = Some(node);
+        }
+        Ok(())
+    }
+
+    /// Whether an initial value depends on indices of its state.
+    fn initial_element(
+        &self,
+        scope: &Scope,
+        context: &mut Context,
+        state: usize,
+        init: &tree::Argument,
+    ) -> bool {
+        context.names.push(context.states[state].names.clone());
+        let depends = on_elements(scope, context, std::slice::from_ref(init));
+        context.names.pop();
+        depends
+    }
+
+    /// An initial value in terms of the other indices of its state.
+    fn initial_value(
+        &mut self,
+        scope: &mut Scope,
+        context: &mut Context,
+        state: usize,
+        value: &Expr,
+    ) -> Step<Node> {
+        let names = vec![context.states[state].names.clone()];
+        let names = std::mem::replace(&mut context.names, names);
+        let ellipses = context.states[state].ellipses.clone();
+        let ellipses = std::mem::replace(&mut context.ellipses, ellipses);
+        let states = std::mem::take(&mut context.states);
+        context.implied.clear();
+        self.note_indices(scope, context, &[], &[value], &[]);
+        let node = self.resolve(scope, context, value);
+        context.names = names;
+        context.ellipses = ellipses;
+        context.states = states;
+        context.implied.clear();
+        node
+    }
+
+    /// Gives each initial value that is computed from indices a tensor of its own, above the scan.
+    fn store_initial_values(&mut self, scope: &Scope, context: &mut Context) -> Step<()> {
+        for state in 0..context.states.len() {
+            let known = context.states[state].clone();
+            let Some(init) = known.init.filter(|init| !init.uses().is_empty()) else {
+                continue;
+            };
+            let mut left = known.left.clone();
+            if let Some(at) = known.time {
+                left.dims.remove(at);
+            }
+            let name = Name { text: format!("{}.first", known.name), span: known.name.span };
+            let declared = scope.declared.get(&known.name.text);
+            let declared = match declared {
+                Some(declared) => {
+                    Some(Declared { shape: self.left_shape(context, &left, init.span)?, ..declared.clone() })
+                }
+                None => None,
+            };
+            let span = init.span;
+            let (statement, symbol) =
+                self.build_define(scope, context, &name, &left, &init, declared.as_ref(), span)?;
+            self.program.statements.push(Statement::Define(statement));
+            let kind = Kind::Access { symbol, indices: Vec::new(), otherwise: None };
+            context.states[state].init = Some(Node { kind, span });
         }
         Ok(())
     }
@@ -458,5 +519,14 @@ impl Checker<'_> {
             scope.tensors.insert(name, symbol);
         }
         Ok(())
+    }
+}
+
+/// Whether an expression mentions an index of the statement at hand other than the scan's.
+fn mentions(expr: &Expr, context: &Context, axis: &str) -> bool {
+    let own = |name: &str| name != axis && (context.implied.contains(name) || context.find(name).is_some());
+    match &expr.kind {
+        tree::ExprKind::Name(name) => own(name),
+        _ => super::resolve::parts(expr).into_iter().any(|part| mentions(part, context, axis)),
     }
 }

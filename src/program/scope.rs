@@ -1,7 +1,7 @@
 //! What names mean: dims, dtypes, tensors and constants of a file or of one call of a function.
 
 use super::check::{Checker, Reported, Step};
-use super::node::{Symbol, Ty};
+use super::node::{Node, Symbol, Ty};
 use super::size::Size;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::source::Span;
@@ -22,6 +22,8 @@ pub(super) struct Scope {
     pub ellipses: HashMap<String, Vec<Size>>,
     /// Tensors that can be read.
     pub tensors: HashMap<String, Symbol>,
+    /// Names in a function of single elements.
+    pub values: HashMap<String, Node>,
     /// Tensors whose definition failed, or that are being defined.
     pub broken: HashSet<String>,
     /// Tensors that are defined further down, and where.

@@ -86,6 +86,9 @@ pub(super) struct State {
     pub name: Name,
     /// The indices of its left side.
     pub left: Left,
+    /// What the left side's names and ellipses stand for.
+    pub names: HashMap<String, VarId>,
+    pub ellipses: HashMap<String, Vec<VarId>>,
     /// The position of the scan's index on its left side.
     pub time: Option<usize>,
     /// The value before the first step.

@@ -207,6 +207,81 @@ fn calls_that_double_at_every_level_are_refused_soon() {
 }
 
 #[test]
+fn functions_of_single_elements_are_inlined_at_each_of_them() {
+    let text = "dim N\ninput x: f64[N]\nfn square(a: f64) -> f64 { return a * a }\n\
+                fn shifted(a: f64, by: f64) -> (y: f64) {\n s = square(a)\n y = s + by\n}\n\
+                y[i] = shifted(x[i], i)\nz = sum[i](square(x[i]))";
+    // x is 1, 2, 3.
+    assert_eq!(run(&program(text, "main", &[("N", 3)])), [vec![1.0, 5.0, 11.0], vec![14.0]]);
+}
+
+#[test]
+fn a_function_of_single_elements_sums_its_own_indices() {
+    let text = "dim N, K\ninput x: f64[N]\ninput c: f64[K]\n\
+                fn horner(a: f64, c: f64[K]) -> f64 { return sum[k](c[k] * a ** k) }\n\
+                y[i] = horner(x[i], c)";
+    // 1 + 2 a + 3 a^2 at 1 and 2.
+    assert_eq!(run(&program(text, "main", &[("N", 2), ("K", 3)])), [vec![6.0, 17.0]]);
+}
+
+#[test]
+fn functions_are_called_in_the_steps_of_a_scan() {
+    let text = "dim T\ninput x: f64[T]\nfn mix(a: f64, b: f64) -> f64 { return 10 * a + b }\n\
+                fn twice(x: f64[T]) -> f64[T] { return 2 * x[t] }\n\
+                scan[t] h[t] = mix(h[t - 1], x[t]) + twice(x)[t] from 1";
+    // 10 * 1 + 1 + 2, 10 * 13 + 2 + 4, 10 * 136 + 3 + 6.
+    assert_eq!(run(&program(text, "main", &[("T", 3)])), [vec![13.0, 136.0, 1369.0]]);
+}
+
+#[test]
+fn a_scan_starts_from_values_of_its_other_indices() {
+    let text = "dim T, N\ninput x: f64[T, N]\nfn half(a: f64) -> f64 { return a / 2 }\n\
+                fn first(x: f64[T, N]) -> f64[N] { y[n] = x[0, n]\n return y }\n\
+                scan[t] h[t, n] = h[t - 1, n] + x[t, n] from half(x[1, n]) + n\n\
+                scan[t] { a[n] = a[n] + b[n]\n b[n] = x[t, n] } from a = x[t2, n] * x[t2, n], b = first(x)";
+    // x is 1, 2 and 3, 4.
+    let expected = [vec![2.5, 5.0, 5.5, 9.0], vec![10.0 + 1.0 + 1.0, 20.0 + 2.0 + 2.0], vec![3.0, 4.0]];
+    assert_eq!(run(&program(text, "main", &[("T", 2), ("N", 2)])), expected);
+}
+
+#[test]
+fn conditions_behind_the_initial_value_hold_for_the_step() {
+    let text = "dim T\ninput x: f64[T]\n\
+                scan[t] h[t, n] = h[t - 1, n] + x[j] * n from 1 where n in 0..2, j in 0..t + 1, t in 0..3";
+    // Sums over j up to t of x: 1, 3, 6, and these summed.
+    assert_eq!(run(&program(text, "main", &[("T", 3)])), [vec![1.0, 2.0, 1.0, 5.0, 1.0, 11.0]]);
+}
+
+#[test]
+fn calls_on_elements_that_have_no_meaning_are_refused() {
+    let f = "dim N\ninput x: f64[N]\nfn f(a: f64) -> f64 { return exp(a) }\n\
+             fn whole(a: f64[N]) -> f64[N] { return 2 * a[n] }\n\
+             fn inner(a: f64) -> f64 { b[i] = a * i where i in 0..3\n return sum[i](b[i]) }\n";
+    let cases = [
+        ("y = f(x[i])", "EIN0204"),
+        ("y[k] = k * f(x[i]) where k in 0..2", "EIN0204"),
+        ("y[i] = f(x[i])[i]", "EIN0207"),
+        ("y[i] = inner(x[i])", "EIN0207"),
+        ("scan[i] h[n] = whole(h)[n] + x[i] from 0 where n in 0..2", "EIN0207"),
+        ("scan[i] h[i] = h[i - 1] + x[i] from x[i]", "EIN0214"),
+        ("input w: f32[N]\ny[i] = f(w[i])", "EIN0305"),
+    ];
+    for (text, code) in cases {
+        assert_eq!(codes(&format!("{f}{text}")), [code], "{text}");
+    }
+}
+
+#[test]
+fn squares_of_squares_in_a_function_of_elements_are_refused_soon() {
+    let mut text = String::from("dim N\ninput x: f64[N]\nfn f(a0: f64) -> f64 {\n");
+    for level in 1..=60 {
+        text.push_str(&format!("a{level} = a{0} * a{0}\n", level - 1));
+    }
+    text.push_str("return a60\n}\ny[i] = f(x[i])");
+    assert_eq!(codes(&text), ["EIN0315"]);
+}
+
+#[test]
 fn dims_without_a_value_are_listed_together() {
     let text = "dim N, R\noutput y: f64[N, R]\ny[i, r] = i + r";
     assert_eq!(codes_for(text, &[]), ["EIN0212"]);

@@ -2,6 +2,7 @@
 
 use super::Statement as Step_;
 use super::check::{Checker, Reported, Step, plural};
+use super::element::first_dependency;
 use super::node::{Kind, Node, Position, Symbol, Ty, VarId};
 use super::scope::{Declared, Scope};
 use super::size::{Sameness, Size};
@@ -198,6 +199,18 @@ impl<'a> Checker<'a> {
                 }
             }
             _ => {}
+        }
+        let mut probe = Context::new(&Options::default());
+        self.note_indices(scope, &mut probe, &[], &[arg], &[]);
+        if let Some(name) = first_dependency(scope, &probe, arg) {
+            return Err(self.report(
+                Diagnostic::error(
+                    Code::AmbiguousSum,
+                    format!("`{name}` is summed, but all its uses lie inside a call"),
+                )
+                .label(arg.span, format!("`{name}` occurs only here"))
+                .help(format!("write the sum: `sum[{name}](..)`")),
+            ));
         }
         let mut inner = scope.clone();
         let number = self.program.tensors.len();
