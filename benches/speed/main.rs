@@ -1,56 +1,41 @@
-//! How fast programs are compiled, called and run: `cargo bench --bench speed [-- FILTER ..]`.
+//! How fast programs are compiled, called and run: `cargo bench --bench speed -- [FILTER ..] [--full] [--threads N]`.
 //!
-//! Writes `target/speed.json`, one entry for each case with its best time in seconds; `benches/speed/compare.py` runs
-//! the same cases with NumPy and PyTorch and prints ratios. Environment: `EINC_THREADS` (default 1).
+//! Writes `target/speed.json`, one entry for each case with its best time in seconds. A filter is a part of a name.
+//! `--full` measures the contractions with their own sizes; without it the largest extents are halved until each costs
+//! about a gigaflop. `--serve` runs what another process asks for, see [`serve`]: `benches/speed/compare.py` uses that
+//! to take turns with NumPy and PyTorch.
 //!
 //! The 48 contractions of `tccg.json` are those of the HPAC tensor contraction benchmark 0.1 (Springer and Bientinesi),
 //! with its rule for the sizes.
 
-use einc::pipeline::{self, Executable, Settings};
+mod cases;
+mod measure;
+mod memory;
+mod serve;
+
+use cases::Case;
+use einc::pipeline::{self, Settings};
 use einc::{DType, Module, Sizes, Tensor, einsum};
 use einc_runtime::pool;
 use serde_json::{Value, json};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How long a case may take, its first call aside.
-const TIME: Duration = Duration::from_millis(600);
-
-/// The best of several timed calls, in seconds.
-fn best(mut call: impl FnMut()) -> f64 {
-    call();
-    let start = Instant::now();
-    let mut best = f64::INFINITY;
-    let mut calls = 0;
-    while calls < 3 || start.elapsed() < TIME {
-        let call_start = Instant::now();
-        call();
-        best = best.min(call_start.elapsed().as_secs_f64());
-        calls += 1;
-    }
-    best
-}
-
-/// The mean of many calls, in seconds: for calls too short to be timed alone.
-fn mean(mut call: impl FnMut()) -> f64 {
-    let batch = || {
-        let start = Instant::now();
-        (0..2000).for_each(|_| call());
-        start.elapsed().as_secs_f64() / 2000.0
-    };
-    std::iter::repeat_with(batch).take(20).fold(f64::INFINITY, f64::min)
-}
+const TIME: Duration = Duration::from_millis(300);
 
 struct Bench {
     filters: Vec<String>,
+    threads: usize,
     results: Vec<Value>,
 }
 
 impl Bench {
-    fn run(&mut self, name: &str, flops: f64, measure: impl FnOnce() -> f64) {
-        if !self.filters.is_empty() && !self.filters.iter().any(|filter| name.contains(filter)) {
-            return;
-        }
-        let seconds = measure();
+    fn wants(&self, name: &str) -> bool {
+        self.filters.is_empty() || self.filters.iter().any(|filter| name.contains(filter))
+    }
+
+    fn run(&mut self, name: &str, flops: f64, call: &mut dyn FnMut()) {
+        let seconds = measure::best(self.threads, TIME, call);
         let rate = if flops > 0.0 { format!("{:8.2} Gflop/s", flops / seconds / 1e9) } else { String::new() };
         println!("{name:<28} {:>12} {rate}", time_text(seconds));
         self.results.push(json!({ "name": name, "seconds": seconds, "flops": flops }));
@@ -61,61 +46,64 @@ fn time_text(seconds: f64) -> String {
     if seconds < 1e-3 { format!("{:.3} us", seconds * 1e6) } else { format!("{:.3} ms", seconds * 1e3) }
 }
 
-/// An einsum string compiled for random operands, the operands, and room for the result.
-fn contraction(spec: &str, dtype: DType, shapes: &[Vec<u64>]) -> (Executable, Vec<Tensor>, Vec<Tensor>) {
-    let operands: Vec<Tensor> = shapes
+fn main() {
+    let mut arguments = std::env::args().skip(1);
+    let (mut filters, mut threads, mut full, mut serves) = (Vec::new(), 1, false, false);
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--threads" => {
+                threads = arguments.next().and_then(|text| text.parse().ok()).expect("a number of threads");
+            }
+            "--full" => full = true,
+            "--serve" => serves = true,
+            // Cargo's own.
+            "--bench" => {}
+            _ => filters.push(argument),
+        }
+    }
+    pool::set_threads(threads);
+    if serves {
+        return serve::serve(threads);
+    }
+    let mut bench = Bench { filters, threads, results: Vec::new() };
+    calls(&mut bench);
+    compilation(&mut bench);
+    for (name, program, n) in memory::RUNS {
+        if bench.wants(name) {
+            let (peak, needed) = memory::peak(program, n);
+            let ratio = peak as f64 / needed as f64;
+            println!("{name:<28} {:>9} MiB  {ratio:.3} of what the plan needs", peak >> 20);
+            bench.results.push(json!({ "name": name, "bytes": peak, "planned_bytes": needed }));
+        }
+    }
+    for case in cases::cases(full) {
+        if bench.wants(&case.name) {
+            contraction(&mut bench, &case);
+        }
+    }
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/target/speed.json");
+    let value = json!({ "threads": threads, "full": full, "cases": bench.results });
+    std::fs::write(path, format!("{value:#}\n")).expect("the target folder");
+    println!("written to target/speed.json");
+}
+
+/// An einsum string compiled for random operands.
+fn contraction(bench: &mut Bench, case: &Case) {
+    let dtype = DType::from_name(case.dtype).expect("a type");
+    let operands: Vec<Tensor> = case
+        .shapes
         .iter()
         .enumerate()
         .map(|(k, shape)| pipeline::random(k as u64, "x", dtype, shape).expect("memory"))
         .collect();
-    let (program, _) = pipeline::einsum(spec, &operands.iter().collect::<Vec<_>>()).expect("a valid string");
-    let executable = pipeline::compile(program, &Settings::default(), &mut |_, _| ()).expect("it fits");
-    assert!(executable.hindrance().is_none(), "{spec} runs in native code");
-    let results = executable.results().expect("memory");
-    (executable, operands, results)
-}
-
-fn time_contraction(spec: &str, dtype: DType, shapes: &[Vec<u64>]) -> f64 {
-    let (executable, operands, mut results) = contraction(spec, dtype, shapes);
     let operands: Vec<&Tensor> = operands.iter().collect();
-    best(|| executable.run(&operands, &mut results).expect("no index leaves a tensor"))
-}
-
-fn main() {
-    let threads = std::env::var("EINC_THREADS").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
-    pool::set_threads(threads);
-    let filters = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
-    let mut bench = Bench { filters, results: Vec::new() };
-    calls(&mut bench);
-    compilation(&mut bench);
-    for dtype in [DType::F32, DType::F64] {
-        for n in [1024u64, 2048] {
-            let flops = 2.0 * (n as f64).powi(3);
-            bench.run(&format!("matmul {n} {dtype}"), flops, || {
-                time_contraction("ij,jk->ik", dtype, &[vec![n, n], vec![n, n]])
-            });
-        }
-    }
-    let cases: Value = serde_json::from_str(include_str!("tccg.json")).expect("valid JSON");
-    for dtype in [DType::F32, DType::F64] {
-        for case in cases.as_array().expect("a list") {
-            let spec = case["einsum"].as_str().expect("a string");
-            let extent = |label: char| case[dtype.name()][label.to_string()].as_u64().expect("a size");
-            let terms: Vec<&str> = spec.split([',', '-', '>']).filter(|term| !term.is_empty()).collect();
-            let shapes: Vec<Vec<u64>> =
-                terms[..2].iter().map(|term| term.chars().map(extent).collect()).collect();
-            let mut labels: Vec<char> = terms.concat().chars().collect();
-            labels.sort_unstable();
-            labels.dedup();
-            let flops = 2.0 * labels.into_iter().map(|label| extent(label) as f64).product::<f64>();
-            let name = format!("{} {dtype}", case["id"].as_str().expect("a name"));
-            bench.run(&name, flops, || time_contraction(spec, dtype, &shapes));
-        }
-    }
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/target/speed.json");
-    let value = json!({ "threads": threads, "cases": bench.results });
-    std::fs::write(path, format!("{value:#}\n")).expect("the target folder");
-    println!("written to target/speed.json");
+    let (program, _) = pipeline::einsum(&case.spec, &operands).expect("a valid string");
+    let executable = pipeline::compile(program, &Settings::default(), &mut |_, _| ()).expect("it fits");
+    assert!(executable.hindrance().is_none(), "{} runs in native code", case.spec);
+    let mut results = executable.results().expect("memory");
+    bench.run(&case.name, case.flops, &mut || {
+        executable.run(&operands, &mut results).expect("no index leaves a tensor");
+    });
 }
 
 /// What a call costs where there is next to nothing to compute.
@@ -124,13 +112,19 @@ fn calls(bench: &mut Bench) {
         D[i, l] = A[i, j] * B[j, k] * C[k, l]
     }";
     let a = Tensor::from_slice(&[4, 4], &[0.5f64; 16]).expect("memory");
-    bench.run("call 4x4x4", 0.0, || {
+    if bench.wants("call 4x4x4") {
         let chain =
             Module::parse(text).expect("valid").compile("chain", &Sizes::new().dim("N", 4)).expect("valid");
         let mut results = chain.results().expect("memory");
-        mean(|| chain.call_into(&[&a, &a, &a], &mut results).expect("it fits"))
-    });
-    bench.run("einsum 4x4x4", 0.0, || mean(|| drop(einsum("ij,jk,kl->il", &[&a, &a, &a]).expect("it fits"))));
+        bench.run("call 4x4x4", 0.0, &mut || {
+            chain.call_into(&[&a, &a, &a], &mut results).expect("it fits");
+        });
+    }
+    if bench.wants("einsum 4x4x4") {
+        bench.run("einsum 4x4x4", 0.0, &mut || {
+            einsum("ij,jk,kl->il", &[&a, &a, &a]).expect("it fits");
+        });
+    }
 }
 
 /// What checking and compiling cost.
@@ -142,9 +136,11 @@ fn compilation(bench: &mut Bench) {
             "x{k}[i, j] = tanh(sum[l](x{before}[i, l] * x{before}[l, j])) + {k}.0 * x{before}[i, j]\n"
         ));
     }
-    bench.run("check 100 statements", 0.0, || {
-        best(|| drop(Module::parse(&long).expect("valid").check().expect("valid")))
-    });
+    if bench.wants("check 100 statements") {
+        bench.run("check 100 statements", 0.0, &mut || {
+            Module::parse(&long).expect("valid").check().expect("valid");
+        });
+    }
     let mut short = String::from("fn f(x0: f64[N, N]) -> (x10: f64[N, N]) {\n");
     for k in 1..=10 {
         let before = k - 1;
@@ -154,7 +150,9 @@ fn compilation(bench: &mut Bench) {
     }
     short.push('}');
     let module = Module::parse(&short).expect("valid");
-    bench.run("compile 10 statements", 0.0, || {
-        best(|| drop(module.compile("f", &Sizes::new().dim("N", 64)).expect("valid")))
-    });
+    if bench.wants("compile 10 statements") {
+        bench.run("compile 10 statements", 0.0, &mut || {
+            module.compile("f", &Sizes::new().dim("N", 64)).expect("valid");
+        });
+    }
 }

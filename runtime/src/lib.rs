@@ -8,6 +8,7 @@ pub mod element;
 pub mod file;
 pub mod gemm;
 pub mod math;
+mod memory;
 pub mod npy;
 pub mod npz;
 pub mod permute;

@@ -1,9 +1,9 @@
 //! Dense tensors: an element type, a shape, and 64-byte aligned row-major memory.
 
+use crate::memory::AlignedBytes;
 use crate::{DType, Element, Scalar};
 use half::{bf16, f16};
 use num_complex::Complex;
-use std::alloc::{Layout, alloc_zeroed, dealloc};
 
 /// A dense row-major tensor that owns 64-byte aligned memory.
 #[derive(Debug)]
@@ -11,39 +11,6 @@ pub struct Tensor {
     dtype: DType,
     shape: Vec<u64>,
     bytes: AlignedBytes,
-}
-
-/// Bytes aligned to 64, zero when made.
-#[derive(Debug)]
-struct AlignedBytes {
-    data: *mut u8,
-    len: usize,
-}
-
-// SAFETY: `AlignedBytes` owns its memory alone, like `Vec<u8>`.
-unsafe impl Send for AlignedBytes {}
-// SAFETY: shared access is read-only.
-unsafe impl Sync for AlignedBytes {}
-
-impl AlignedBytes {
-    fn layout(len: usize) -> Option<Layout> {
-        Layout::from_size_align(len.max(1), 64).ok()
-    }
-
-    fn new(len: usize) -> Option<AlignedBytes> {
-        let layout = Self::layout(len)?;
-        // SAFETY: the layout's size is at least 1.
-        let data = unsafe { alloc_zeroed(layout) };
-        (!data.is_null()).then_some(AlignedBytes { data, len })
-    }
-}
-
-impl Drop for AlignedBytes {
-    fn drop(&mut self) {
-        let layout = Self::layout(self.len).expect("the layout was valid when the memory was taken");
-        // SAFETY: `data` came from `alloc_zeroed` with this very layout.
-        unsafe { dealloc(self.data, layout) }
-    }
 }
 
 impl Tensor {
@@ -66,7 +33,7 @@ impl Tensor {
     /// A tensor with a copy of these bytes, native endian, row-major. `None` where the length does not match.
     pub fn from_bytes(dtype: DType, shape: &[u64], bytes: &[u8]) -> Option<Tensor> {
         let mut tensor = Tensor::zeros(dtype, shape)?;
-        (tensor.bytes.len == bytes.len()).then(|| {
+        (tensor.bytes.len() == bytes.len()).then(|| {
             tensor.bytes_mut().copy_from_slice(bytes);
             tensor
         })
@@ -91,7 +58,7 @@ impl Tensor {
         self.may_be_seen_as::<T>().then(|| {
             // SAFETY: the memory is aligned to 64, holds `elems` values of this size, and every bit pattern in it is
             // a value of `T`, which `may_be_seen_as` has checked for `bool`.
-            unsafe { std::slice::from_raw_parts(self.bytes.data.cast(), self.elems()) }
+            unsafe { std::slice::from_raw_parts(self.bytes.data().cast(), self.elems()) }
         })
     }
 
@@ -99,7 +66,7 @@ impl Tensor {
     pub fn as_mut_slice<T: Element>(&mut self) -> Option<&mut [T]> {
         self.may_be_seen_as::<T>().then(|| {
             // SAFETY: as in `as_slice`, and `self` is borrowed exclusively.
-            unsafe { std::slice::from_raw_parts_mut(self.bytes.data.cast(), self.elems()) }
+            unsafe { std::slice::from_raw_parts_mut(self.bytes.data().cast(), self.elems()) }
         })
     }
 
@@ -198,19 +165,19 @@ impl Tensor {
 
     /// How many elements there are.
     pub fn elems(&self) -> usize {
-        self.bytes.len / self.dtype.bytes()
+        self.bytes.len() / self.dtype.bytes()
     }
 
     /// The memory, native endian, row-major.
     pub fn bytes(&self) -> &[u8] {
         // SAFETY: `data` points to `len` initialised bytes owned by `self`.
-        unsafe { std::slice::from_raw_parts(self.bytes.data, self.bytes.len) }
+        unsafe { std::slice::from_raw_parts(self.bytes.data(), self.bytes.len()) }
     }
 
     /// The memory, native endian, row-major.
     pub fn bytes_mut(&mut self) -> &mut [u8] {
         // SAFETY: as in `bytes`, and `self` is borrowed exclusively.
-        unsafe { std::slice::from_raw_parts_mut(self.bytes.data, self.bytes.len) }
+        unsafe { std::slice::from_raw_parts_mut(self.bytes.data(), self.bytes.len()) }
     }
 }
 
