@@ -20,13 +20,13 @@ pub struct ValueInfo {
 impl ValueInfo {
     /// Bytes in memory.
     pub fn bytes(&self, parameters: &Parameters) -> u64 {
-        let value = parameters.ciphertext_bytes(self.level, self.parts);
         if !self.hoisted {
-            return value;
+            return parameters.ciphertext_bytes(self.level, self.parts);
         }
+        // The digits of the second part, and the first part as it is.
         let digits = (self.level as usize + 1).div_ceil(parameters.primes_per_digit()) as u64;
         let primes = u64::from(self.level) + 1 + parameters.special.len() as u64;
-        value + digits * primes * u64::from(parameters.ring) * 8
+        parameters.ciphertext_bytes(self.level, 1) + digits * primes * u64::from(parameters.ring) * 8
     }
 }
 
