@@ -1,0 +1,3 @@
+//! Packed ciphertexts: where elements sit in slots, and how they get from one place to another.
+
+pub mod layout;
