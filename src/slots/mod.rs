@@ -1,3 +1,4 @@
 //! Packed ciphertexts: where elements sit in slots, and how they get from one place to another.
 
 pub mod layout;
+pub mod linear;
