@@ -19,6 +19,7 @@
 
 mod build;
 mod counts;
+pub mod layout;
 pub mod lower;
 mod packing;
 mod plain;
