@@ -209,7 +209,7 @@ impl<'a> Checker<'a> {
         let body = self.resolve(scope, context, value)?;
         let sums: Vec<VarId> =
             body.uses().into_iter().filter(|&var| var >= first && context.vars[var].summed).collect();
-        for filter in context.conditions[filters..].to_vec() {
+        for filter in &context.conditions[filters..] {
             if !filter.uses().iter().any(|var| sums.contains(var)) {
                 return Err(self.error(
                     Code::BadRange,

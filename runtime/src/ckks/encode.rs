@@ -30,7 +30,7 @@ impl Encoder {
     }
 
     /// The slots of the polynomial with these coefficients: the first half real, the second half imaginary parts.
-    fn to_slots(&self, values: &mut [Complex64]) {
+    fn coefficients_to_slots(&self, values: &mut [Complex64]) {
         let bits = self.slots.ilog2();
         for k in 0..self.slots {
             let other = reverse(k, bits);
@@ -52,7 +52,7 @@ impl Encoder {
         }
     }
 
-    fn from_slots(&self, values: &mut [Complex64]) {
+    fn slots_to_coefficients(&self, values: &mut [Complex64]) {
         let mut half = self.slots / 2;
         while half >= 1 {
             let roots = &self.roots[half - 1..2 * half - 1];
@@ -76,7 +76,7 @@ impl Encoder {
     /// The coefficients, not yet rounded, of the polynomial whose slots are `scale` times these.
     pub fn encode(&self, slots: &[f64], scale: f64) -> Vec<f64> {
         let mut values: Vec<Complex64> = slots.iter().map(|&x| Complex64::new(x, 0.0)).collect();
-        self.from_slots(&mut values);
+        self.slots_to_coefficients(&mut values);
         let factor = scale / self.slots as f64;
         let (real, imaginary) = (values.iter().map(|v| v.re), values.iter().map(|v| v.im));
         real.chain(imaginary).map(|coefficient| coefficient * factor).collect()
@@ -87,7 +87,7 @@ impl Encoder {
         let (real, imaginary) = coefficients.split_at(self.slots);
         let mut values: Vec<Complex64> =
             real.iter().zip(imaginary).map(|(&re, &im)| Complex64::new(re / scale, im / scale)).collect();
-        self.to_slots(&mut values);
+        self.coefficients_to_slots(&mut values);
         values
     }
 }

@@ -332,7 +332,7 @@ fn bring(network: &Network, places: &Places, factor: &Factor, working: &Working)
             moved *= if to.iter().any(|place| place.3) { extent } else { 2.0 * extent - 1.0 };
         }
     }
-    let mut cost = if moved > 1.0 { 1.3 * (moved as f64).sqrt() + 0.05 * moved } else { 0.0 };
+    let mut cost = if moved > 1.0 { 1.3 * moved.sqrt() + 0.05 * moved } else { 0.0 };
     let copied = |packing: &Packing, stride: u64, extent: u32| {
         let mut own = 1u64;
         packing.inner.iter().rev().any(|digit| {
