@@ -6,12 +6,17 @@
 //! ```
 //!
 //! [`kernels`] is the entry. [`spread`] lays every operand out over all axes, multiplies once and sums up; it takes any
-//! layouts whose digits are powers of two, and its search decides which axis bit sits where.
+//! layouts whose digits are powers of two, and its search decides which axis bit sits where. [`exact`] does the same
+//! over digits of any extents where the layouts are free, [`rotating`] multiplies matrices that are too large to be
+//! spread over one ciphertext, and [`matrix`] contracts a vector with a clear matrix.
 
+pub mod exact;
+pub mod matrix;
+pub mod rotating;
 pub mod spread;
 
 use super::layout::{Axis, Layout};
-use super::linear::{Circuit, Counts};
+use super::linear::{Circuit, Counts, Plain, Step};
 
 /// A product of tensors, summed over every axis that the output lacks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -147,14 +152,17 @@ pub fn kernels(request: &Request) -> Vec<Kernel> {
         return Vec::new();
     }
     let mut found = spread::kernels(request);
+    found.extend(exact::kernel(request));
+    found.extend(rotating::kernels(request));
+    found.extend(matrix::kernels(request));
     found.retain(|kernel| kernel.counts.levels <= request.levels);
     pareto(found)
 }
 
 impl Kernel {
-    /// How many ciphertexts its operands take.
+    /// How many ciphertexts it reads.
     pub fn inputs(&self) -> usize {
-        self.operands.iter().map(Layout::ciphertext_count).sum()
+        self.circuit.steps.iter().filter(|step| matches!(step, Step::Input { .. })).count()
     }
 }
 

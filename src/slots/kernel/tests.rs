@@ -39,7 +39,7 @@ const ROWS: &[Row] = &[
     Row("ik,kj->ij", &[("i", 8), ("k", 256), ("j", 8)], 3, 40, 8),
 ];
 
-/// Rows of the table, each kernel judged slot by slot; split in three to share the processors.
+/// Rows of the table, each kernel judged slot by slot.
 fn table(rows: &[Row]) -> String {
     let mut table =
         String::from("program | layouts | goal | levels | rotations hoisted keys | ct-ct relin ct-pt\n");
@@ -78,4 +78,63 @@ fn programs_13_to_17() {
 #[test]
 fn programs_18_to_22() {
     insta::assert_snapshot!(table(&ROWS[17..]));
+}
+
+/// The fewest rotations of a kernel with so many input ciphertexts at most, each found one judged.
+fn fewest(request: &Request, inputs: usize) -> Counts {
+    let found = kernels(request);
+    found.iter().for_each(|kernel| check(request, kernel));
+    let found = found.iter().filter(|kernel| kernel.inputs() <= inputs);
+    found.map(|kernel| kernel.counts).min_by_key(|counts| counts.rotations + counts.relinearizations).unwrap()
+}
+
+fn matmul(m: usize, k: usize, n: usize, levels: usize) -> Request {
+    let contraction = Contraction::parse("ik,kj->ij", &[("i", m), ("k", k), ("j", n)]).unwrap();
+    Request { output: Placement::Loose, ..Request::free(contraction, SLOTS, levels) }
+}
+
+#[test]
+fn small_products_of_any_extents_need_one_product() {
+    // Key switches of HEIR: 24 + 5, 36 + 10, 42 + 7.
+    let counts = fewest(&matmul(16, 17, 19, 1), 2);
+    assert_eq!((counts.mul, counts.rotations + counts.relinearizations), (1, 6));
+    let counts = fewest(&matmul(25, 27, 22, 1), 2);
+    assert_eq!((counts.mul, counts.rotations + counts.relinearizations), (1, 7));
+    let counts = fewest(&matmul(17, 32, 33, 1), 4);
+    assert_eq!((counts.mul, counts.rotations + counts.relinearizations), (2, 5));
+}
+
+#[test]
+fn matrices_of_64_take_25_rotations_and_16_products() {
+    let counts = fewest(&matmul(64, 64, 64, 3), 2);
+    assert_eq!((counts.mul, counts.rotations, counts.relinearizations, counts.levels), (16, 25, 4, 3));
+}
+
+#[test]
+fn matrices_of_128_take_150_rotations() {
+    let counts = fewest(&matmul(128, 128, 128, 3), 2);
+    assert_eq!((counts.mul, counts.rotations), (128, 150));
+}
+
+#[test]
+fn a_clear_matrix_by_a_vector() {
+    for (rows, columns, most) in [(128, 128, 7), (512, 784, 15), (784, 100, 8)] {
+        let mut contraction = Contraction::parse("ik,k->i", &[("i", rows), ("k", columns)]).unwrap();
+        contraction.operands[0].clear = true;
+        let request = Request { output: Placement::Loose, ..Request::free(contraction, SLOTS, 1) };
+        let counts = fewest(&request, 1);
+        assert_eq!((counts.rotations, counts.mul), (most, 0), "{rows} by {columns}");
+    }
+}
+
+#[test]
+fn a_batch_of_products() {
+    let extents = [("b", 16), ("i", 7), ("k", 9), ("j", 11)];
+    let contraction = Contraction::parse("bik,bkj->bij", &extents).unwrap();
+    let request = Request { output: Placement::Loose, ..Request::free(contraction, SLOTS, 1) };
+    assert_eq!(fewest(&request, 2).rotations, 4);
+    let extents = [("b", 2), ("i", 32), ("k", 32), ("j", 32)];
+    let contraction = Contraction::parse("bik,bkj->bij", &extents).unwrap();
+    let counts = fewest(&Request::free(contraction, SLOTS, 4), 2);
+    assert_eq!((counts.mul, counts.rotations), (4, 10));
 }
