@@ -162,6 +162,15 @@ pub(crate) fn save(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> Result<(), FileError>,
 ) -> Result<(), FileError> {
+    save_with(path, false, write)
+}
+
+/// As [`save`]; a private file is readable by its owner alone, where the system knows such a thing.
+pub(crate) fn save_with(
+    path: &Path,
+    private: bool,
+    write: impl FnOnce(&mut dyn Write) -> Result<(), FileError>,
+) -> Result<(), FileError> {
     let save = || {
         let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         if fs::metadata(&target).is_ok_and(|meta| !meta.is_file() && !meta.is_dir()) {
@@ -176,7 +185,15 @@ pub(crate) fn save(
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         temporary_name.push(format!(".{}-{count}.tmp", std::process::id()));
         let temporary = target.with_file_name(temporary_name);
-        let file = OpenOptions::new().write(true).create_new(true).open(&temporary)?;
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        if private {
+            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        }
+        #[cfg(not(unix))]
+        let _ = private;
+        let file = options.open(&temporary)?;
         let result = fill(file, write).and_then(|()| Ok(fs::rename(&temporary, &target)?));
         if result.is_err() {
             // The write has failed already; that the leftover cannot be removed either adds nothing.

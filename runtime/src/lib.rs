@@ -3,6 +3,7 @@
 //! This crate knows nothing of the compiler.
 #![warn(missing_docs)]
 
+pub mod ckks;
 pub mod dtype;
 pub mod element;
 pub mod file;

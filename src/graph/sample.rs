@@ -25,6 +25,8 @@ impl Sample {
                 outputs: Vec::new(),
                 statements: Vec::new(),
                 memory_limit: None,
+                secrets: Vec::new(),
+                approximations: Vec::new(),
             },
             dtype,
         }

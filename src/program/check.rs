@@ -98,6 +98,8 @@ impl Program {
             outputs: Vec::new(),
             statements: Vec::new(),
             memory_limit: None,
+            secrets: Vec::new(),
+            approximations: Vec::new(),
         }
     }
 }
