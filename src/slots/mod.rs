@@ -17,8 +17,10 @@
 //!
 //! The laws are listed at [`Slots::verify`].
 
+pub mod approx;
 mod build;
 mod counts;
+pub mod kernel;
 pub mod layout;
 pub mod lower;
 mod packing;
