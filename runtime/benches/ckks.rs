@@ -11,7 +11,6 @@ use einc_runtime::pool;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-
 /// Degree of the ring, levels, digits.
 const SETS: [(u32, u32, u32); 4] = [(1 << 13, 1, 2), (1 << 13, 2, 3), (1 << 14, 5, 3), (1 << 15, 14, 3)];
 
@@ -22,7 +21,10 @@ fn main() {
     let threads = std::env::args().skip(1).find_map(|word| word.parse().ok()).unwrap_or(1);
     pool::set_threads(threads);
     println!("einc, {threads} threads, unaudited, not constant time, for evaluation");
-    println!("{:>6} {:>6} {:>6} {:>7}  {:<18} {:>9}", "ring", "levels", "digits", "log QP", "operation", "ms");
+    println!(
+        "{:>6} {:>6} {:>6} {:>7}  {:<18} {:>9}",
+        "ring", "levels", "digits", "log QP", "operation", "ms"
+    );
     for (ring, levels, digits) in SETS {
         let request = Request { digits: Some(digits), ..Request::new(ring, levels) };
         let parameters = match Parameters::choose(&request) {
