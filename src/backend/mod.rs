@@ -2,6 +2,7 @@
 
 #[cfg(feature = "cranelift")]
 pub mod cranelift;
+pub mod openfhe;
 
 use crate::source::Span;
 
