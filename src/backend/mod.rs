@@ -3,6 +3,7 @@
 pub mod ckks;
 #[cfg(feature = "cranelift")]
 pub mod cranelift;
+pub mod openfhe;
 
 use crate::source::Span;
 
