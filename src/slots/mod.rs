@@ -17,9 +17,12 @@
 //!
 //! The laws are listed at [`Slots::verify`].
 
+pub mod approx;
 mod build;
 mod counts;
+pub mod kernel;
 pub mod layout;
+pub mod linear;
 pub mod lower;
 mod packing;
 mod plain;

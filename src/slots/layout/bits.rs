@@ -24,6 +24,16 @@ pub struct Bits {
     pub slot_bits: usize,
 }
 
+impl Bit {
+    /// The same bit where the layout's axes are these of others.
+    pub fn over(self, axes: &[usize]) -> Bit {
+        match self {
+            Bit::Of(axis, bit) => Bit::Of(axes[axis], bit),
+            other => other,
+        }
+    }
+}
+
 impl Layout {
     /// The layout by bits, if all its digits are powers of two.
     pub fn bits(&self, slots: usize) -> Option<Bits> {

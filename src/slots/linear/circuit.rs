@@ -233,6 +233,21 @@ impl Circuit {
         trimmed
     }
 
+    /// How many factors of the scale and how many parts a step has.
+    pub fn state(&self, mut step: usize) -> (usize, usize) {
+        let mut parts = None;
+        loop {
+            (step, parts) = match self.steps[step] {
+                Step::Input { .. } => return (1, parts.unwrap_or(2)),
+                Step::Rescale(of) => return (1, parts.unwrap_or_else(|| self.state(of).1)),
+                Step::MulPlain(of, _) => return (2, parts.unwrap_or_else(|| self.state(of).1)),
+                Step::Mul(..) => return (2, parts.unwrap_or(3)),
+                Step::Relinearize(of) => (of, parts.or(Some(2))),
+                Step::Rotate(of, _) | Step::Add(of, _) => (of, parts),
+            };
+        }
+    }
+
     /// How many levels each step has taken since the inputs.
     pub fn depths(&self) -> Vec<usize> {
         let mut depths: Vec<usize> = Vec::with_capacity(self.steps.len());

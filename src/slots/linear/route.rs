@@ -28,6 +28,9 @@ pub enum Action {
     Copy(usize),
     /// Zeroes what nobody may read, and copies that nobody wants.
     Mask,
+    /// Moves a bit of the slot's number into the ciphertext's and copies over the position that it leaves: both halves
+    /// are masked and added to themselves, moved by the half.
+    Split(usize, usize),
     /// Moves bits from positions to positions, all at once.
     Shuffle(Vec<(usize, usize)>),
 }
@@ -43,6 +46,8 @@ pub struct Route {
     pub masks: usize,
     /// Levels.
     pub levels: usize,
+    /// What each position holds at the end.
+    pub end: Vec<Bit>,
 }
 
 impl Route {
@@ -55,10 +60,19 @@ impl Route {
 /// A rotation in products with a mask: what they take of the time in libraries with residues (design, section 5).
 pub const ROTATION: usize = 24;
 
+/// How long to look for a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effort {
+    /// Bits that block each other are shuffled all at once, or parked.
+    Quick,
+    /// They are also shuffled in parts, over several levels.
+    Thorough,
+}
+
 /// The cheapest route with at most so many levels from a layout to another, if there is one.
 ///
 /// In the target, zeros are demanded, and unknown positions may hold anything.
-pub fn route(from: &Bits, to: &Bits, levels: usize) -> Option<Route> {
+pub fn route(from: &Bits, to: &Bits, levels: usize, effort: Effort) -> Option<Route> {
     let mut state = from.bits.clone();
     let mut target = to.bits.clone();
     let bits = state.len().max(target.len());
@@ -71,12 +85,35 @@ pub fn route(from: &Bits, to: &Bits, levels: usize) -> Option<Route> {
     if !target.iter().all(|bit| held(&state, bit)) {
         return None;
     }
-    Search { target: &target, slot_bits: from.slot_bits }.best(state, levels)
+    let mut search = Search { target: &target, slot_bits: from.slot_bits, effort, split: None };
+    let whole = search.best(state.clone(), levels);
+    let outward = |(from, to): &(usize, usize)| {
+        *from < search.slot_bits
+            && *to >= search.slot_bits
+            && target[*from] == Bit::Copy
+            && state[*to] == Bit::Zero
+    };
+    let found = search.moves(&state).find(outward);
+    search.split = found;
+    let split = search.split.and_then(|_| search.best(state, levels));
+    whole.into_iter().chain(split).min_by_key(|route| (route.cost(), route.levels))
+}
+
+/// How many rotations any route needs: one for each bit that moves and each copy inside ciphertexts.
+pub fn least_rotations(from: &Bits, to: &Bits) -> usize {
+    let mut state = from.bits.clone();
+    state.resize(state.len().max(to.bits.len()), Bit::Zero);
+    let mut target = to.bits.clone();
+    target.resize(state.len(), Bit::Zero);
+    Search { target: &target, slot_bits: from.slot_bits, effort: Effort::Quick, split: None }.bound(&state)
 }
 
 struct Search<'a> {
     target: &'a [Bit],
     slot_bits: usize,
+    effort: Effort,
+    /// The move that is made last, as a split.
+    split: Option<(usize, usize)>,
 }
 
 impl Search<'_> {
@@ -96,10 +133,10 @@ impl Search<'_> {
             return None;
         }
         let mut best = None;
-        self.shuffled(&state, &route, &blocked, levels, &mut best);
         self.masked(&state, &route, levels, &mut best);
+        self.shuffled(&state, &route, &blocked, levels, &mut best);
         self.parked(&state, &route, &blocked, levels, &mut best);
-        if levels > 1 {
+        if levels > 1 && self.effort == Effort::Thorough {
             for part in parts(&blocked, &state) {
                 self.shuffled(&state, &route, &part, levels, &mut best);
             }
@@ -113,7 +150,9 @@ impl Search<'_> {
             .iter()
             .enumerate()
             .filter(|(place, bit)| matches!(bit, Bit::Of(..)) && self.target[*place] != **bit);
-        placed.filter_map(|(from, bit)| Some((from, self.target.iter().position(|wanted| wanted == bit)?)))
+        let moves = placed
+            .filter_map(|(from, bit)| Some((from, self.target.iter().position(|wanted| wanted == bit)?)));
+        moves.filter(|step| self.split != Some(*step))
     }
 
     fn ciphertexts(&self, state: &[Bit]) -> usize {
@@ -148,9 +187,10 @@ impl Search<'_> {
 
     /// All bits are in place: makes the copies, after a mask if one is needed.
     fn finish(&self, mut state: Vec<Bit>, mut route: Route, levels: usize) -> Option<Route> {
-        let dirty = state.iter().zip(self.target).any(|(bit, wanted)| match wanted {
+        let split = self.split.map(|(from, _)| from);
+        let dirty = state.iter().zip(self.target).enumerate().any(|(place, (bit, wanted))| match wanted {
             Bit::Zero => *bit != Bit::Zero,
-            Bit::Copy => !matches!(bit, Bit::Zero | Bit::Copy),
+            Bit::Copy => !matches!(bit, Bit::Zero | Bit::Copy) && split != Some(place),
             _ => false,
         });
         if dirty && levels == 0 {
@@ -166,6 +206,19 @@ impl Search<'_> {
                 state[place] = Bit::Copy;
             }
         }
+        if let Some((from, to)) = self.split {
+            if state[to] != Bit::Zero || route.levels >= levels {
+                return None;
+            }
+            route.rotations += 2 * self.ciphertexts(&state);
+            self.take_mask(&mut state, &mut route);
+            route.masks += self.ciphertexts(&state);
+            route.actions.pop();
+            route.actions.push(Action::Split(from, to));
+            state[to] = state[from];
+            state[from] = Bit::Copy;
+        }
+        route.end = state;
         Some(route)
     }
 
@@ -184,9 +237,13 @@ impl Search<'_> {
         levels: usize,
         best: &mut Option<Route>,
     ) {
+        let ciphertexts = self.ciphertexts(state);
+        let least = route.rotations + ciphertexts * moves.len();
+        if best.as_ref().is_some_and(|best: &Route| best.rotations < least) {
+            return;
+        }
         let (mut state, mut route) = (state.to_vec(), route.clone());
         let split = Split::of(&digits(moves, self.slot_bits));
-        let ciphertexts = self.ciphertexts(&state);
         route.rotations += (split.rotations.0 + split.rotations.1) * ciphertexts;
         if best.as_ref().is_some_and(|best: &Route| best.rotations < route.rotations) {
             return;
@@ -231,14 +288,24 @@ impl Search<'_> {
             for ((_, from), to) in chosen.zip(&free) {
                 self.take_move(&mut state, &mut route, *from, *to);
             }
-            if best.as_ref().is_none_or(|best: &Route| best.rotations > route.rotations) {
+            let least = route.rotations + self.bound(&state);
+            if best.as_ref().is_none_or(|best: &Route| best.rotations > least) {
                 self.masked(&state, &route, levels, best);
             }
         }
     }
 
+    /// The rotations that are needed at least from here.
+    fn bound(&self, state: &[Bit]) -> usize {
+        let wanted = state.iter().zip(self.target).take(self.slot_bits);
+        let copies = wanted.filter(|(held, wanted)| **wanted == Bit::Copy && **held != Bit::Copy).count();
+        let inside = |place: usize| place < self.slot_bits;
+        copies + self.moves(state).filter(|(from, to)| inside(*from) || inside(*to)).count()
+    }
+
     fn go_on(&self, state: Vec<Bit>, mut route: Route, levels: usize, best: &mut Option<Route>) {
-        if best.as_ref().is_some_and(|best| best.cost() <= route.cost()) {
+        let least = (route.rotations + self.bound(&state)) * ROTATION + route.masks;
+        if best.as_ref().is_some_and(|best| best.cost() <= least) {
             return;
         }
         let Some(rest) = self.best(state, levels) else { return };
@@ -246,6 +313,7 @@ impl Search<'_> {
         route.rotations += rest.rotations;
         route.masks += rest.masks;
         route.levels += rest.levels;
+        route.end = rest.end;
         if best.as_ref().is_none_or(|best| (route.cost(), route.levels) < (best.cost(), best.levels)) {
             *best = Some(route);
         }
@@ -326,6 +394,7 @@ impl Placed {
                 Action::Move(from, to) => self.shift(circuit, *from, *to),
                 Action::Copy(place) => self.copy(circuit, *place),
                 Action::Mask => self.mask(circuit, target),
+                Action::Split(from, to) => self.split(circuit, *from, *to, target),
                 Action::Shuffle(moves) => self.shuffle(circuit, moves),
             }
         }
@@ -388,13 +457,37 @@ impl Placed {
         self.bits.bits[place] = Bit::Copy;
     }
 
-    /// Zeroes what the layout calls unknown, and copies that the target does not want.
-    fn mask(&mut self, circuit: &mut Circuit, target: &Bits) {
+    fn split(&mut self, circuit: &mut Circuit, from: usize, to: usize, target: &Bits) {
+        self.forget(target);
+        let half =
+            |bit: usize| SlotSet::of(circuit.slots, |slot| slot >> from & 1 == bit && self.holds(slot));
+        let (low, high) = (half(0), half(1));
+        let outer = 1usize << (to - self.bits.slot_bits);
+        for number in (0..self.values.len()).filter(|number| number & outer == 0) {
+            let kept = self.holds_ciphertext(number);
+            let Some(value) = self.values[number].filter(|_| kept) else { continue };
+            for (number, keep, by) in [(number, &low, -(1i64 << from)), (number | outer, &high, 1i64 << from)]
+            {
+                let part = circuit.mask(value, keep.clone());
+                let moved = circuit.rotate(part, by);
+                self.values[number] = Some(circuit.add(part, moved));
+            }
+        }
+        self.bits.bits[to] = self.bits.bits[from];
+        self.bits.bits[from] = Bit::Copy;
+    }
+
+    /// Calls zero what is masked away: what nobody may read, and copies that the target does not want.
+    fn forget(&mut self, target: &Bits) {
         for (place, bit) in self.bits.bits.iter_mut().enumerate() {
             if *bit == Bit::Unknown || *bit == Bit::Copy && target.bits.get(place) != Some(&Bit::Copy) {
                 *bit = Bit::Zero;
             }
         }
+    }
+
+    fn mask(&mut self, circuit: &mut Circuit, target: &Bits) {
+        self.forget(target);
         let keep = SlotSet::of(circuit.slots, |slot| self.holds(slot));
         for number in 0..self.values.len() {
             let kept = self.holds_ciphertext(number);

@@ -11,7 +11,7 @@ fn axes(extents: &[(&str, usize)]) -> Vec<Axis> {
 fn checked(axes: &[Axis], from: &str, to: &str, slots: usize, levels: usize) -> Option<Counts> {
     let (from, to) = (Layout::parse(from, axes).unwrap(), Layout::parse(to, axes).unwrap());
     let (source, target) = (from.bits(slots).unwrap(), to.bits(slots).unwrap());
-    let route = route(&source, &target, levels)?;
+    let route = route(&source, &target, levels, Effort::Thorough)?;
     let mut circuit = Circuit::new(slots);
     let mut placed = Placed::input(&mut circuit, 0, &source);
     placed.follow(&mut circuit, &route, &target);
