@@ -4,7 +4,7 @@ use super::args::RunArgs;
 use super::arrays::{self, Arrays};
 use super::failure::Failure;
 use super::open::{self, Opened};
-use super::{Told, progress, show};
+use super::{Told, planning, progress, show};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::pipeline::{self, Executable, Phase, Settings, Target};
 use crate::program::{self, Entry, Program};
@@ -27,8 +27,11 @@ pub fn run(args: &RunArgs, told: &Told) -> Result<(i32, String), Failure> {
     }
     let names: Vec<String> = program.outputs.iter().map(|(name, _)| name.clone()).collect();
     arrays::check_places(&places, &names)?;
-    let settings =
-        Settings { target: args.interpret.then_some(Target::Interpret), memory: args.machine.memory };
+    let settings = Settings {
+        target: args.interpret.then_some(Target::Interpret),
+        memory: args.machine.memory,
+        plan: planning::settings(&args.planning)?,
+    };
     let mut dump = |phase: Phase, text: &dyn Fn() -> String| {
         if phases.contains(&phase) {
             out.push_str(&open::dumped(phase, &text()));

@@ -66,6 +66,7 @@ codes! {
     LinearAlgebra = 404, "linear-algebra-not-supported", "`inv`, `det`, `logdet`, `cholesky` and `eigvals` are checked but cannot be computed yet.";
     MemoryLimit = 501, "memory-limit", "No plan fits the memory limit.\n\nThe message says what the smallest plan found needs. Raise the limit (`--memory 8GiB`, `@memory(limit = 8GiB)`), or make the sizes smaller.";
     OutOfMemory = 502, "out-of-memory", "The operating system gave no memory for the tensors of the program.";
+    LockedPlan = 503, "locked-plan", "A plan that is given cannot be taken.\n\n    @plan(\"orders.json\")      # beside the program; error: no such file\n    einc plan m.ein --set N=1024 --format json > orders.json\n    einc run m.ein --locked-plan orders.json ..\n\nThe file holds the contraction orders that `einc plan --format json` writes. With `--locked-plan` every product of three and more operands must be among them, at the same sizes; `@plan` searches for those that are not.";
     Secret = 601, "secret-not-supported", "A `secret` input needs a target that computes on ciphertexts, and this target does not.";
     TargetSetting = 602, "target-setting", "A `target` block names an unknown target or setting.\n\n    target cpu { threads = 2, deterministic = 1 }";
     Format = 603, "format-not-supported", "This storage format is checked but tensors cannot be stored in it yet.\n\n    csr csc coo csf mask(csr)\n\nThe dense formats `packed`, `bitpacked` and `colmajor` are taken and stored unpacked, row by row.";

@@ -25,6 +25,7 @@ impl Sample {
                 outputs: Vec::new(),
                 statements: Vec::new(),
                 memory_limit: None,
+                plans: Vec::new(),
             },
             dtype,
         }

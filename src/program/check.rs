@@ -98,6 +98,7 @@ impl Program {
             outputs: Vec::new(),
             statements: Vec::new(),
             memory_limit: None,
+            plans: Vec::new(),
         }
     }
 }

@@ -336,6 +336,7 @@ pub fn program(spec: &EinsumSpec, dtype: DType, shapes: &[Vec<u64>]) -> Result<E
         outputs: vec![("out".to_string(), target)],
         statements: vec![Statement::Define(define)],
         memory_limit: None,
+        plans: Vec::new(),
     };
     Ok(EinsumProgram { program, warnings })
 }

@@ -69,6 +69,17 @@ pub struct Program {
     pub statements: Vec<Statement>,
     /// The limit of `@memory(limit = ..)`, in bytes.
     pub memory_limit: Option<u64>,
+    /// The plans of `@plan("file")`.
+    pub plans: Vec<GivenPlan>,
+}
+
+/// The contraction orders that `@plan("file")` gives.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GivenPlan {
+    /// What is in the file.
+    pub text: std::sync::Arc<str>,
+    /// The attribute.
+    pub place: Span,
 }
 
 /// A tensor of the program.

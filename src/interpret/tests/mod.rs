@@ -32,6 +32,7 @@ impl Build {
             outputs: Vec::new(),
             statements: Vec::new(),
             memory_limit: None,
+            plans: Vec::new(),
         };
         Build { program, inputs: Vec::new() }
     }
