@@ -10,6 +10,7 @@ use crate::plan::network::{self, Named};
 use crate::plan::search::{self, MemoryLimit, Options, Plan, Progress, Refusal, StepTime};
 use crate::plan::{self, Goal, cost, flops_as_written};
 use crate::program::Role;
+use crate::source::Sources;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -128,6 +129,11 @@ fn contraction(args: &PlanArgs, told: &Told, cancel: &Arc<AtomicBool>) -> Result
             found.map_err(|refusal| refused(refusal, wrong))?
         }
     };
+    if let Some(factor) = overhead(&network, &plan).filter(|factor| *factor > 2.0) {
+        let message = format!("slicing multiplies the work by {factor:.1}");
+        let warning = Diagnostic::warning(Code::MemoryLimit, message).help("more memory needs fewer slices");
+        told.warn(&[warning], &Sources::default());
+    }
     let report = network::report::Report {
         name: &name,
         network: &network,
@@ -141,6 +147,12 @@ fn contraction(args: &PlanArgs, told: &Told, cancel: &Arc<AtomicBool>) -> Result
         PlanFormat::Svg => network::report::svg(&report),
         PlanFormat::Html => network::report::html(&report),
     })
+}
+
+/// How many times as much a plan does as its order without slices.
+fn overhead(network: &search::Network, plan: &Plan) -> Option<f64> {
+    let whole = search::evaluate(network, &plan.path, &[]).ok().filter(|_| !plan.slices.is_empty())?;
+    Some(10f64.powf(plan.cost.macs.log10() - whole.macs.log10()))
 }
 
 fn refused(refusal: Refusal, wrong: impl Fn(String) -> Failure) -> Failure {
