@@ -21,7 +21,7 @@ use crate::loops;
 #[cfg(feature = "cranelift")]
 use crate::machine::Machine;
 use crate::pass;
-use crate::plan::{self, Plan, show_bytes};
+use crate::plan::{self, Locked, Plan, show_bytes};
 use crate::program::einsum::{self, EinsumError};
 use crate::program::{self, ArgInfo, Bindings, Module, Program};
 use crate::source::{Sources, Span};
@@ -31,7 +31,7 @@ use einc_runtime::{DType, Scalar, Tensor};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 /// A stage, as `--dump` names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -121,6 +121,8 @@ pub struct Settings {
     pub target: Option<Target>,
     /// The most bytes a run may take for tensors; 80 % of what is free if not given.
     pub memory: Option<u64>,
+    /// How contraction orders are found; its memory limit does not count.
+    pub plan: plan::Settings,
 }
 
 /// A program that can be called.
@@ -239,15 +241,33 @@ pub fn graph(program: &Program) -> Graph {
     pass::run(built, graph::PASSES, &mut |name, graph| verify(name, graph))
 }
 
+/// The contraction orders that `@plan("file")` gives.
+fn given_orders(program: &Program) -> Result<Option<Locked>, Box<Diagnostic>> {
+    let mut orders: Option<Locked> = None;
+    for given in &program.plans {
+        let read = Locked::read(&given.text, false).map_err(|reason| {
+            Diagnostic::error(Code::LockedPlan, format!("the file is no plan: {reason}"))
+                .label(given.place, "the plan to take")
+        })?;
+        orders = Some(orders.map_or(read.clone(), |orders| orders.and(read)));
+    }
+    Ok(orders)
+}
+
 /// The plan of a program.
 ///
 /// # Errors
-/// Where it does not fit the memory.
+/// Where it does not fit the memory, or does not fit a plan that is given.
 pub fn plan(program: &Program, settings: &Settings) -> Result<Plan, Diagnostic> {
     let graph = graph(program);
     enter("plan");
     let limit = settings.memory.unwrap_or_else(default_memory);
-    let settings = plan::Settings { memory_limit: Some(limit), ..plan::Settings::default() };
+    let mut planning = plan::Settings { memory_limit: Some(limit), ..settings.plan.clone() };
+    if let Some(given) = given_orders(program).map_err(|diagnostic| *diagnostic)? {
+        let locked = planning.locked.take().map_or(given.clone(), |locked| (*locked).clone().and(given));
+        planning.locked = Some(Arc::new(locked));
+    }
+    let settings = planning;
     let plan = plan::plan(&graph, &settings)?;
     if cfg!(debug_assertions)
         && let Err(law) = plan.verify()
@@ -351,7 +371,10 @@ pub fn check_all(module: &Module, sources: &Sources) -> Vec<Diagnostic> {
     }
     let mut all = diagnostics;
     for entry in program::entries(module, sources) {
-        let (_, found) = program::check(module, &entry.name, &Bindings::default());
+        let (program, mut found) = program::check(module, &entry.name, &Bindings::default());
+        if let Some(Err(diagnostic)) = program.as_ref().map(given_orders) {
+            found.push(*diagnostic);
+        }
         let needs_sizes = |one: &Diagnostic| matches!(one.code, Code::UnboundDim | Code::InputType);
         if !found.iter().any(needs_sizes) {
             let new = |one: &Diagnostic| {
@@ -374,7 +397,10 @@ pub fn check(
     bindings: &Bindings,
 ) -> Result<(Program, Vec<Diagnostic>), Vec<Diagnostic>> {
     enter("check");
-    let (program, diagnostics) = program::check(module, entry, bindings);
+    let (program, mut diagnostics) = program::check(module, entry, bindings);
+    if let Some(Err(diagnostic)) = program.as_ref().map(given_orders) {
+        diagnostics.push(*diagnostic);
+    }
     match program {
         Some(program) if diagnostics.iter().all(|d| d.severity == Severity::Warning) => {
             Ok((program, diagnostics))

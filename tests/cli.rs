@@ -42,6 +42,7 @@ impl Folder {
         let output = Command::new(env!("CARGO_BIN_EXE_einc"))
             .args(arguments)
             .current_dir(&self.0)
+            .env("EINC_HOME", self.0.join("home"))
             .stdin(Stdio::null())
             .output()
             .expect("the einc command");
@@ -377,6 +378,20 @@ fn plans_graphs_and_layouts_come_out() {
     assert_eq!(folder.einc(&["plan", "net.json", "--memory", "16B"]).0, 3);
     folder.text("bad.json", r#"{"inputs": [[0, 9]], "output": [], "sizes": [2]}"#);
     assert_eq!(folder.einc(&["plan", "bad.json"]).0, 4);
+    // The page, into a file; the plan as it came out, given back; and plans that do not fit.
+    assert_eq!(folder.einc(&["plan", "net.json", "--format", "html", "-o", "net.html"]).0, 0);
+    assert!(std::fs::read_to_string(folder.path("net.html")).expect("the page").contains("Memory over time"));
+    let (_, found, _) =
+        folder.einc(&["plan", "net.json", "--format", "json", "--objective", "flops", "--work", "1000"]);
+    let value: serde_json::Value = serde_json::from_str(&found).expect("JSON");
+    let fields = "log10_macs log10_ops log2_size log2_write log2_peak slices path seconds work proven";
+    assert!(fields.split(' ').all(|field| !value[field].is_null()), "{found}");
+    folder.text("path.json", "[[1, 2], [0, 3]]").text("wrong.json", "[[1, 1], [0, 3]]");
+    let (code, out, _) = folder.einc(&["plan", "net.json", "--locked-plan", "path.json", "--format", "json"]);
+    let value: serde_json::Value = serde_json::from_str(&out).expect("JSON");
+    assert_eq!((code, value["path"].to_string().as_str()), (0, "[[1,2],[0,3]]"));
+    let (code, _, error) = folder.einc(&["plan", "net.json", "--locked-plan", "wrong.json"]);
+    assert!(code == 3 && error.contains("EIN0505"), "{code} {error}");
     assert_eq!(folder.einc(&["fmt", "--check", "odd.ein"]), (1, "odd.ein\n".to_string(), String::new()));
     assert_eq!(folder.einc(&["fmt", "odd.ein"]).0, 0);
     assert_eq!(
@@ -384,6 +399,44 @@ fn plans_graphs_and_layouts_come_out() {
         "y[i] = x[2*i + 1]  # odd\n"
     );
     assert_eq!(folder.einc(&["fmt", "--check", "odd.ein"]).0, 0);
+}
+
+/// A plan goes out as JSON and comes back, whole or refused.
+#[test]
+fn orders_of_a_program_are_given_back() {
+    let folder = Folder::new("locked");
+    let text = "input A: f64[I, J]\ninput B: f64[J, K]\ninput C: f64[K, L]\noutput D: f64[I, L]\n";
+    let product = "D[i, l] = A[i, j] * B[j, k] * C[k, l]\n";
+    folder.text("p.ein", &format!("dim I, J, K, L\n{text}{product}"));
+    let sizes = ["--set", "I=40", "--set", "J=30", "--set", "K=20", "--set", "L=10"];
+    let with = |first: &[&'static str]| first.iter().copied().chain(sizes).collect::<Vec<_>>();
+    let (code, out, error) = folder.einc(&with(&["plan", "p.ein", "--format", "json"]));
+    assert_eq!((code, error.as_str()), (0, ""));
+    let value: serde_json::Value = serde_json::from_str(&out).expect("JSON");
+    assert_eq!(value["orders"][0]["path"].to_string(), "[[1,2],[0,3]]");
+    // The other order, by hand.
+    let other = out.replace("\n", "").replace(' ', "").replace("[[1,2],[0,3]]", "[[0,1],[3,2]]");
+    folder.text("orders.json", &other);
+    let (_, locked, _) =
+        folder.einc(&with(&["plan", "p.ein", "--format", "json", "--locked-plan", "orders.json"]));
+    let locked: serde_json::Value = serde_json::from_str(&locked).expect("JSON");
+    assert_eq!(locked["orders"][0]["path"].to_string(), "[[0,1],[3,2]]");
+    assert_eq!(locked["flops"], 2.0 * (40 * 30 * 20 + 40 * 20 * 10) as f64);
+    // An attribute does the same.
+    folder.text("q.ein", &format!("dim I, J, K, L\n{text}@plan(\"orders.json\")\n{product}"));
+    let (code, given, error) = folder.einc(&with(&["plan", "q.ein", "--format", "json"]));
+    assert_eq!(code, 0, "{error}");
+    let given: serde_json::Value = serde_json::from_str(&given).expect("JSON");
+    assert_eq!(given["orders"][0]["path"].to_string(), "[[0,1],[3,2]]");
+    // At other sizes a locked plan is refused, and an attribute is no order.
+    let other = ["--set", "I=4", "--set", "J=3", "--set", "K=2", "--set", "L=10"];
+    let with = |first: &[&'static str]| first.iter().copied().chain(other).collect::<Vec<_>>();
+    let (code, _, error) = folder.einc(&with(&["plan", "p.ein", "--locked-plan", "orders.json"]));
+    assert!(code == 3 && error.contains("EIN0505"), "{code} {error}");
+    assert_eq!(folder.einc(&with(&["plan", "q.ein"])).0, 0);
+    for format in ["text", "svg", "html"] {
+        assert_eq!(folder.einc(&with(&["plan", "p.ein", "--format", format])).0, 0);
+    }
 }
 
 /// Whatever stands on the command line, the command ends by itself and without a panic.

@@ -84,6 +84,7 @@ pub enum Action {
     #[command(after_help = "Examples:\n  \
         einc plan attention.ein::attention --set N=1024 --set D=64\n  \
         einc plan network.json --memory 2GiB --time-limit 10\n  \
+        einc plan network.json --locked-plan path.json --format html -o plan.html\n  \
         einc plan attention.ein --set N=1024 --format json")]
     Plan(PlanArgs),
     /// Lay programs out in the one standard way
@@ -103,7 +104,10 @@ pub enum Action {
     )]
     Explain(ExplainArgs),
     /// List the targets and what they need
-    Targets,
+    #[command(after_help = "Examples:\n  \
+        einc targets\n  \
+        einc targets --calibrate   # measures this machine; plans are made for it from then on")]
+    Targets(TargetsArgs),
     /// Print a completion script for a shell
     #[command(
         after_help = "Example:\n  einc completions bash > ~/.local/share/bash-completion/completions/einc"
@@ -173,6 +177,8 @@ pub struct RunArgs {
     pub random: Option<u64>,
     #[command(flatten)]
     pub machine: MachineArgs,
+    #[command(flatten)]
+    pub planning: PlanningArgs,
     /// Print a stage: tree, program, graph, plan, loops, clif, slots, or all
     #[arg(long, value_name = "PHASE")]
     pub dump: Vec<String>,
@@ -228,6 +234,27 @@ pub struct MachineArgs {
     pub memory: Option<u64>,
 }
 
+/// How contraction orders are found.
+#[derive(Args, Debug, Clone, Default)]
+pub struct PlanningArgs {
+    /// Take the contraction orders of this file (`einc plan --format json` writes it), and no others
+    #[arg(long, value_name = "FILE")]
+    pub locked_plan: Option<PathBuf>,
+    /// Where orders are kept that took long to find (default: `plans` in $EINC_HOME or ~/.cache/einc)
+    #[arg(long, value_name = "FOLDER")]
+    pub plan_cache: Option<PathBuf>,
+    /// Neither read nor keep orders on disk
+    #[arg(long)]
+    pub no_plan_cache: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct TargetsArgs {
+    /// Measure how fast this machine is, and keep that for the plans to come
+    #[arg(long)]
+    pub calibrate: bool,
+}
+
 #[derive(Args, Debug)]
 pub struct PlanArgs {
     /// The program, and one of its functions; or a tensor network as JSON
@@ -237,9 +264,14 @@ pub struct PlanArgs {
     pub sizes: Sizes,
     #[command(flatten)]
     pub machine: MachineArgs,
+    #[command(flatten)]
+    pub planning: PlanningArgs,
     /// How long to search for a contraction order, in seconds
-    #[arg(long, value_name = "S")]
+    #[arg(long, value_name = "S", value_parser = parse_seconds)]
     pub time_limit: Option<f64>,
+    /// How much to search, in units of about a nanosecond: gives the same plan on any machine
+    #[arg(long, value_name = "N")]
+    pub work: Option<u64>,
     /// The seed of the search
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
@@ -254,15 +286,28 @@ pub struct PlanArgs {
     pub dump: Vec<String>,
     #[command(flatten)]
     pub cipher: CipherArgs,
+    /// Where to write it (default: standard output)
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
 }
 
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Objective {
+    /// Predicted seconds
     Time,
+    /// Multiply-adds
+    #[value(alias = "macs")]
     Flops,
+    /// Multiplications and additions: a step counts twice when it sums an index
+    Ops,
+    /// What is alive at once
+    #[value(alias = "peak")]
     Memory,
+    /// Elements written
     Write,
+    /// The largest intermediate
     Size,
+    /// Multiply-adds and 64 times the elements written
     Combo,
 }
 
@@ -272,6 +317,8 @@ pub enum PlanFormat {
     Json,
     /// A picture: of the contraction tree of a network, or of the slots of an encrypted program
     Svg,
+    /// A page with the picture, memory over time and the steps
+    Html,
 }
 
 #[derive(Args, Debug)]
@@ -314,6 +361,12 @@ pub struct ExplainArgs {
     /// List every code
     #[arg(long)]
     pub list: bool,
+}
+
+/// Seconds from 0 to a million.
+fn parse_seconds(text: &str) -> Result<f64, String> {
+    let seconds = text.parse::<f64>().ok().filter(|seconds| (0.0..=1e6).contains(seconds));
+    seconds.ok_or_else(|| "expected seconds, such as 10 or 0.5".to_string())
 }
 
 /// `2GiB`, `512MB`, `1000000`.

@@ -116,5 +116,10 @@ pub fn plan(encrypted: &Encrypted, format: PlanFormat) -> String {
         PlanFormat::Text => show_slots::text(encrypted),
         PlanFormat::Json => format!("{:#}\n", show_slots::json(encrypted)),
         PlanFormat::Svg => show_slots::svg(encrypted),
+        PlanFormat::Html => format!(
+            "<!doctype html>\n<meta charset=\"utf-8\">\n<title>encrypted schedule</title>\n{}\n<pre>{}</pre>\n",
+            show_slots::svg(encrypted),
+            show_slots::text(encrypted).replace('&', "&amp;").replace('<', "&lt;"),
+        ),
     }
 }

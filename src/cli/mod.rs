@@ -2,6 +2,7 @@
 
 mod args;
 mod arrays;
+mod calibrate;
 mod check;
 mod encrypted;
 mod failure;
@@ -9,6 +10,7 @@ mod fmt;
 mod graph;
 mod open;
 mod plan;
+mod planning;
 mod progress;
 mod run;
 mod show;
@@ -76,7 +78,11 @@ pub fn main() -> i32 {
         }
     };
     // Results that are being written are finished first: their files are whole or not there.
+    // A search that is interrupted gives what it has found.
     let interrupted = || {
+        if planning::interrupt() {
+            return;
+        }
         let _writing = arrays::WRITING.lock();
         std::process::exit(130);
     };
@@ -121,7 +127,7 @@ fn execute(command: &Command, told: &Told) -> Result<(i32, String), Failure> {
         Action::Fmt(args) => return fmt::fmt(args),
         Action::Plan(args) => return plan::plan(args, told),
         Action::Explain(args) => text::explain(args)?,
-        Action::Targets => text::targets(),
+        Action::Targets(args) => return text::targets(args),
         Action::Completions { shell } => text::completions(*shell),
         Action::Man { command } => text::man(command.as_deref())?,
     };

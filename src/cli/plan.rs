@@ -3,27 +3,49 @@
 use super::args::{Objective, PlanArgs, PlanFormat};
 use super::failure::Failure;
 use super::open::{self, Opened};
-use super::{Told, encrypted, progress};
+use super::{Told, arrays, encrypted, planning, progress};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::pipeline::{self, Phase};
-use crate::plan::network::{self, report};
-use crate::plan::search::{self, MemoryLimit, Options, Refusal};
-use crate::plan::{Step, cost, flops_as_written, show_bytes};
+use crate::plan::network::{self, Named};
+use crate::plan::search::{self, MemoryLimit, Options, Plan, Progress, Refusal, StepTime};
+use crate::plan::{self, Goal, cost, flops_as_written};
 use crate::program::Role;
-use serde_json::{Value, json};
+use crate::source::Sources;
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Runs the command.
 pub fn plan(args: &PlanArgs, told: &Told) -> Result<(i32, String), Failure> {
-    match Path::new(&args.program).extension().is_some_and(|extension| extension == "json") {
-        true => contraction(args, told),
-        false => program(args, told),
+    let cancel = planning::interruptible();
+    let text = match Path::new(&args.program).extension().is_some_and(|extension| extension == "json") {
+        true => contraction(args, told, &cancel),
+        false => program(args, told, &cancel),
+    };
+    planning::uninterruptible();
+    if cancel.load(Ordering::Relaxed) && !told.quiet {
+        eprintln!("note: interrupted; this is the best plan found so far");
+    }
+    match (&args.output, text?) {
+        (Some(path), text) => arrays::write_text(path, &text).map(|()| (0, String::new())),
+        (None, text) => Ok((0, text)),
     }
 }
 
-fn program(args: &PlanArgs, told: &Told) -> Result<(i32, String), Failure> {
+fn goal(objective: Objective) -> Goal {
+    match objective {
+        Objective::Time => Goal::Time,
+        Objective::Flops => Goal::Macs,
+        Objective::Ops => Goal::Flops,
+        Objective::Memory => Goal::Peak,
+        Objective::Write => Goal::Write,
+        Objective::Size => Goal::Size,
+        Objective::Combo => Goal::Combo,
+    }
+}
+
+fn program(args: &PlanArgs, told: &Told, cancel: &Arc<AtomicBool>) -> Result<String, Failure> {
     let (encryption, sizes) = match encrypted::wanted(&args.cipher) {
         true => {
             let (settings, sizes) = encrypted::settings(&args.cipher, &args.sizes)?;
@@ -43,159 +65,136 @@ fn program(args: &PlanArgs, told: &Told) -> Result<(i32, String), Failure> {
     if let Some(encryption) = encryption {
         let compiled = encrypted::compile(program, &encryption, told, &sources)?;
         if phases.contains(&Phase::Slots) {
-            return Ok((0, open::dumped(Phase::Slots, &compiled.slots.to_string())));
+            return Ok(open::dumped(Phase::Slots, &compiled.slots.to_string()));
         }
         return match args.cipher.emit {
-            Some(_) => Ok((0, encrypted::schedule(&compiled, &BTreeMap::new(), &sources)?)),
-            None => Ok((0, encrypted::plan(&compiled, args.format))),
+            Some(_) => Ok(encrypted::schedule(&compiled, &BTreeMap::new(), &sources)?),
+            None => Ok(encrypted::plan(&compiled, args.format)),
         };
     }
-    let _progress = progress::Progress::start(told.progress, "planning");
-    let settings = pipeline::Settings { memory: args.machine.memory, ..pipeline::Settings::default() };
-    let plan = match pipeline::plan(&program, &settings) {
-        Ok(plan) => plan,
-        Err(diagnostic) => return Err(Failure::Diagnostics(vec![diagnostic], sources)),
+    let settings = pipeline::Settings {
+        memory: args.machine.memory,
+        plan: plan::Settings {
+            seed: args.seed,
+            objective: goal(args.objective),
+            work: args.work,
+            seconds: args.time_limit,
+            cancel: Some(cancel.clone()),
+            ..planning::settings(&args.planning)?
+        },
+        ..pipeline::Settings::default()
     };
-    let cost = cost(&plan);
-    let written = flops_as_written(&program);
-    let parameters: u64 = program
+    let plan = {
+        let _progress = progress::Progress::start(told.progress, "planning");
+        match pipeline::plan(&program, &settings) {
+            Ok(plan) => plan,
+            Err(diagnostic) => return Err(Failure::Diagnostics(vec![diagnostic], sources)),
+        }
+    };
+    let parameters = program
         .inputs
         .iter()
         .map(|&id| &program.tensors[id])
         .filter(|tensor| tensor.role == Role::Param)
         .map(|tensor| tensor.shape.iter().product::<u64>())
         .sum();
-    let (contractions, others) = count(&plan.steps);
-    let text = match args.format {
-        PlanFormat::Json => {
-            let steps: Vec<Value> = cost
-                .steps
-                .iter()
-                .map(|step| {
-                    json!({ "name": step.name, "kind": step.kind, "flops": step.flops, "bytes": step.bytes })
-                })
-                .collect();
-            let value = json!({
-                "name": plan.name,
-                "contractions": contractions,
-                "other_steps": others,
-                "steps": steps,
-                "flops_as_written": written,
-                "flops": cost.flops,
-                "bytes_moved": cost.bytes,
-                "parameters": parameters,
-                "arena_bytes": plan.arena,
-                "memory_bytes": cost.peak,
-                "plan": plan.to_string().lines().collect::<Vec<_>>(),
-            });
-            format!("{value:#}\n")
-        }
-        PlanFormat::Svg => {
-            return Err(Failure::of(
-                Diagnostic::error(Code::Unsupported, "a plan is drawn of networks (`NETWORK.json`) only")
-                    .help("`einc graph FILE --format svg` draws a program"),
-            ));
-        }
-        PlanFormat::Text => {
-            let mut out = format!("{plan}\n");
-            for step in &cost.steps {
-                let (flops, bytes) = (short(step.flops), short(step.bytes));
-                let _ = writeln!(out, "{:9} {flops:>9}flop {bytes:>9}B  {}", step.kind, step.name);
-            }
-            let _ = write!(
-                out,
-                "\nas written {}flop, planned {}flop, {}B moved\n\
-                 {contractions} contractions, {others} other steps\n\
-                 memory {}, of which intermediates {}\n",
-                short(written),
-                short(cost.flops),
-                short(cost.bytes),
-                show_bytes(cost.peak),
-                show_bytes(plan.arena)
-            );
-            if parameters > 0 {
-                let _ = writeln!(out, "parameters {parameters}");
-            }
-            out
-        }
+    let report = plan::report::Report {
+        plan: &plan,
+        cost: &cost(&plan, &settings.plan.rates),
+        written: flops_as_written(&program),
+        parameters,
+        limit: [args.machine.memory, program.memory_limit].into_iter().flatten().min(),
     };
-    Ok((0, text))
-}
-
-/// How many contractions and other steps there are, scans not counted but what is in them.
-fn count(steps: &[Step]) -> (u64, u64) {
-    steps.iter().fold((0, 0), |(contractions, others), step| match step {
-        Step::Contract(_) => (contractions + 1, others),
-        Step::Scan(scan) => {
-            let inner = count(&scan.body);
-            (contractions + inner.0, others + inner.1)
-        }
-        _ => (contractions, others + 1),
+    Ok(match args.format {
+        PlanFormat::Json => plan::report::json(&report),
+        PlanFormat::Text => plan::report::text(&report),
+        PlanFormat::Svg => plan::report::svg(&report),
+        PlanFormat::Html => plan::report::html(&report),
     })
 }
 
-/// `33.6 M`, `512 `.
-fn short(number: f64) -> String {
-    let units = ["", "k", "M", "G", "T", "P", "E"];
-    let mut value = number;
-    let mut unit = 0;
-    while value >= 1000.0 && unit + 1 < units.len() {
-        value /= 1000.0;
-        unit += 1;
-    }
-    if unit == 0 { format!("{number} ") } else { format!("{value:.1} {}", units[unit]) }
-}
-
-/// What a multiply-add weighs against an element that is written, in the objectives that have both.
-const WRITE_WEIGHT: f64 = 64.0;
-
-fn contraction(args: &PlanArgs, told: &Told) -> Result<(i32, String), Failure> {
+fn contraction(args: &PlanArgs, told: &Told, cancel: &Arc<AtomicBool>) -> Result<String, Failure> {
     let wrong = |message: String| {
         Failure::of(Diagnostic::error(Code::File, format!("`{}`: {message}", args.program)).help(
             "a network is `{\"inputs\": [[0, 1], [1, 2]], \"output\": [0, 2], \"sizes\": [4, 5, 6]}`: axes by number",
         ))
     };
     let text = open::read_file(Path::new(&args.program))?;
-    let network = network::read(&text).map_err(wrong)?.network;
-    let mut options = Options {
-        objective: match args.objective {
-            Objective::Flops => search::Objective::Flops,
-            Objective::Memory => search::Objective::Peak,
-            Objective::Write => search::Objective::Write,
-            Objective::Size => search::Objective::Size,
-            Objective::Time | Objective::Combo => search::Objective::Combo(WRITE_WEIGHT),
-        },
-        // The network has no element type; eight bytes are those of an f64.
-        memory: args.machine.memory.map(|bytes| MemoryLimit::Total(bytes as f64 / 8.0)),
-        seed: args.seed,
-        seconds: args.time_limit,
-        ..Options::default()
+    let Named { name, network } = network::read(&text).map_err(wrong)?;
+    let rates = planning::rates();
+    // The network has no element type; eight bytes are those of an f64.
+    let time = StepTime::new(&rates, 8);
+    let objective = goal(args.objective).of(&time);
+    let plan = match &args.planning.locked_plan {
+        Some(path) => given(path, &network, &objective)?,
+        None => {
+            let progress = progress::Progress::start(told.progress, "searching");
+            let mut report = |found: &Progress| {
+                let share = 100.0 * found.work as f64 / found.budget.max(1) as f64;
+                progress
+                    .say(format!("searching: log2 {:.3} after {share:.0} % of the work", found.log2_value));
+            };
+            let mut options = Options {
+                objective,
+                memory: args.machine.memory.map(|bytes| MemoryLimit::Total(bytes as f64 / 8.0)),
+                seed: args.seed,
+                work: args.work,
+                seconds: args.time_limit,
+                progress: Some(&mut report),
+                cancel: Some(cancel),
+            };
+            let found =
+                planning::cache(&args.planning).optimize(&network, &mut options, &format!("{rates:?} 8"));
+            found.map_err(|refusal| refused(refusal, wrong))?
+        }
     };
-    let found = {
-        let _progress = progress::Progress::start(told.progress, "searching");
-        search::optimize(&network, &mut options)
+    if let Some(factor) = overhead(&network, &plan).filter(|factor| *factor > 2.0) {
+        let message = format!("slicing multiplies the work by {factor:.1}");
+        let warning = Diagnostic::warning(Code::MemoryLimit, message).help("more memory needs fewer slices");
+        told.warn(&[warning], &Sources::default());
+    }
+    let report = network::report::Report {
+        name: &name,
+        network: &network,
+        plan: &plan,
+        limit: args.machine.memory,
+        rates,
     };
-    let plan = found.map_err(|refusal| match refusal {
-        Refusal::Memory { .. } => Failure::of(
-            Diagnostic::error(Code::MemoryLimit, refusal.to_string()).help("allow more with `--memory`"),
-        ),
-        other => wrong(other.to_string()),
-    })?;
-    let text = match args.format {
-        PlanFormat::Json => report::json(&network, &plan),
-        PlanFormat::Text => report::text(&network, &plan),
-        PlanFormat::Svg => report::svg(&network, &plan),
-    };
-    Ok((0, text))
+    Ok(match args.format {
+        PlanFormat::Json => network::report::json(&report),
+        PlanFormat::Text => network::report::text(&report),
+        PlanFormat::Svg => network::report::svg(&report),
+        PlanFormat::Html => network::report::html(&report),
+    })
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// How many times as much a plan does as its order without slices.
+fn overhead(network: &search::Network, plan: &Plan) -> Option<f64> {
+    let whole = search::evaluate(network, &plan.path, &[]).ok().filter(|_| !plan.slices.is_empty())?;
+    Some(10f64.powf(plan.cost.macs.log10() - whole.macs.log10()))
+}
 
-    #[test]
-    fn numbers_are_short() {
-        assert_eq!(short(512.0), "512 ");
-        assert_eq!(short(33_600_000.0), "33.6 M");
+fn refused(refusal: Refusal, wrong: impl Fn(String) -> Failure) -> Failure {
+    match &refusal {
+        Refusal::Memory { best, .. } => Failure::of(
+            Diagnostic::error(Code::MemoryLimit, refusal.to_string())
+                .note(format!(
+                    "it has {} slices, and its largest intermediate has 2^{:.1} elements",
+                    best.slices.len(),
+                    best.cost.size.log2()
+                ))
+                .help("allow more with `--memory`"),
+        ),
+        other => wrong(other.to_string()),
     }
+}
+
+/// The plan of a file.
+fn given(path: &Path, network: &search::Network, objective: &search::Objective<'_>) -> Result<Plan, Failure> {
+    let no_plan = |reason: String| {
+        let message = format!("`{}` is no plan of this network: {reason}", path.display());
+        Failure::of(Diagnostic::error(Code::LockedPlan, message))
+    };
+    let (pairs, slices) = network::read_plan(&open::read_file(path)?, network).map_err(no_plan)?;
+    search::restore(network, &pairs, &slices, objective).map_err(|refusal| no_plan(refusal.to_string()))
 }

@@ -4,7 +4,7 @@ use super::args::{RunArgs, Sizes};
 use super::arrays::{self, Arrays};
 use super::failure::Failure;
 use super::open::{self, Opened};
-use super::{Told, encrypted, progress, show};
+use super::{Told, encrypted, planning, progress, show};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::pipeline::{self, Phase, Settings, Target};
 use crate::program::{self, Entry, Program};
@@ -52,8 +52,11 @@ pub fn run(args: &RunArgs, told: &Told) -> Result<(i32, String), Failure> {
         let results: Vec<(String, Tensor)> = names.into_iter().zip(results).collect();
         return finished(args, told, &places, &results, out);
     }
-    let settings =
-        Settings { target: args.interpret.then_some(Target::Interpret), memory: args.machine.memory };
+    let settings = Settings {
+        target: args.interpret.then_some(Target::Interpret),
+        memory: args.machine.memory,
+        plan: planning::settings(&args.planning)?,
+    };
     let mut dump = |phase: Phase, text: &dyn Fn() -> String| {
         if phases.contains(&phase) {
             out.push_str(&open::dumped(phase, &text()));

@@ -1,7 +1,8 @@
 //! The commands about text: `fmt`, `explain`, `targets`, `completions`, `man`.
 
-use super::args::{Command, ExplainArgs};
+use super::args::{Command, ExplainArgs, TargetsArgs};
 use super::failure::Failure;
+use super::{calibrate, planning};
 use crate::diagnostic::Code;
 use clap::CommandFactory;
 
@@ -22,7 +23,18 @@ pub fn explain(args: &ExplainArgs) -> Result<String, Failure> {
 }
 
 /// `einc targets`.
-pub fn targets() -> String {
+pub fn targets(args: &TargetsArgs) -> Result<(i32, String), Failure> {
+    let mut text = list_targets();
+    if args.calibrate {
+        let (path, rates) = calibrate::calibrate()?;
+        text += &format!("\nmeasured: {rates}\nkept in {}\n", path.display());
+    } else {
+        text += &format!("rates: {}\n", planning::rates());
+    }
+    Ok((0, text))
+}
+
+fn list_targets() -> String {
     let cranelift =
         if cfg!(feature = "cranelift") { "ready" } else { "not in this build (feature `cranelift`)" };
     let threads = std::thread::available_parallelism().map_or(1, |threads| threads.get());

@@ -102,6 +102,7 @@ pub(super) fn number(expr: &Expr<TensorId>) -> Option<einc_runtime::Scalar> {
         secrets: Vec::new(),
         approximations: Vec::new(),
         encryption: Vec::new(),
+        plans: Vec::new(),
     };
     let place = Span::default();
     let target = program.tensors.push(crate::program::Tensor {

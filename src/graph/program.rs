@@ -25,6 +25,7 @@ pub fn to_program(graph: &Graph) -> Option<(Program, Vec<Arc<einc_runtime::Tenso
         secrets: Vec::new(),
         approximations: Vec::new(),
         encryption: Vec::new(),
+        plans: Vec::new(),
     };
     let mut tensors: BTreeMap<NodeId, TensorId> = BTreeMap::new();
     let mut arguments: Vec<(usize, TensorId)> = Vec::new();

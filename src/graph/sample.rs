@@ -28,6 +28,7 @@ impl Sample {
                 secrets: Vec::new(),
                 approximations: Vec::new(),
                 encryption: Vec::new(),
+                plans: Vec::new(),
             },
             dtype,
         }

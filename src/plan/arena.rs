@@ -86,4 +86,15 @@ impl Step {
             Step::Scan(step) => step.body.iter().for_each(|inner| inner.for_each_buffer(visit)),
         }
     }
+
+    /// Calls `visit` on every buffer that the step writes.
+    pub fn for_each_result(&self, visit: &mut dyn FnMut(BufferId)) {
+        match self {
+            Step::Contract(step) => visit(step.out.buffer),
+            Step::Nest(step) => visit(step.out.buffer),
+            Step::Along(step) => visit(step.out.buffer),
+            Step::Scatter(step) => visit(step.out.buffer),
+            Step::Scan(step) => step.body.iter().for_each(|inner| inner.for_each_result(visit)),
+        }
+    }
 }

@@ -7,7 +7,7 @@
 //! sliced: the pairs run once for each of their values, inside a scan, and add to the result.
 
 use super::lower::{Lowering, Parts, reduced};
-use super::order::{Order, Product};
+use super::order::{Chosen, Order, Product};
 use super::{Contract, Nest, Operand, Place, Reduction, ScanStep, Step, View};
 use crate::expr::{AxisId, Expr, Outside, Read, ReduceOp};
 use crate::graph::{NodeId, Term, is_one};
@@ -70,7 +70,7 @@ impl Lowering<'_> {
         self.sum_alone(&site, &mut factors, &loops);
         let wanted: BTreeSet<AxisId> = loops.iter().copied().collect();
         let keep_order = node.keep_order || self.settings.keep_order;
-        let Some((pairs, slices)) = self.pairs(&factors, &wanted, keep_order) else {
+        let Some((pairs, slices)) = self.pairs(&site, &factors, &wanted, keep_order) else {
             return self.product_nest(&site, &loops, &factors, scale, out, accumulate);
         };
         if slices.is_empty() {
@@ -196,7 +196,8 @@ impl Lowering<'_> {
 
     /// The order of pairs and the axes to slice, or `None` where one loop nest does it.
     fn pairs(
-        &self,
+        &mut self,
+        site: &Site,
         factors: &[Factor],
         wanted: &BTreeSet<AxisId>,
         keep_order: bool,
@@ -204,9 +205,8 @@ impl Lowering<'_> {
         if factors.len() < 2 {
             return None;
         }
-        let as_written = || Some((Order::left_to_right(factors.len()).pairs, Vec::new()));
         if keep_order || factors.len() == 2 {
-            return as_written();
+            return Some((Order::left_to_right(factors.len()).pairs, Vec::new()));
         }
         let all: Vec<AxisId> = factors
             .iter()
@@ -219,13 +219,19 @@ impl Lowering<'_> {
             extents: all.iter().map(|&axis| self.plan.axes[axis].extent).collect(),
             operands: factors.iter().map(|factor| factor.axes.iter().filter_map(number).collect()).collect(),
             output: wanted.iter().filter_map(number).collect(),
+            bytes: site.dtype.bytes() as u64,
         };
-        let Some(order) = self.orders.order(&product, self.settings.seed, self.limit) else {
-            return as_written();
-        };
-        if product.points() * (factors.len() - 1) as f64 <= order.cost {
-            return None;
+        let order = self.orders.order(&product, self.limit);
+        if let Some(network) = product.network() {
+            self.plan.orders.push(Chosen {
+                network,
+                name: site.name.clone(),
+                axes: all.iter().map(|&axis| self.plan.axes[axis].name.clone()).collect(),
+                path: order.as_ref().map_or(Vec::new(), |order| order.pairs.clone()),
+                slices: order.as_ref().map_or(Vec::new(), |order| order.slices.clone()),
+            });
         }
+        let order = order?;
         Some((order.pairs, order.slices.into_iter().map(|k| all[k as usize]).collect()))
     }
 

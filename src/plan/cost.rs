@@ -4,7 +4,8 @@
 //! count one each, so that a multiply-add counts two. Moving is counted in bytes that steps read and write, each
 //! operand once for each step.
 
-use super::{Operand, Plan, Source, Step, View};
+use super::search::{Kernel, Rates, StepShape, StepTime};
+use super::{Operand, Place, Plan, Source, Step, View, arena};
 use crate::expr::{AlongOp, Axes, AxisId, Expr};
 use crate::program::{Program, Statement};
 
@@ -17,6 +18,8 @@ pub struct Cost {
     pub bytes: f64,
     /// Bytes of memory: inputs, outputs, constants and the arena.
     pub peak: u64,
+    /// The seconds that it takes on one thread, as predicted.
+    pub seconds: f64,
     /// The steps in order; a scan is one.
     pub steps: Vec<StepCost>,
 }
@@ -32,17 +35,50 @@ pub struct StepCost {
     pub flops: f64,
     /// The bytes that it reads and writes.
     pub bytes: f64,
+    /// What it becomes in native code: `gemm` or `loops`.
+    pub kernel: &'static str,
+    /// The seconds that it takes on one thread, as predicted.
+    pub seconds: f64,
+    /// The bytes of intermediates alive while it runs.
+    pub alive: u64,
 }
 
-/// What a plan costs.
-pub fn cost(plan: &Plan) -> Cost {
-    let steps: Vec<StepCost> = plan.steps.iter().map(|step| step_cost(plan, step, &[])).collect();
+/// What a plan costs on a machine of such rates.
+pub fn cost(plan: &Plan, rates: &Rates) -> Cost {
+    let mut steps: Vec<StepCost> = plan.steps.iter().map(|step| step_cost(plan, step, &[], rates)).collect();
+    for (step, alive) in steps.iter_mut().zip(memory_over_time(plan)) {
+        step.alive = alive;
+    }
     Cost {
+        seconds: steps.iter().map(|step| step.seconds).sum(),
         flops: steps.iter().map(|step| step.flops).sum(),
         bytes: steps.iter().map(|step| step.bytes).sum(),
         peak: plan.memory(),
         steps,
     }
+}
+
+/// The bytes of intermediates that are alive while each step runs.
+fn memory_over_time(plan: &Plan) -> Vec<u64> {
+    let lives = arena::lives(plan);
+    // What begins and what has ended at each step.
+    let mut changes = vec![(0u64, 0u64); plan.steps.len() + 1];
+    for (life, (_, buffer)) in lives.iter().zip(plan.buffers.iter()) {
+        if let (Some((first, last)), Place::Arena(_)) = (life, &buffer.place) {
+            let bytes = buffer.elems.saturating_mul(buffer.dtype.bytes() as u64);
+            changes[*first].0 = changes[*first].0.saturating_add(bytes);
+            changes[*last + 1].1 = changes[*last + 1].1.saturating_add(bytes);
+        }
+    }
+    let mut alive = 0u64;
+    changes
+        .iter()
+        .take(plan.steps.len())
+        .map(|&(begun, ended)| {
+            alive = alive.saturating_sub(ended).saturating_add(begun);
+            alive
+        })
+        .collect()
 }
 
 /// The operations of a program that runs as written: every term at every point of its whole index space.
@@ -69,16 +105,6 @@ pub fn flops_as_written(program: &Program) -> f64 {
         })
         .sum()
 }
-
-impl Cost {
-    /// A time on no machine in particular, to compare plans of one program: operations, and four for each byte.
-    pub fn time(&self) -> f64 {
-        self.flops + FLOPS_PER_BYTE * self.bytes
-    }
-}
-
-/// How many operations a core does while a byte comes from memory.
-const FLOPS_PER_BYTE: f64 = 4.0;
 
 fn points(axes: &Axes, list: &[AxisId]) -> f64 {
     list.iter().fold(1.0, |n, &axis| n * axes[axis].extent as f64)
@@ -116,7 +142,17 @@ fn along_operations(op: AlongOp, along: &[AxisId], axes: &Axes) -> f64 {
 }
 
 /// What a step costs while the axes of the scans around it are fixed.
-fn step_cost(plan: &Plan, step: &Step, fixed: &[AxisId]) -> StepCost {
+fn step_cost(plan: &Plan, step: &Step, fixed: &[AxisId], rates: &Rates) -> StepCost {
+    // Loops over single elements, twice as many operations as multiply-adds.
+    let loops = |name: String, kind: &'static str, flops: f64, bytes: f64| StepCost {
+        name,
+        kind,
+        flops,
+        bytes,
+        kernel: "loops",
+        seconds: rates.seconds_of_loops(flops / 2.0, bytes),
+        alive: 0,
+    };
     let named = |buffer: super::BufferId| plan.buffers[buffer].name.clone();
     match step {
         Step::Contract(step) => {
@@ -128,11 +164,19 @@ fn step_cost(plan: &Plan, step: &Step, fixed: &[AxisId]) -> StepCost {
             let moved: f64 =
                 [&step.a, &step.b, &step.out].map(|view| view_bytes(plan, view, fixed)).iter().sum();
             let again = if step.accumulate { view_bytes(plan, &step.out, fixed) } else { 0.0 };
+            let each = step.dtype.bytes() as f64;
+            let [left, right, result] =
+                [&step.a, &step.b, &step.out].map(|view| view_bytes(plan, view, fixed) / each);
+            let macs = points(&plan.axes, &all);
+            let shape = StepShape::of(left, right, result, macs);
             StepCost {
                 name: named(step.out.buffer),
                 kind: "contract",
-                flops: 2.0 * points(&plan.axes, &all),
+                flops: 2.0 * macs,
                 bytes: moved + again,
+                kernel: Kernel::of(shape.left_free(), shape.right_free(), shape.contracted()).name(),
+                seconds: StepTime::new(rates, step.dtype.bytes() as u64).seconds(&shape),
+                alive: 0,
             }
         }
         Step::Nest(step) => {
@@ -145,47 +189,53 @@ fn step_cost(plan: &Plan, step: &Step, fixed: &[AxisId]) -> StepCost {
                 })
                 .sum();
             let inner = step.reductions.iter().map(|r| points(&plan.axes, &r.axes)).fold(1.0, f64::max);
-            StepCost {
-                name: named(step.out.buffer),
-                kind: "nest",
-                flops: outer * (operations(&step.value, &plan.axes) + reductions),
-                bytes: view_bytes(plan, &step.out, fixed)
-                    + operand_bytes(plan, &step.operands, outer * inner),
-            }
+            loops(
+                named(step.out.buffer),
+                "nest",
+                outer * (operations(&step.value, &plan.axes) + reductions),
+                view_bytes(plan, &step.out, fixed) + operand_bytes(plan, &step.operands, outer * inner),
+            )
         }
         Step::Along(step) => {
             let rows = points(&plan.axes, &step.rows);
             let length = points(&plan.axes, &step.axes);
             let each = operations(&step.body, &plan.axes) + along_operations(step.op, &step.axes, &plan.axes);
-            StepCost {
-                name: named(step.out.buffer),
-                kind: "along",
-                flops: rows * length * each,
-                bytes: view_bytes(plan, &step.out, fixed)
-                    + operand_bytes(plan, &step.operands, rows * length),
-            }
+            loops(
+                named(step.out.buffer),
+                "along",
+                rows * length * each,
+                view_bytes(plan, &step.out, fixed) + operand_bytes(plan, &step.operands, rows * length),
+            )
         }
         Step::Scatter(step) => {
             let outer = points(&plan.axes, &step.axes);
             let each = plan.buffers[step.out.buffer].dtype.bytes() as f64;
-            StepCost {
-                name: named(step.out.buffer),
-                kind: "scatter",
-                flops: outer * (1.0 + operations::<Source>(&step.value, &plan.axes)),
-                bytes: 2.0 * outer * each + operand_bytes(plan, &step.operands, outer),
-            }
+            loops(
+                named(step.out.buffer),
+                "scatter",
+                outer * (1.0 + operations::<Source>(&step.value, &plan.axes)),
+                2.0 * outer * each + operand_bytes(plan, &step.operands, outer),
+            )
         }
         Step::Scan(scan) => {
             let times = plan.axes[scan.axis].extent as f64;
             let mut inner = fixed.to_vec();
             inner.push(scan.axis);
-            let body: Vec<StepCost> = scan.body.iter().map(|step| step_cost(plan, step, &inner)).collect();
+            let body: Vec<StepCost> =
+                scan.body.iter().map(|step| step_cost(plan, step, &inner, rates)).collect();
             let name = body.last().map_or(String::new(), |step| step.name.clone());
             StepCost {
                 name,
                 kind: "scan",
                 flops: times * body.iter().map(|step| step.flops).sum::<f64>(),
                 bytes: times * body.iter().map(|step| step.bytes).sum::<f64>(),
+                kernel: body
+                    .iter()
+                    .map(|step| step.kernel)
+                    .find(|&kernel| kernel == "gemm")
+                    .unwrap_or("loops"),
+                seconds: times * body.iter().map(|step| step.seconds).sum::<f64>(),
+                alive: 0,
             }
         }
     }

@@ -11,13 +11,19 @@ use crate::graph::{Graph, distributable, distribute};
 const TRIALS: usize = 24;
 
 /// The graph with those sums multiplied out that make its plan cheaper.
-pub(super) fn decide(graph: &Graph, settings: &Settings, orders: &Orders) -> Graph {
+pub(super) fn decide(graph: &Graph, settings: &Settings, orders: &Orders<'_>) -> Graph {
     let mut best = graph.clone();
     let mut places = distributable(&best);
     if places.is_empty() {
         return best;
     }
-    let time = |graph: &Graph| cost(&Lowering::new(graph, settings, orders, None).run()).time();
+    // With a product that a locked plan has no order for, a graph is no choice.
+    let time = |graph: &Graph| {
+        orders.missing.take();
+        let plan = Lowering::new(graph, settings, orders, None).run();
+        let missing = orders.missing.take().is_some();
+        if missing { f64::INFINITY } else { cost(&plan, &settings.rates).seconds }
+    };
     let mut least = time(&best);
     let mut trials = 0;
     while let Some(place) = places.pop() {

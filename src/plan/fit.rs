@@ -12,7 +12,7 @@ const ROUNDS: usize = 8;
 const CANDIDATES: usize = 4;
 
 /// The plan of a graph, within so many elements of intermediates for each contraction if there is a limit.
-fn lower(graph: &Graph, settings: &Settings, orders: &Orders, limit: Option<f64>) -> Plan {
+fn lower(graph: &Graph, settings: &Settings, orders: &Orders<'_>, limit: Option<f64>) -> Plan {
     arena::assign(in_place::reuse(Lowering::new(graph, settings, orders, limit).run()))
 }
 
@@ -20,7 +20,7 @@ fn lower(graph: &Graph, settings: &Settings, orders: &Orders, limit: Option<f64>
 ///
 /// What does not fit at first is tried with smaller intermediates in its contractions, then with its largest values
 /// computed slice by slice, along short axes first.
-pub(super) fn plan(graph: &Graph, settings: &Settings, orders: &Orders, allowed: u64) -> Plan {
+pub(super) fn plan(graph: &Graph, settings: &Settings, orders: &Orders<'_>, allowed: u64) -> Plan {
     let mut best = lower(graph, settings, orders, None);
     if best.memory() <= allowed {
         return best;
@@ -41,7 +41,7 @@ pub(super) fn plan(graph: &Graph, settings: &Settings, orders: &Orders, allowed:
 }
 
 /// Tries contractions with less and less memory.
-fn contract_within(graph: &Graph, settings: &Settings, orders: &Orders, allowed: u64, best: &mut Plan) {
+fn contract_within(graph: &Graph, settings: &Settings, orders: &Orders<'_>, allowed: u64, best: &mut Plan) {
     let widest = graph.ids().into_iter().map(|id| graph.node(id).dtype.bytes()).max().unwrap_or(8);
     let mut share = 1.0;
     while best.memory() > allowed && share > 0.1 {
@@ -58,7 +58,7 @@ fn contract_within(graph: &Graph, settings: &Settings, orders: &Orders, allowed:
 fn slice_one(
     graph: &Graph,
     settings: &Settings,
-    orders: &Orders,
+    orders: &Orders<'_>,
     allowed: u64,
     memory: u64,
 ) -> Option<(Graph, Plan)> {

@@ -1,11 +1,11 @@
 //! From a graph to steps over buffers.
 
-use super::order::Orders;
+use super::order::{Orders, Product};
 use super::{
     AlongStep, Buffer, BufferId, Nest, Operand, Place, Plan, Reduction, ScanStep, ScatterStep, Settings,
     Source, Step, View, distribute, fit, limit,
 };
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Code, Diagnostic};
 use crate::expr::{Affine, AxisId, Expr, Outside, Read};
 use crate::graph::{Graph, Node, NodeId, Op, Unit};
 use crate::id::IdVec;
@@ -17,12 +17,26 @@ use std::collections::BTreeMap;
 /// Fails with `EIN0501` where the plan needs more memory than the settings or the program allow; nothing is allocated
 /// for it before it runs.
 pub fn plan(graph: &Graph, settings: &Settings) -> Result<Plan, Diagnostic> {
-    let orders = Orders::default();
+    let orders = Orders::new(settings);
     let graph = &distribute::decide(graph, settings, &orders);
     let allowed = limit::allowed(graph, settings);
     let plan = fit::plan(graph, settings, &orders, allowed);
+    if let Some(product) = orders.missing.take() {
+        return Err(missing(&product));
+    }
     limit::check(&plan, allowed)?;
     Ok(plan)
+}
+
+/// A product without an order where all orders are given.
+fn missing(product: &Product) -> Diagnostic {
+    let operands: Vec<String> = product.operands.iter().map(|axes| format!("{axes:?}")).collect();
+    Diagnostic::error(
+        Code::LockedPlan,
+        format!("the locked plan has no order for the product {}", operands.join(" * ")),
+    )
+    .note(format!("its axes are {:?} long", product.extents))
+    .help("plan again for these sizes with `einc plan --format json`, or do without `--locked-plan`")
 }
 
 /// Where a value lies.
@@ -43,7 +57,7 @@ pub(super) struct Lowering<'a> {
     pub steps: Vec<Step>,
     /// How many elements the intermediates of one contraction may have at once.
     pub limit: Option<f64>,
-    pub orders: &'a Orders,
+    pub orders: &'a Orders<'a>,
 }
 
 /// The strides of a row-major shape; they fit because every buffer's size in bytes was checked.
@@ -66,7 +80,7 @@ impl<'a> Lowering<'a> {
     pub fn new(
         graph: &'a Graph,
         settings: &'a Settings,
-        orders: &'a Orders,
+        orders: &'a Orders<'a>,
         limit: Option<f64>,
     ) -> Lowering<'a> {
         let plan = Plan {
@@ -75,6 +89,7 @@ impl<'a> Lowering<'a> {
             buffers: IdVec::new(),
             steps: Vec::new(),
             arena: 0,
+            orders: Vec::new(),
         };
         Lowering { graph, settings, plan, values: BTreeMap::new(), steps: Vec::new(), limit, orders }
     }

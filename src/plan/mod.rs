@@ -12,6 +12,7 @@
 //! ```
 
 mod arena;
+pub mod cache;
 mod contraction;
 mod cost;
 mod distribute;
@@ -21,8 +22,10 @@ mod limit;
 mod lower;
 pub mod network;
 mod order;
+pub mod picture;
 #[cfg(test)]
 pub(crate) mod random_tests;
+pub mod report;
 pub mod search;
 mod show;
 #[cfg(test)]
@@ -32,6 +35,8 @@ mod verify;
 pub use cost::{Cost, StepCost, cost, flops_as_written};
 pub use limit::show_bytes;
 pub use lower::plan;
+pub use order::{Chosen, Goal, Locked};
+pub use search::{evaluate, optimize};
 
 use crate::expr::{AlongOp, Axes, AxisId, Expr, ReduceOp};
 use crate::id::IdVec;
@@ -40,6 +45,7 @@ use crate::source::Span;
 use einc_runtime::DType;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 id_type! {
     /// Names a buffer of the plan.
@@ -55,6 +61,20 @@ pub struct Settings {
     pub seed: u64,
     /// Whether every product is contracted as written, left to right.
     pub keep_order: bool,
+    /// How fast the machine is that runs the plan.
+    pub rates: search::Rates,
+    /// What orders should have little of.
+    pub objective: Goal,
+    /// How much to search for each order, in units of work; none lets the search stop when more is not worth it.
+    pub work: Option<u64>,
+    /// How long to search for each order at most.
+    pub seconds: Option<f64>,
+    /// Ends searches when it becomes true; what has been found is taken.
+    pub cancel: Option<Arc<AtomicBool>>,
+    /// Orders that were found before.
+    pub cache: Option<Arc<cache::Cache>>,
+    /// Orders that are given.
+    pub locked: Option<Arc<Locked>>,
 }
 
 /// Steps over buffers.
@@ -70,6 +90,8 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// Bytes of the arena.
     pub arena: u64,
+    /// The orders of its products of three and more operands.
+    pub orders: Vec<Chosen>,
 }
 
 /// A piece of memory, 64-byte aligned.

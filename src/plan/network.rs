@@ -28,6 +28,14 @@ pub struct Named {
 /// Says what is missing or wrong, and where.
 pub fn read(text: &str) -> Result<Named, String> {
     let value: Value = serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))?;
+    of(&value)
+}
+
+/// The network that a JSON value states.
+///
+/// # Errors
+/// As [`read`].
+pub fn of(value: &Value) -> Result<Named, String> {
     let object = value.as_object().ok_or("a network is a JSON object with `inputs`, `output` and `sizes`")?;
     let name = match object.get("name") {
         None | Some(Value::Null) => String::new(),
@@ -129,9 +137,17 @@ pub type Order = (Vec<(usize, usize)>, Vec<u32>);
 /// Says what is wrong, and at which step.
 pub fn read_plan(text: &str, network: &Network) -> Result<Order, String> {
     let value: Value = serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))?;
+    order_of(&value, network)
+}
+
+/// The contraction order that a JSON value states for a network.
+///
+/// # Errors
+/// As [`read_plan`].
+pub fn order_of(value: &Value, network: &Network) -> Result<Order, String> {
     let inputs = network.inputs().len();
-    let (path, slices) = match &value {
-        Value::Array(_) => (pairs(&value)?, Vec::new()),
+    let (path, slices) = match value {
+        Value::Array(_) => (pairs(value)?, Vec::new()),
         Value::Object(object) => {
             let path = match (object.get("path"), object.get("opt_einsum_path")) {
                 (Some(path), _) => pairs(path)?,

@@ -1,6 +1,8 @@
 //! The order in which the operands of one product are contracted.
 
-use super::search::{MemoryLimit, Network, Objective, Options, evaluate, optimize};
+use super::Settings;
+use super::search::{self, MemoryLimit, Network, Objective, Options, StepTime, steps};
+use serde_json::{Value, json};
 use std::cell::RefCell;
 use std::collections::HashMap;
 
@@ -13,6 +15,8 @@ pub(super) struct Product {
     pub operands: Vec<Vec<u32>>,
     /// The axes of the result.
     pub output: Vec<u32>,
+    /// The bytes of an element.
+    pub bytes: u64,
 }
 
 /// How a product is contracted.
@@ -22,60 +26,220 @@ pub(super) struct Order {
     pub pairs: Vec<(usize, usize)>,
     /// The axes that are fixed while the pairs run, once for each of their values.
     pub slices: Vec<u32>,
-    /// Multiply-adds, and [`WRITE`] for each element of an intermediate; without slices.
-    pub cost: f64,
 }
 
 impl Order {
     /// One operand after the other.
     pub fn left_to_right(operands: usize) -> Order {
         let pairs = (1..operands).map(|k| (if k == 1 { 0 } else { operands + k - 2 }, k)).collect();
-        Order { pairs, slices: Vec::new(), cost: f64::INFINITY }
+        Order { pairs, slices: Vec::new() }
     }
 }
 
-/// What writing an element and reading it again costs, in multiply-adds.
-pub(super) const WRITE: f64 = 8.0;
+/// The order that a plan has for one of its products; or the one that a plan to come shall have.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Chosen {
+    /// The product, its axes numbered.
+    pub network: Network,
+    /// The tensor that it makes.
+    pub name: String,
+    /// The names of the axes.
+    pub axes: Vec<String>,
+    /// The pairs in SSA numbering; empty where one loop nest does it all.
+    pub path: Vec<(usize, usize)>,
+    /// The axes that are sliced.
+    pub slices: Vec<u32>,
+}
+
+impl Chosen {
+    /// As JSON: the network, and the order in both numberings.
+    pub fn json(&self) -> Value {
+        json!({
+            "name": self.name,
+            "axes": self.axes,
+            "inputs": self.network.inputs(),
+            "output": self.network.output(),
+            "sizes": self.network.extents(),
+            "path": self.path,
+            "opt_einsum_path": super::network::to_linear(self.network.inputs().len(), &self.path),
+            "slices": self.slices,
+        })
+    }
+}
+
+/// The orders that a plan shall have, whatever a search would find.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Locked {
+    orders: Vec<Chosen>,
+    /// Whether a product that is not among them is refused; it is searched otherwise.
+    pub complete: bool,
+}
+
+impl Locked {
+    /// Reads orders: an object with a list `orders`, as `einc plan --format json` writes it, or one order alone.
+    ///
+    /// # Errors
+    /// Says what is wrong, and with which order.
+    pub fn read(text: &str, complete: bool) -> Result<Locked, String> {
+        let value: Value = serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))?;
+        let single = std::slice::from_ref(&value);
+        let list = match value.get("orders") {
+            Some(Value::Array(list)) => list.as_slice(),
+            Some(_) => return Err("`orders` is not a list".into()),
+            None => single,
+        };
+        let mut orders = Vec::new();
+        for (number, value) in list.iter().enumerate() {
+            let wrong = |error: String| format!("order {number}: {error}");
+            let named = super::network::of(value).map_err(wrong)?;
+            // One loop nest has no path.
+            let nest = value.get("path").and_then(Value::as_array).is_some_and(Vec::is_empty);
+            let (path, slices) = match nest {
+                true => (Vec::new(), Vec::new()),
+                false => super::network::order_of(value, &named.network).map_err(wrong)?,
+            };
+            orders.push(Chosen { network: named.network, name: named.name, axes: Vec::new(), path, slices });
+        }
+        Ok(Locked { orders, complete })
+    }
+
+    /// Adds further orders; those that are there already count.
+    pub fn and(mut self, other: Locked) -> Locked {
+        self.orders.extend(other.orders);
+        self.complete |= other.complete;
+        self
+    }
+
+    fn find(&self, network: &Network) -> Option<&Chosen> {
+        self.orders.iter().find(|order| order.network == *network)
+    }
+}
 
 /// The orders that were found: a program is planned several times, and most of its products stay what they are.
-#[derive(Default)]
-pub(super) struct Orders(RefCell<HashMap<(Product, Option<u64>), Option<Order>>>);
-
-impl Orders {
-    /// [`Product::order`], found once.
-    pub fn order(&self, product: &Product, seed: u64, limit: Option<f64>) -> Option<Order> {
-        let key = (product.clone(), limit.map(f64::to_bits));
-        if let Some(known) = self.0.borrow().get(&key) {
-            return known.clone();
-        }
-        let found = product.order(seed, limit);
-        self.0.borrow_mut().insert(key, found.clone());
-        found
-    }
+pub(super) struct Orders<'a> {
+    settings: &'a Settings,
+    known: RefCell<HashMap<(Product, Option<u64>), Option<Order>>>,
+    /// A product for which the locked plan has no order.
+    pub missing: RefCell<Option<Product>>,
 }
 
-impl Product {
-    /// The number of points of all axes; as a float, which cannot overflow.
-    pub fn points(&self) -> f64 {
-        self.extents.iter().fold(1.0, |n, &extent| n * extent as f64)
+impl<'a> Orders<'a> {
+    pub fn new(settings: &'a Settings) -> Orders<'a> {
+        Orders { settings, known: RefCell::default(), missing: RefCell::default() }
     }
 
     /// The cheapest order, within so many elements of intermediates if there is a limit.
     ///
-    /// `None` where the product is no network that the search takes, or where nothing fits; the order as written does
-    /// then.
-    fn order(&self, seed: u64, limit: Option<f64>) -> Option<Order> {
-        let network = Network::new(self.operands.clone(), self.output.clone(), self.extents.clone()).ok()?;
-        let memory = limit.map(MemoryLimit::Peak);
-        let mut options = Options { objective: Objective::Combo(WRITE), memory, seed, ..Options::default() };
-        let found = optimize(&network, &mut options).ok()?;
-        let cost = self.cost(&network, &found.path)?;
-        Some(Order { pairs: found.path, slices: found.slices, cost })
+    /// `None` where one loop nest over all axes does it at less cost.
+    pub fn order(&self, product: &Product, limit: Option<f64>) -> Option<Order> {
+        let key = (product.clone(), limit.map(f64::to_bits));
+        if let Some(known) = self.known.borrow().get(&key) {
+            return known.clone();
+        }
+        let as_written = || Some(Order::left_to_right(product.operands.len()));
+        let found = match product.network() {
+            Some(network) => self.search(product, &network, limit),
+            None => as_written(),
+        };
+        self.known.borrow_mut().insert(key, found.clone());
+        found
     }
 
-    fn cost(&self, network: &Network, path: &[(usize, usize)]) -> Option<f64> {
-        let cost = evaluate(network, path, &[]).ok()?;
-        let output = self.output.iter().fold(1.0, |n, &axis| n * self.extents[axis as usize] as f64);
-        Some(cost.macs.value() + WRITE * (cost.write.value() - output).max(0.0))
+    fn search(&self, product: &Product, network: &Network, limit: Option<f64>) -> Option<Order> {
+        let as_written = || Some(Order::left_to_right(product.operands.len()));
+        if let Some(locked) = &self.settings.locked {
+            match locked.find(network) {
+                Some(order) if order.path.is_empty() => return None,
+                Some(order) => {
+                    return Some(Order { pairs: order.path.clone(), slices: order.slices.clone() });
+                }
+                None if locked.complete => {
+                    *self.missing.borrow_mut() = Some(product.clone());
+                    return as_written();
+                }
+                None => {}
+            }
+        }
+        let time = StepTime::new(&self.settings.rates, product.bytes);
+        let mut options = Options {
+            objective: self.settings.objective.of(&time),
+            memory: limit.map(MemoryLimit::Peak),
+            seed: self.settings.seed,
+            work: self.settings.work,
+            seconds: self.settings.seconds,
+            cancel: self.settings.cancel.as_deref(),
+            ..Options::default()
+        };
+        let found = match &self.settings.cache {
+            Some(cache) => {
+                let profile = format!("{:?} {}", self.settings.rates, product.bytes);
+                cache.optimize(network, &mut options, &profile)
+            }
+            None => search::optimize(network, &mut options),
+        };
+        // Nothing fits: the order as written will show how much is needed.
+        let Ok(found) = found else { return as_written() };
+        let seconds = product.seconds(network, &found.path, self.settings)?;
+        let points = product.points();
+        let elems: f64 = network.inputs().iter().map(|axes| network.elems(axes).value()).sum();
+        let work = points * (product.operands.len() - 1) as f64;
+        let alone = self.settings.rates.seconds_of_loops(work, elems * product.bytes as f64);
+        (seconds < alone).then_some(Order { pairs: found.path, slices: found.slices })
+    }
+}
+
+impl Product {
+    /// The product as a network; none if it is too large for one.
+    pub fn network(&self) -> Option<Network> {
+        Network::new(self.operands.clone(), self.output.clone(), self.extents.clone()).ok()
+    }
+
+    /// The number of points of all axes; as a float, which cannot overflow.
+    fn points(&self) -> f64 {
+        self.extents.iter().fold(1.0, |n, &extent| n * extent as f64)
+    }
+
+    /// The predicted seconds of an order.
+    fn seconds(&self, network: &Network, path: &[(usize, usize)], settings: &Settings) -> Option<f64> {
+        let time = StepTime::new(&settings.rates, self.bytes);
+        Some(steps(network, path, &[]).ok()?.iter().map(|step| time.seconds(&step.shape)).sum())
+    }
+}
+
+/// What a plan should have little of.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Goal {
+    /// Predicted seconds.
+    #[default]
+    Time,
+    /// Multiply-adds.
+    Macs,
+    /// Multiplications and additions.
+    Flops,
+    /// Elements of the largest result of a step.
+    Size,
+    /// Elements written.
+    Write,
+    /// Multiply-adds and 64 times the elements written.
+    Combo,
+    /// Elements alive at once.
+    Peak,
+}
+
+impl Goal {
+    /// What a multiply-add weighs against an element that is written.
+    const WRITE_WEIGHT: f64 = 64.0;
+
+    /// The objective of a search, with a model of the time.
+    pub fn of(self, time: &StepTime) -> Objective<'_> {
+        match self {
+            Goal::Time => Objective::Custom(time),
+            Goal::Macs => Objective::Macs,
+            Goal::Flops => Objective::Flops,
+            Goal::Size => Objective::Size,
+            Goal::Write => Objective::Write,
+            Goal::Combo => Objective::Combo(Goal::WRITE_WEIGHT),
+            Goal::Peak => Objective::Peak,
+        }
     }
 }

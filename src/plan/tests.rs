@@ -262,7 +262,7 @@ fn copies_and_pointwise_values_are_folded() {
     let plan = plan_of(&s.program);
     assert_eq!((contracts(&plan), plan.steps.len()), (1, 2), "{plan}");
     assert_eq!(plan.arena, 0, "the sums are made where the result goes: {plan}");
-    let cost = super::cost(&plan);
+    let cost = super::cost(&plan, &super::search::Rates::SHIPPED);
     assert_eq!(cost.steps[0].flops, 2.0 * 6.0 * 7.0 * 8.0);
     assert_eq!(cost.steps[0].bytes, 8.0 * (42.0 + 56.0 + 48.0));
     assert_eq!(cost.peak, 8 * (42 + 56 + 8 + 48));
@@ -494,5 +494,8 @@ fn sums_over_earlier_positions_are_running_sums() {
     let plan = plan_of(&s.program);
     let running = plan.steps.iter().filter(|step| matches!(step, Step::Along(_))).count();
     assert_eq!(running, 3, "{plan}");
-    assert!(super::cost(&plan).flops * 2.0 < super::flops_as_written(&s.program), "{plan}");
+    assert!(
+        super::cost(&plan, &super::search::Rates::SHIPPED).flops * 2.0 < super::flops_as_written(&s.program),
+        "{plan}"
+    );
 }

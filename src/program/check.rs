@@ -101,6 +101,7 @@ impl Program {
             secrets: Vec::new(),
             approximations: Vec::new(),
             encryption: Vec::new(),
+            plans: Vec::new(),
         }
     }
 }

@@ -339,6 +339,7 @@ pub fn program(spec: &EinsumSpec, dtype: DType, shapes: &[Vec<u64>]) -> Result<E
         secrets: Vec::new(),
         approximations: Vec::new(),
         encryption: Vec::new(),
+        plans: Vec::new(),
     };
     Ok(EinsumProgram { program, warnings })
 }

@@ -3,8 +3,9 @@
 use crate::diagnostic::{Code, Diagnostic};
 use crate::source::{Sources, Span};
 use einc_grammar::SyntaxError;
-use einc_grammar::tree::{self, Function, ItemKind, Name};
+use einc_grammar::tree::{self, ExprKind, Function, Item, ItemKind, Name};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// A parsed file with everything it imports.
 #[derive(Clone, Debug)]
@@ -22,6 +23,8 @@ pub(super) struct Unit {
     pub tree: tree::File,
     /// What it imports.
     pub imports: Vec<Import>,
+    /// The texts of the plans that it names: path and text.
+    pub plans: Vec<(String, Arc<str>)>,
 }
 
 /// `import "path" as alias` or `import "path" (names)`.
@@ -60,6 +63,12 @@ impl Module {
         }
         let import = self.units[unit].imports.iter().find(|i| i.names.iter().any(|n| n.text == name))?;
         Some((import.unit, self.function(import.unit, name)?))
+    }
+
+    /// The text of a plan that a file names.
+    pub(super) fn plan(&self, unit: usize, path: &str) -> Option<Arc<str>> {
+        let plans = &self.units[unit].plans;
+        plans.iter().find(|(known, _)| known == path).map(|(_, text)| text.clone())
     }
 
     /// The file that an alias means.
@@ -104,7 +113,7 @@ impl Loader<'_> {
         let (tree, errors) = einc_grammar::parse(&self.sources.file(file).text, file);
         self.diagnostics.extend(errors.into_iter().map(syntax_diagnostic));
         let unit = self.module.units.len();
-        self.module.units.push(Unit { file, tree, imports: Vec::new() });
+        self.module.units.push(Unit { file, tree, imports: Vec::new(), plans: Vec::new() });
         self.chain.push(unit);
         let imports: Vec<_> = self.module.units[unit]
             .tree
@@ -135,8 +144,45 @@ impl Loader<'_> {
                 Err(diagnostic) => self.diagnostics.push(*diagnostic),
             }
         }
+        for path in plans(&self.module.units[unit].tree.items) {
+            match self.text(file, &path) {
+                Ok((_, text)) => self.module.units[unit].plans.push((path.text, text.into())),
+                Err(reason) => self
+                    .diagnostics
+                    .push(Diagnostic::error(Code::LockedPlan, reason).label(path.span, "the plan to take")),
+            }
+        }
         self.chain.pop();
         unit
+    }
+
+    /// The place of a file that another one names, and what is in it.
+    fn text(&self, from: u32, path: &Name) -> Result<(PathBuf, String), String> {
+        let real = self.find(from, path)?;
+        let meta = real.metadata().map_err(|error| format!("cannot read `{}`: {error}", path.text))?;
+        if !meta.is_file() || meta.len() > FILE_LIMIT {
+            return Err(format!("`{}` is no regular file of at most 16 MiB", path.text));
+        }
+        let text = std::fs::read_to_string(&real)
+            .map_err(|error| format!("cannot read `{}`: {error}", path.text))?;
+        Ok((real, text))
+    }
+
+    /// The place of a file that another one names.
+    fn find(&self, from: u32, path: &Name) -> Result<PathBuf, String> {
+        let Some(root) = self.root.clone() else {
+            return Err(format!("`{}` cannot be found: this program was not read from a file", path.text));
+        };
+        if Path::new(&path.text).is_absolute() {
+            return Err(format!("`{}` is an absolute path; paths are relative to the file", path.text));
+        }
+        let folder = self.sources.file(from).path.as_deref().map_or_else(|| root.clone(), folder);
+        let found = folder.join(&path.text);
+        let real = found.canonicalize().map_err(|error| format!("cannot read `{}`: {error}", path.text))?;
+        if !real.starts_with(&root) {
+            return Err(format!("`{}` lies outside the folder of the program", path.text));
+        }
+        Ok(real)
     }
 
     fn import(&mut self, from: u32, path: &Name) -> Result<usize, Box<Diagnostic>> {
@@ -150,25 +196,7 @@ impl Loader<'_> {
             let file = self.sources.add(*name, None, *text);
             return Ok(self.file(file));
         }
-        let Some(root) = self.root.clone() else {
-            return Err(bad(format!(
-                "`{}` cannot be imported: this program was not read from a file",
-                path.text
-            )));
-        };
-        if Path::new(&path.text).is_absolute() {
-            return Err(bad(format!(
-                "`{}` is an absolute path; imports are relative to the file",
-                path.text
-            )));
-        }
-        let importer = self.sources.file(from).path.as_deref().map_or_else(|| root.clone(), folder);
-        let found = importer.join(&path.text);
-        let real =
-            found.canonicalize().map_err(|error| bad(format!("cannot read `{}`: {error}", path.text)))?;
-        if !real.starts_with(&root) {
-            return Err(bad(format!("`{}` lies outside the folder of the program", path.text)));
-        }
+        let real = self.find(from, path).map_err(bad)?;
         if let Some(unit) = self.loaded(|file| {
             file.path.as_deref().and_then(|path| path.canonicalize().ok()).as_ref() == Some(&real)
         }) {
@@ -177,12 +205,8 @@ impl Loader<'_> {
         if self.module.units.len() >= FILES_LIMIT {
             return Err(bad(format!("more than {FILES_LIMIT} files are imported")));
         }
-        let meta = real.metadata().map_err(|error| bad(format!("cannot read `{}`: {error}", path.text)))?;
-        if !meta.is_file() || meta.len() > FILE_LIMIT {
-            return Err(bad(format!("`{}` is no regular file of at most 16 MiB", path.text)));
-        }
-        let text = std::fs::read_to_string(&real)
-            .map_err(|error| bad(format!("cannot read `{}`: {error}", path.text)))?;
+        let (real, text) = self.text(from, path).map_err(bad)?;
+        let root = self.root.clone().unwrap_or_default();
         let name = real.strip_prefix(&root).unwrap_or(&real).display().to_string();
         let file = self.sources.add(name, Some(real), text);
         Ok(self.file(file))
@@ -203,6 +227,25 @@ impl Loader<'_> {
                 .label(path.span, "closes the cycle"),
         ))
     }
+}
+
+/// The paths of `@plan("path")` in items and in the functions among them.
+fn plans(items: &[Item]) -> Vec<Name> {
+    let mut found = Vec::new();
+    for item in items {
+        for attribute in item.attributes.iter().filter(|attribute| attribute.name.text == "plan") {
+            if let [argument] = &attribute.args[..]
+                && let ExprKind::String(path) = &argument.value.kind
+                && argument.name.is_none()
+            {
+                found.push(Name { text: path.clone(), span: attribute.span });
+            }
+        }
+        if let ItemKind::Function(function) = &item.kind {
+            found.extend(plans(&function.body));
+        }
+    }
+    found
 }
 
 /// A syntax error as a diagnostic.

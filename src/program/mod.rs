@@ -76,6 +76,17 @@ pub struct Program {
     pub approximations: Vec<Approximation>,
     /// The settings of `target ckks { .. }`: name, value as written, place.
     pub encryption: Vec<(String, String, Span)>,
+    /// The plans of `@plan("file")`.
+    pub plans: Vec<GivenPlan>,
+}
+
+/// The contraction orders that `@plan("file")` gives.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GivenPlan {
+    /// What is in the file.
+    pub text: std::sync::Arc<str>,
+    /// The attribute.
+    pub place: Span,
 }
 
 /// A function that a target may compute by a polynomial: `@approx(sigmoid, degree = 15, range = (-8, 8))`.

@@ -263,14 +263,17 @@ impl<'a> Checker<'a> {
             },
             // Tiles are hints; the values do not depend on them.
             ("tile", None) if attribute.args.iter().all(|arg| arg.name.is_some()) => {}
-            ("plan", _) => {
-                return Err(self.error(
-                    Code::TargetOnly,
-                    "plans cannot be read from files yet",
-                    attribute.span,
-                    "not supported",
-                ));
-            }
+            ("plan", None) => match &attribute.args[..] {
+                [arg] if arg.name.is_none() && matches!(arg.value.kind, ExprKind::String(_)) => {
+                    if let ExprKind::String(path) = &arg.value.kind
+                        && let Some(text) = self.module.plan(scope.unit, path)
+                        && self.program.plans.iter().all(|plan| plan.place != attribute.span)
+                    {
+                        self.program.plans.push(super::GivenPlan { text, place: attribute.span });
+                    }
+                }
+                _ => return Err(self.bad_attribute(attribute, "write `@plan(\"orders.json\")`")),
+            },
             ("acc", _) => return Err(self.bad_attribute(attribute, "write `@acc(f64)`, with a dtype")),
             ("bounds", _) => {
                 return Err(self.bad_attribute(attribute, "write `@bounds(checked)`, `clamp` or `trust`"));

@@ -36,6 +36,7 @@ impl Build {
             secrets: Vec::new(),
             approximations: Vec::new(),
             encryption: Vec::new(),
+            plans: Vec::new(),
         };
         Build { program, inputs: Vec::new() }
     }

@@ -10,7 +10,14 @@ use crate::plan::{
 type P = Expr<Source>;
 
 fn plan(arena: u64) -> Plan {
-    Plan { name: "test".to_string(), axes: IdVec::new(), buffers: IdVec::new(), steps: Vec::new(), arena }
+    Plan {
+        name: "test".to_string(),
+        axes: IdVec::new(),
+        buffers: IdVec::new(),
+        steps: Vec::new(),
+        arena,
+        orders: Vec::new(),
+    }
 }
 
 fn axis(plan: &mut Plan, name: &str, extent: u64) -> AxisId {

@@ -22,6 +22,19 @@ pub struct StepShape {
 }
 
 impl StepShape {
+    /// The shape of a step of which the elements and the multiply-adds are known.
+    pub fn of(left: f64, right: f64, result: f64, macs: f64) -> StepShape {
+        let log = |elems: f64| math::log2(elems.max(1.0));
+        StepShape {
+            left: log(left),
+            right: log(right),
+            result: log(result),
+            all: log(macs),
+            left_input: false,
+            right_input: false,
+        }
+    }
+
     /// The contracted axes: `k` of a matrix product.
     pub fn contracted(&self) -> f64 {
         (self.all - self.result).max(0.0)
@@ -47,6 +60,17 @@ impl StepShape {
 pub trait StepCost {
     /// The cost of one step, zero or positive.
     fn cost(&self, step: &StepShape) -> f64;
+
+    /// The binary logarithm of the cost, for costs beyond all floats.
+    fn log2_cost(&self, step: &StepShape) -> f64 {
+        math::log2(self.cost(step))
+    }
+
+    /// The binary logarithm of what any step costs at least whose result has `2^log` elements. It rises with `log` one
+    /// to one, or is minus infinity where nothing can be said.
+    fn log2_of_result(&self, _log: f64) -> f64 {
+        f64::NEG_INFINITY
+    }
 }
 
 /// What a plan should have little of.
@@ -92,8 +116,17 @@ impl Objective<'_> {
             Objective::Flops => shape.all + if shape.all > shape.result + 1e-9 { 1.0 } else { 0.0 },
             Objective::Size | Objective::Write | Objective::Peak => shape.result,
             Objective::Combo(weight) => math::log2_add(shape.all, shape.result + math::log2(*weight)),
-            Objective::Custom(cost) => math::log2(cost.cost(shape)),
+            Objective::Custom(cost) => cost.log2_cost(shape),
         }
+    }
+
+    /// What a tree costs at least that has a result of `2^log` elements; `number` makes a cost of a logarithm.
+    pub(super) fn of_result(&self, log: f64, number: impl Fn(f64) -> f64) -> f64 {
+        number(match self {
+            Objective::Macs | Objective::Flops | Objective::Size | Objective::Write | Objective::Peak => log,
+            Objective::Combo(weight) => log + math::log2(*weight).max(0.0),
+            Objective::Custom(cost) => cost.log2_of_result(log),
+        })
     }
 
     /// Whether the objective is the largest of the steps rather than their sum.
@@ -119,7 +152,7 @@ impl Objective<'_> {
             Objective::Custom(custom) => {
                 let sum: Amount = steps(network, path, slices)?
                     .iter()
-                    .map(|step| Amount::new(custom.cost(&step.shape)))
+                    .map(|step| Amount::from_log2(custom.log2_cost(&step.shape)))
                     .sum();
                 (sum * cost.runs).log2()
             }

@@ -5,12 +5,15 @@
 //! that occur in `S` and `inside(S)` that of the axes that occur nowhere else, the result of `S` has
 //! `touch(S) / inside(S)` elements and the step that joins `L` and `R` has `touch(S) / inside(L) / inside(R)`
 //! multiply-adds. Time is `3^n / 2` of such steps.
+//!
+//! Where the cost of a tree is known already, subsets whose result alone costs more are left out, which leaves few of
+//! many operands. What remains is still the optimum over all trees.
 
 use super::cost::{Objective, StepShape};
 use super::math;
 
 /// The largest number of operands that [`solve`] takes.
-pub(super) const LIMIT: usize = 16;
+pub(super) const LIMIT: usize = 20;
 
 /// An axis of a small network: a bit for each operand that carries it.
 #[derive(Clone, Copy)]
@@ -55,6 +58,22 @@ pub(super) fn solve(
     inputs: u32,
     tables: &mut Tables,
 ) -> Solution {
+    solve_below(count, axes, objective, inputs, tables, (f64::INFINITY, u64::MAX)).unwrap_or(Solution {
+        path: (1..count).map(|k| (if k == 1 { 0 } else { count + k - 2 }, k)).collect(),
+        log2: f64::INFINITY,
+    })
+}
+
+/// [`solve`], where some tree is known to cost no more than `known` (a logarithm), in so many splits at most: none where
+/// there would be more.
+pub(super) fn solve_below(
+    count: usize,
+    axes: &[SmallAxis],
+    objective: &Objective<'_>,
+    inputs: u32,
+    tables: &mut Tables,
+    (known, splits): (f64, u64),
+) -> Option<Solution> {
     let subsets = 1usize << count;
     let total: f64 = axes.iter().map(|axis| axis.log2).sum();
     for table in [&mut tables.touch, &mut tables.inside, &mut tables.size, &mut tables.best] {
@@ -64,22 +83,41 @@ pub(super) fn solve(
     tables.split.clear();
     tables.split.resize(subsets, 0);
     // Numbers are faster than logarithms, and exact as long as they are whole and below 2^53.
-    let log = match objective {
-        Objective::Macs | Objective::Flops | Objective::Size | Objective::Write | Objective::Combo(_) => {
-            if total < 900.0 {
-                numbers(count, axes, objective, tables);
-                math::log2(tables.best[subsets - 1])
-            } else {
-                logarithms(count, axes, objective, inputs, tables);
-                tables.best[subsets - 1]
-            }
+    let fast = total < 900.0 && !matches!(objective, Objective::Peak | Objective::Custom(_));
+    // Room for what rounding does to sums in another order.
+    let known = known + 1e-7;
+    if fast {
+        let cap = math::exp2(known);
+        prepare_numbers(count, axes, tables);
+        let cap = cap / objective.of_result(0.0, math::exp2);
+        if work(&tables.size, cap) > splits {
+            return None;
         }
-        Objective::Peak | Objective::Custom(_) => {
-            logarithms(count, axes, objective, inputs, tables);
-            tables.best[subsets - 1]
+        numbers(count, objective, tables, cap);
+    } else {
+        prepare_logarithms(count, axes, tables);
+        let cap = known - objective.of_result(0.0, |log| log);
+        if work(&tables.size, cap) > splits {
+            return None;
         }
+        logarithms(count, objective, inputs, tables, cap);
+    }
+    let best = tables.best[subsets - 1];
+    let log2 = match (count, fast) {
+        (0 | 1, _) => f64::NEG_INFINITY,
+        (_, true) => math::log2(best),
+        (_, false) => best,
     };
-    Solution { path: path_of(count, &tables.split), log2: if count > 1 { log } else { f64::NEG_INFINITY } }
+    if log2 > known {
+        return None;
+    }
+    Some(Solution { path: path_of(count, &tables.split), log2 })
+}
+
+/// How many splits there are of subsets whose results are at most so large.
+fn work(size: &[f64], cap: f64) -> u64 {
+    let splits = |set: usize| if size[set] <= cap { 1u64 << set.count_ones() >> 1 } else { 0 };
+    (1..size.len()).map(splits).sum()
 }
 
 /// Writes down the tree of the splits.
@@ -100,10 +138,10 @@ fn path_of(count: usize, split: &[u32]) -> Vec<(usize, usize)> {
     path
 }
 
-/// Fills the tables with numbers and runs the dynamic program.
-fn numbers(count: usize, axes: &[SmallAxis], objective: &Objective<'_>, tables: &mut Tables) {
+/// Fills the tables with numbers.
+fn prepare_numbers(count: usize, axes: &[SmallAxis], tables: &mut Tables) {
     let subsets = 1usize << count;
-    let Tables { touch, inside, size, best, split } = tables;
+    let Tables { touch, inside, size, .. } = tables;
     // First the products of the axes whose operands all lie within a subset: with and without those of the output.
     touch.fill(1.0);
     inside.fill(1.0);
@@ -134,15 +172,22 @@ fn numbers(count: usize, axes: &[SmallAxis], objective: &Objective<'_>, tables: 
         size[set] = touch[set] / inside[set];
         inside[set] = 1.0 / inside[set];
     }
+}
+
+/// Runs the dynamic program on numbers, without subsets whose results are larger than `cap`.
+fn numbers(count: usize, objective: &Objective<'_>, tables: &mut Tables, cap: f64) {
+    let Tables { touch, inside, size, best, split } = tables;
     let (touch, inside, size) = (&touch[..], &inside[..], &size[..]);
+    let tables = (best.as_mut_slice(), split.as_mut_slice());
+    let fits = |s: usize| size[s] <= cap;
     match objective {
         Objective::Macs => {
-            program(count, best, split, |s| touch[s], |t, l, r| t * inside[l] * inside[r], |_| 0.0)
+            program(count, tables, fits, |s| touch[s], |t, l, r| t * inside[l] * inside[r], |_| 0.0)
         }
         Objective::Flops => program(
             count,
-            best,
-            split,
+            tables,
+            fits,
             |s| touch[s],
             |t, l, r| {
                 let macs = t * inside[l] * inside[r];
@@ -150,16 +195,16 @@ fn numbers(count: usize, axes: &[SmallAxis], objective: &Objective<'_>, tables: 
             },
             |_| 0.0,
         ),
-        Objective::Write => program(count, best, split, |_| 0.0, |_, _, _| 0.0, |s| size[s]),
+        Objective::Write => program(count, tables, fits, |_| 0.0, |_, _, _| 0.0, |s| size[s]),
         Objective::Combo(weight) => program(
             count,
-            best,
-            split,
+            tables,
+            fits,
             |s| touch[s],
             |t, l, r| t * inside[l] * inside[r],
             |s| weight * size[s],
         ),
-        _ => largest(count, best, split, size),
+        _ => largest(count, tables, fits, size),
     }
 }
 
@@ -167,8 +212,8 @@ fn numbers(count: usize, axes: &[SmallAxis], objective: &Objective<'_>, tables: 
 #[inline]
 fn program(
     count: usize,
-    best: &mut [f64],
-    split: &mut [u32],
+    (best, split): (&mut [f64], &mut [u32]),
+    fits: impl Fn(usize) -> bool,
     before: impl Fn(usize) -> f64,
     step: impl Fn(f64, usize, usize) -> f64,
     after: impl Fn(usize) -> f64,
@@ -177,6 +222,10 @@ fn program(
         let low = set & set.wrapping_neg();
         let rest = set ^ low;
         if rest == 0 {
+            continue;
+        }
+        if !fits(set) {
+            best[set] = f64::INFINITY;
             continue;
         }
         let head = before(set);
@@ -201,11 +250,20 @@ fn program(
 }
 
 /// The dynamic program for the largest result.
-fn largest(count: usize, best: &mut [f64], split: &mut [u32], size: &[f64]) {
+fn largest(
+    count: usize,
+    (best, split): (&mut [f64], &mut [u32]),
+    fits: impl Fn(usize) -> bool,
+    size: &[f64],
+) {
     for set in 3..1usize << count {
         let low = set & set.wrapping_neg();
         let rest = set ^ low;
         if rest == 0 {
+            continue;
+        }
+        if !fits(set) {
+            best[set] = f64::INFINITY;
             continue;
         }
         let (mut least, mut choice) = (f64::INFINITY, low);
@@ -223,10 +281,10 @@ fn largest(count: usize, best: &mut [f64], split: &mut [u32], size: &[f64]) {
     }
 }
 
-/// Fills the tables with logarithms and runs the dynamic program for any objective.
-fn logarithms(count: usize, axes: &[SmallAxis], objective: &Objective<'_>, inputs: u32, tables: &mut Tables) {
+/// Fills the tables with logarithms.
+fn prepare_logarithms(count: usize, axes: &[SmallAxis], tables: &mut Tables) {
     let subsets = 1usize << count;
-    let Tables { touch, inside, size, best, split } = tables;
+    let Tables { touch, inside, size, best, .. } = tables;
     let mut total = 0.0;
     for axis in axes {
         total += axis.log2;
@@ -253,10 +311,19 @@ fn logarithms(count: usize, axes: &[SmallAxis], objective: &Objective<'_>, input
         size[set] = touch[set] - inside[set];
         best[set] = f64::NEG_INFINITY;
     }
-    for set in 3..subsets {
+}
+
+/// Runs the dynamic program for any objective, without subsets whose results are larger than `cap`.
+fn logarithms(count: usize, objective: &Objective<'_>, inputs: u32, tables: &mut Tables, cap: f64) {
+    let Tables { touch, inside, size, best, split } = tables;
+    for set in 3..1usize << count {
         let low = set & set.wrapping_neg();
         let rest = set ^ low;
         if rest == 0 {
+            continue;
+        }
+        if size[set] > cap {
+            best[set] = f64::INFINITY;
             continue;
         }
         let (mut least, mut choice) = (f64::INFINITY, low);

@@ -7,6 +7,7 @@
 //! anything but when to stop, and computes its own logarithms.
 
 mod amount;
+mod bound;
 mod budget;
 mod canonical;
 mod cost;
@@ -27,15 +28,22 @@ mod solve;
 mod starts;
 #[cfg(test)]
 mod tests;
+mod time;
 mod tree;
+mod variants;
 mod window;
 
 pub use amount::Amount;
 pub use cost::{Cost, Objective, Step, StepCost, StepShape, best_order, evaluate, memory_over_time, steps};
 pub use network::{Network, Refusal};
-pub use solve::optimize;
+pub use solve::{effort, optimize, restore};
+pub use time::{Kernel, Rates, StepTime};
+pub use variants::{Range, Variants, variants};
 
 use std::sync::atomic::AtomicBool;
+
+/// Plans are kept under this number: it changes when the search finds other plans.
+pub const VERSION: u32 = 2;
 
 /// Networks of at most this many operands get the optimum over all trees.
 pub const EXACT_OPERANDS: usize = 12;

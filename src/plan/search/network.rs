@@ -97,6 +97,11 @@ pub enum Refusal {
         /// The axis.
         axis: u32,
     },
+    /// The extent of an axis is outside its range, or the range makes no sense.
+    InvalidRange {
+        /// The axis.
+        axis: u32,
+    },
     /// No plan was found that stays within the memory limit.
     Memory {
         /// The least that was needed, in elements, measured as the limit is.
@@ -122,6 +127,7 @@ impl fmt::Display for Refusal {
                 write!(f, "step {step} of the path names an operand that is not there or already used")
             }
             Refusal::InvalidSlice { axis } => write!(f, "axis {axis} cannot be sliced, or is sliced twice"),
+            Refusal::InvalidRange { axis } => write!(f, "the extent of axis {axis} is outside its range"),
             Refusal::Memory { needed, .. } => {
                 write!(f, "no order within the memory limit; the best one found needs {needed} elements")
             }

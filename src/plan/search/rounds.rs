@@ -17,6 +17,15 @@ const POOL: usize = 8;
 /// Steps this many powers of two below the whole do not matter.
 const DEPTH: f64 = 60.0;
 
+/// Most sweeps go no deeper than this: cheap steps need fewer visits.
+const SHALLOW: f64 = 20.0;
+
+/// How many trees are annealed apart at first, at most.
+const ISLANDS: usize = 8;
+
+/// Sweeps that a tree needs to show what it is worth.
+const TRIAL: u64 = 200;
+
 /// Inverse temperatures at which rounds start, hottest first.
 const HOTS: [f64; 5] = [0.2, 0.4, 0.8, 1.6, 4.0];
 
@@ -192,6 +201,9 @@ impl<'a, 'b> Search<'a, 'b> {
             .filter(|(value, _)| *value < 1.7 * least + 1.0)
             .map(|(_, shape)| shape.clone())
             .collect();
+        if hots.len() == HOTS.len() {
+            self.islands();
+        }
         let total = self.budget.left();
         let least_share = total / 48;
         let mut share = least_share;
@@ -237,12 +249,47 @@ impl<'a, 'b> Search<'a, 'b> {
         }
     }
 
+    /// Anneals several starts apart, each for more and more work, and drops the worse half every time: which start a
+    /// tree comes from decides more than how long it is annealed.
+    fn islands(&mut self) {
+        let mut trees: Vec<(f64, Shape)> = self.firsts.iter().flatten().chain(&self.pool).cloned().collect();
+        trees.sort_by(|a, b| a.0.total_cmp(&b.0));
+        trees.dedup_by(|a, b| a.0 == b.0);
+        trees.truncate(ISLANDS);
+        let Some((_, first)) = trees.first() else { return };
+        let first = self.tree(first);
+        let trial = TRIAL * first.visit_work() * first.count as u64;
+        let work = self.budget.left() / 5 * 3;
+        let levels = |trees: usize| u64::from(usize::BITS - trees.leading_zeros());
+        while trees.len() > 1 && work / (trees.len() as u64 * levels(trees.len())) < trial {
+            trees.truncate(trees.len() / 2);
+        }
+        if trees.len() < 2 {
+            return;
+        }
+        let each = work / levels(trees.len());
+        loop {
+            let share = each / trees.len() as u64;
+            for known in &mut trees {
+                let mut tree = self.tree(&known.1);
+                self.round(&mut tree, HOTS[2], 18.0, share - share / 6);
+                self.descend(&mut tree, share / 6);
+                *known = (self.value(&tree), tree.shape());
+            }
+            if trees.len() == 1 || self.budget.over() {
+                break;
+            }
+            trees.sort_by(|a, b| a.0.total_cmp(&b.0));
+            trees.truncate(trees.len() / 2);
+        }
+    }
+
     /// One round: so much work while the inverse temperature goes from `hot` to `cold`.
     pub(super) fn round(&mut self, tree: &mut Tree, hot: f64, cold: f64, share: u64) {
         self.rounds += 1;
         let start = self.budget.work;
         let ratio = math::log2(cold / hot);
-        let mut floor = f64::NEG_INFINITY;
+        let mut total = f64::NEG_INFINITY;
         let mut next_offer = share / 2;
         for sweep in 0.. {
             let done = self.budget.work - start;
@@ -252,9 +299,10 @@ impl<'a, 'b> Search<'a, 'b> {
                 break;
             }
             if sweep % 8 == 0 {
-                floor = tree.total() - DEPTH;
+                total = tree.total();
                 self.budget.work += 20 * tree.count as u64;
             }
+            let floor = total - if sweep % 4 == 0 { DEPTH } else { SHALLOW };
             let beta = hot * math::exp2(ratio * part);
             self.budget.work +=
                 tree.sweep(&self.measure, &self.energy, (beta, floor), &mut self.random, self.table);

@@ -1,5 +1,6 @@
 //! The whole search: reduces the network, searches each component, joins the parts.
 
+use super::bound;
 use super::budget::Budget;
 use super::canonical::Canonical;
 use super::cost::{self, Objective};
@@ -10,6 +11,7 @@ use super::{EXACT_OPERANDS, Network, Options, Plan, Progress, Refusal};
 use super::{memory, rounds};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// The work done in a second on the machine where the search was tuned.
@@ -32,15 +34,13 @@ const WORK_PER_SECOND: f64 = 6e8;
 pub fn optimize(network: &Network, options: &mut Options<'_>) -> Result<Plan, Refusal> {
     let start = Instant::now();
     let count = network.inputs().len();
-    let exact = count <= EXACT_OPERANDS
-        || count <= exact::LIMIT
-            && 3u64.pow(count as u32) <= budget(network, options)
-            && options.memory.is_none();
-    let mut outcome = if exact {
+    let mut outcome = if count <= EXACT_OPERANDS {
         let path = small(network, &options.objective);
         Outcome { path, slices: Vec::new(), work: 0, rounds: 0, capped: false, proven: true }
+    } else if count <= exact::LIMIT && options.memory.is_none() {
+        medium(network, options, start)?
     } else {
-        large(network, options, start)
+        large(network, options, start, 1.0)
     };
     if let Some(limit) = options.memory {
         memory::slice(network, options, limit, &mut outcome, start)?;
@@ -66,7 +66,7 @@ fn finish(
     let cost = cost::evaluate(network, &path, &outcome.slices)?;
     let log2_value = options.objective.log2_value(network, &path, &outcome.slices)?;
     let log2_bound =
-        if outcome.proven { log2_value } else { bound(network, &options.objective).min(log2_value) };
+        if outcome.proven { log2_value } else { lower_bound(network, &options.objective).min(log2_value) };
     Ok(Plan {
         path,
         slices: outcome.slices,
@@ -89,6 +89,11 @@ fn small(network: &Network, objective: &Objective<'_>) -> Vec<(usize, usize)> {
         2 => return vec![(0, 1)],
         _ => {}
     }
+    exact::solve(count, &small_axes(network), objective, u32::MAX, &mut Tables::default()).path
+}
+
+/// The axes of a network of few operands.
+pub(super) fn small_axes(network: &Network) -> Vec<SmallAxis> {
     let extents = network.extents();
     let mut masks = vec![0u32; extents.len()];
     for (operand, axes) in network.inputs().iter().enumerate() {
@@ -96,7 +101,7 @@ fn small(network: &Network, objective: &Objective<'_>) -> Vec<(usize, usize)> {
     }
     let mut kept = vec![false; extents.len()];
     network.output().iter().for_each(|&axis| kept[axis as usize] = true);
-    let axes: Vec<SmallAxis> = (0..extents.len())
+    (0..extents.len())
         // An axis of one operand only is summed beforehand, one of extent 0 or 1 does not matter.
         .filter(|&k| extents[k] > 1 && (kept[k] || masks[k].count_ones() > 1))
         .map(|k| SmallAxis {
@@ -105,12 +110,46 @@ fn small(network: &Network, objective: &Objective<'_>) -> Vec<(usize, usize)> {
             log2: math::log2(extents[k] as f64),
             extent: extents[k] as f64,
         })
-        .collect();
-    exact::solve(count, &axes, objective, u32::MAX, &mut Tables::default()).path
+        .collect()
 }
 
-/// A lower bound of an objective: some step makes the output, and some step reads the largest operand.
-fn bound(network: &Network, objective: &Objective<'_>) -> f64 {
+/// The most work, and the largest share of it, for a first tree where the optimum may be in reach.
+const FIRST: (u64, f64) = (3_000_000, 0.1);
+
+/// The optimum of a network of more operands, if that is not too much work once some tree is known; a good tree if it is.
+fn medium(network: &Network, options: &mut Options<'_>, start: Instant) -> Result<Outcome, Refusal> {
+    let everything = budget(network, options);
+    let share = FIRST.1.min(FIRST.0 as f64 / everything.max(1) as f64);
+    let first = large(network, options, start, share);
+    let known = options.objective.log2_value(network, &first.path, &[])?;
+    let left = everything.saturating_sub(first.work);
+    let count = network.inputs().len();
+    // Filling the tables is work, too.
+    let tables = (count as u64) << count;
+    let cancelled = options.cancel.is_some_and(|cancel| cancel.load(Ordering::Relaxed));
+    let late = deadline(options, start).is_some_and(|deadline| Instant::now() >= deadline);
+    if 2 * tables <= left && !cancelled && !late {
+        let axes = small_axes(network);
+        let limit = (known, (left - tables) / WORK_PER_SPLIT);
+        let memory = &mut Tables::default();
+        if let Some(found) = exact::solve_below(count, &axes, &options.objective, u32::MAX, memory, limit) {
+            let better = options.objective.log2_value(network, &found.path, &[])? < known;
+            let path = if better { found.path } else { first.path };
+            return Ok(Outcome { path, work: first.work + tables, capped: false, proven: true, ..first });
+        }
+    }
+    let second = large(network, options, start, 1.0 - share);
+    let work = first.work + second.work;
+    let better = options.objective.log2_value(network, &second.path, &[])? <= known;
+    Ok(Outcome { work, ..if better { second } else { first } })
+}
+
+/// What a split costs in units of work.
+const WORK_PER_SPLIT: u64 = 4;
+
+/// A lower bound of an objective: some step makes the output, every operand is read by a step, and some step is as large
+/// as the treewidth says.
+fn lower_bound(network: &Network, objective: &Objective<'_>) -> f64 {
     if network.inputs().len() < 2 || network.extents().contains(&0) {
         return f64::NEG_INFINITY;
     }
@@ -120,7 +159,11 @@ fn bound(network: &Network, objective: &Objective<'_>) -> f64 {
     match objective {
         Objective::Size | Objective::Write | Objective::Peak => output,
         Objective::Macs | Objective::Flops | Objective::Combo(_) => {
-            canonical.lists.iter().map(|axes| size(axes)).fold(output, f64::max)
+            let largest = canonical.lists.iter().map(|axes| size(axes)).fold(output, f64::max);
+            // A step reads two operands at most, and does at least as much as the larger one has elements.
+            let read =
+                canonical.lists.iter().fold(f64::NEG_INFINITY, |sum, axes| math::log2_add(sum, size(axes)));
+            largest.max(read - 1.0).max(bound::largest_step(&canonical))
         }
         Objective::Custom(_) => f64::NEG_INFINITY,
     }
@@ -136,13 +179,13 @@ pub(super) struct Outcome {
     pub(super) proven: bool,
 }
 
-/// A good order of a network of many operands.
-fn large(network: &Network, options: &mut Options<'_>, start: Instant) -> Outcome {
+/// A good order of a network of many operands, for that share of the work.
+fn large(network: &Network, options: &mut Options<'_>, start: Instant, share: f64) -> Outcome {
     let inputs = network.inputs().len();
     let deadline = deadline(options, start);
     // Under a memory limit most of the work goes into slicing.
-    let limit =
-        if options.memory.is_some() { budget(network, options) / 4 } else { budget(network, options) };
+    let share = if options.memory.is_some() { 0.25 } else { share };
+    let limit = (share * budget(network, options) as f64) as u64;
     let canonical = Canonical::new(network, true);
     let components = canonical.components();
     let mut path = Vec::with_capacity(inputs - 1);
@@ -212,6 +255,36 @@ pub(super) fn deadline(options: &Options<'_>, start: Instant) -> Option<Instant>
     let seconds = options.seconds?.clamp(0.0, 1e9);
     // Under a memory limit the first part may only take its share.
     Some(start + Duration::from_secs_f64(seconds))
+}
+
+/// The effort that options allow, in units of work; zero where the search decides.
+pub fn effort(options: &Options<'_>) -> f64 {
+    match (options.work, options.seconds) {
+        (Some(work), _) => work as f64,
+        (None, Some(seconds)) => seconds.clamp(0.0, 1e9) * WORK_PER_SECOND,
+        (None, None) => 0.0,
+    }
+}
+
+/// A plan from a path that is known: its steps in the order that needs the least memory, with what they cost.
+///
+/// # Errors
+/// [`Refusal::InvalidPath`] and [`Refusal::InvalidSlice`].
+pub fn restore(
+    network: &Network,
+    path: &[(usize, usize)],
+    slices: &[u32],
+    objective: &Objective<'_>,
+) -> Result<Plan, Refusal> {
+    let outcome = Outcome {
+        path: path.to_vec(),
+        slices: slices.to_vec(),
+        work: 0,
+        rounds: 0,
+        capped: false,
+        proven: false,
+    };
+    finish(network, &Options { objective: *objective, ..Options::default() }, outcome, Instant::now())
 }
 
 /// The work that the options allow.

@@ -26,6 +26,7 @@ impl Build {
             buffers: IdVec::new(),
             steps: Vec::new(),
             arena: 0,
+            orders: Vec::new(),
         };
         Build { plan, inputs: 0, outputs: Vec::new() }
     }
