@@ -28,11 +28,11 @@ FAER = os.path.join(HERE, "faer", "target", "release", "speed-faer")
 # --------------------------------------------------------------------------- what is measured
 
 
-def shrink(extents, most=1e9, least=24):
+def shrink(extents, kept, most=1e9, least=24):
     """The rule of `cases.rs`: the largest extents are halved until the work is small enough."""
     extents = dict(extents)
     while 2 * math.prod(extents.values()) > most:
-        large = [label for label in sorted(extents) if extents[label] >= 2 * least]
+        large = [label for label in sorted(extents) if extents[label] >= 2 * least and label != kept]
         if not large:
             break
         label = max(reversed(large), key=extents.get)
@@ -48,8 +48,8 @@ def all_cases(full):
         tccg = json.load(file)
     for dtype in ("f32", "f64"):
         for case in tccg:
-            extents = case[dtype] if full else shrink(case[dtype])
             spec = case["einsum"]
+            extents = case[dtype] if full else shrink(case[dtype], spec[-1])
             shapes = [tuple(extents[label] for label in term) for term in spec.split("->")[0].split(",")]
             yield einsum_case("tccg", f"{case['id']} {dtype}", spec, shapes, dtype)
     with open(os.path.join(HERE, "programs.json")) as file:
@@ -217,10 +217,20 @@ def main():
     parser.add_argument("--binary", help="the bench, if it is built already")
     parser.add_argument("--json", help="where to write all times")
     parser.add_argument("--markdown", action="store_true", help="print tables")
+    parser.add_argument("--show", nargs="+", metavar="FILE", help="print the tables of such files, measure nothing")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.worker:
         return worker(options.worker, options.threads)
+
+    if options.show:
+        rows = []
+        for path in options.show:
+            with open(path) as file:
+                rows += json.load(file)["cases"]
+        markdown(rows)
+        print("\n".join(summarize(rows)))
+        return None
 
     threads = ["--threads", str(options.threads)]
     ours = Process("einc", [options.binary or binary(), "--serve", *threads], options.threads)
@@ -312,15 +322,25 @@ def summarize(rows):
 
 
 def markdown(rows):
-    group = None
+    groups = {}
     for row in rows:
-        if not row["seconds"] or not best_peer(row):
-            continue
-        if row["group"] != group:
-            group = row["group"]
-            print(f"\n### {group}\n\n| case | ours | best peer | | ratio |\n|---|---|---|---|---|")
-        seconds, peer = row["seconds"], best_peer(row)
-        print(f"| {row['name']} | {duration(seconds['einc'])} | {duration(seconds[peer])} | {peer} | {ratio(row):.2f} |")
+        if row["seconds"] and best_peer(row):
+            name, dtype = row["name"].rsplit(" ", 1)
+            groups.setdefault(row["group"], {}).setdefault(name, {})[dtype] = row
+    for group, cases in groups.items():
+        print(f"\n### {group}\n")
+        print("| case | f32 | best peer | ratio | f64 | best peer | ratio |\n|---|---|---|---|---|---|---|")
+        for name, found in cases.items():
+            cells = []
+            for dtype in ("f32", "f64"):
+                row = found.get(dtype)
+                if row is None:
+                    cells += ["", "", ""]
+                    continue
+                seconds, peer = row["seconds"], best_peer(row)
+                mark = "" if ratio(row) >= 1 else " **lost**"
+                cells += [duration(seconds["einc"]), f"{duration(seconds[peer])} {peer}", f"{ratio(row):.2f}{mark}"]
+            print(f"| {name} | " + " | ".join(cells) + " |")
     print()
 
 

@@ -4,7 +4,7 @@
 //! of ours.
 
 use super::value::{add, binary, boolean, complex, int, multiply, number, real, truth, unary, wrap};
-use crate::expr::Unary;
+use crate::expr::{Binary, ReduceOp, Unary};
 use crate::fault::Fault;
 use crate::id::Id;
 use crate::loops::{
@@ -108,6 +108,29 @@ impl Runner<'_> {
                 }
             }
             Stmt::Sort(sort) => self.sort(sort),
+            Stmt::Map(map) => {
+                let (from, to) = (self.element(&map.from), self.element(&map.to));
+                for k in 0..map.len as i64 {
+                    let value = self.read(map.from.buffer, map.dtype, from + k);
+                    let value = unary(map.function, value, map.dtype);
+                    self.write(map.to.buffer, map.dtype, to + k, value);
+                }
+            }
+            Stmt::Fold(value, fold) => {
+                let from = self.element(&fold.from);
+                let numbers: Vec<Scalar> =
+                    (0..fold.len as i64).map(|k| self.read(fold.from.buffer, fold.dtype, from + k)).collect();
+                self.values.insert(*value, vec![folded(fold.op, fold.dtype, &numbers)]);
+            }
+            Stmt::FoldRows(fold) => {
+                let (from, to) = (self.element(&fold.from), self.element(&fold.to));
+                for k in 0..fold.len as i64 {
+                    let column: Vec<Scalar> = (0..fold.rows as i64)
+                        .map(|row| self.read(fold.from.buffer, fold.dtype, from + row * fold.stride + k))
+                        .collect();
+                    self.write(fold.to.buffer, fold.dtype, to + k, folded(fold.op, fold.dtype, &column));
+                }
+            }
         }
         Ok(())
     }
@@ -243,6 +266,26 @@ impl Runner<'_> {
             let position = Scalar::Int(position as i128);
             self.write(sort.positions.buffer, DType::I64, positions + k as i64, position);
         }
+    }
+}
+
+/// The sum or an extreme of numbers, or the position of the first of an extreme.
+fn folded(op: ReduceOp, dtype: DType, numbers: &[Scalar]) -> Scalar {
+    let extreme = |op: Binary, start: f64| {
+        numbers.iter().fold(Scalar::Real(start), |best, &x| binary(op, best, x, dtype))
+    };
+    let most = || extreme(Binary::Max, f64::NEG_INFINITY);
+    let least = || extreme(Binary::Min, f64::INFINITY);
+    let position = |best: Scalar| {
+        let is = |x: &Scalar| real(*x) == real(best) || real(*x).is_nan();
+        Scalar::Int(numbers.iter().position(is).unwrap_or(0) as i128)
+    };
+    match op {
+        ReduceOp::Max => most(),
+        ReduceOp::Min => least(),
+        ReduceOp::ArgMax => position(most()),
+        ReduceOp::ArgMin => position(least()),
+        _ => numbers.iter().fold(number(0, dtype), |sum, &x| add(sum, x, dtype)),
     }
 }
 

@@ -26,7 +26,7 @@ mod verify;
 pub use lower::lower;
 pub use verify::verify;
 
-use crate::expr::{Binary, Unary};
+use crate::expr::{Binary, ReduceOp, Unary};
 use crate::id::IdVec;
 use crate::id_type;
 use crate::source::Span;
@@ -273,6 +273,70 @@ pub enum Stmt {
     Permute(PermuteId, [Address; 2]),
     /// Writes the positions, as `i64`, that put a row in order.
     Sort(Box<Sort>),
+    /// Writes a function of each of many numbers that lie side by side.
+    Map(Box<Map>),
+    /// Computes one value of many numbers that lie side by side.
+    Fold(ValueId, Box<Fold>),
+    /// Writes one value of each column of many rows.
+    FoldRows(Box<FoldRows>),
+}
+
+/// A function of `f32` or `f64` numbers, by a call for all of them.
+#[derive(Clone, Debug)]
+pub struct Map {
+    /// The function: one of those that [`is_mapped`] says.
+    pub function: Unary,
+    /// The dtype of numbers and results.
+    pub dtype: DType,
+    /// The numbers.
+    pub from: Address,
+    /// Where the results go: to the numbers' own places, or elsewhere altogether.
+    pub to: Address,
+    /// How many there are.
+    pub len: u64,
+}
+
+/// One value of many `f32` or `f64` numbers, by a call for all of them.
+#[derive(Clone, Debug)]
+pub struct Fold {
+    /// `Sum`, `Max` or `Min`, or `ArgMax` or `ArgMin`, which give an `i64`.
+    pub op: ReduceOp,
+    /// The dtype of the numbers.
+    pub dtype: DType,
+    /// The numbers.
+    pub from: Address,
+    /// How many there are.
+    pub len: u64,
+}
+
+/// Rows of `f32` or `f64` numbers side by side, joined element by element.
+#[derive(Clone, Debug)]
+pub struct FoldRows {
+    /// `Sum`, `Max` or `Min`.
+    pub op: ReduceOp,
+    /// The dtype of numbers and results.
+    pub dtype: DType,
+    /// The first row.
+    pub from: Address,
+    /// Elements from one row to the next.
+    pub stride: i64,
+    /// How many rows there are.
+    pub rows: u64,
+    /// Where the results go, side by side; apart from the rows.
+    pub to: Address,
+    /// How many numbers a row has.
+    pub len: u64,
+}
+
+/// Whether there is a call for many values of a function at once.
+pub fn is_mapped(function: Unary, dtype: DType) -> bool {
+    match dtype {
+        // The call gives 0 at -inf, where the product that defines it is NaN.
+        _ if function == Unary::Silu => false,
+        DType::F32 => einc_runtime::math::ARRAY_F32.iter().any(|entry| entry.0 == function.name()),
+        DType::F64 => einc_runtime::math::ARRAY_F64.iter().any(|entry| entry.0 == function.name()),
+        _ => false,
+    }
 }
 
 /// A copy of elements into another order.

@@ -177,6 +177,20 @@ impl Loops {
                 let (dtype, len, take) = (sort.dtype, sort.len, sort.take);
                 writeln!(out, "{positions} = positions of {take} {order} of {len} {dtype} at {row}")
             }
+            Stmt::Map(map) => {
+                let (from, to) = (self.address(&map.from), self.address(&map.to));
+                writeln!(out, "{to} = {} of {} {} at {from}", map.function.name(), map.len, map.dtype)
+            }
+            Stmt::Fold(value, fold) => {
+                let (op, ty, from) = (fold.op.name(), self.values[*value], self.address(&fold.from));
+                writeln!(out, "{value}: {ty} = {op} of {} {} at {from}", fold.len, fold.dtype)
+            }
+            Stmt::FoldRows(fold) => {
+                let (from, to) = (self.address(&fold.from), self.address(&fold.to));
+                let (op, dtype) = (fold.op.name(), fold.dtype);
+                let FoldRows { rows, stride, len, .. } = **fold;
+                writeln!(out, "{to} = {op} of {rows} rows of {len} {dtype} at {from}, {stride} apart")
+            }
             Stmt::Check(value, extent, site) => {
                 writeln!(out, "check {value} in 0..{extent} else fault {site}")
             }

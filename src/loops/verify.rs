@@ -169,6 +169,38 @@ impl Check<'_> {
                 self.part(&sort.row, sort.dtype, 0, last)?;
                 self.part(&sort.positions, DType::I64, 0, last)
             }
+            Stmt::Map(map) => {
+                let last = i128::from(map.len) - 1;
+                if !is_mapped(map.function, map.dtype) {
+                    return Err(format!("there is no {} of many {}", map.function.name(), map.dtype));
+                }
+                self.part(&map.from, map.dtype, 0, last)?;
+                self.part(&map.to, map.dtype, 0, last)
+            }
+            Stmt::Fold(value, fold) => {
+                let result = match fold.op {
+                    ReduceOp::Sum | ReduceOp::Max | ReduceOp::Min => Some(Type::scalar(fold.dtype)),
+                    ReduceOp::ArgMax | ReduceOp::ArgMin => Some(Type::scalar(DType::I64)),
+                    _ => None,
+                };
+                let ty = self.loops.values[*value];
+                if !matches!(fold.dtype, DType::F32 | DType::F64) || result != Some(ty) {
+                    return Err(format!("{value}: {ty} is a {} of {}", fold.op.name(), fold.dtype));
+                }
+                self.part(&fold.from, fold.dtype, 0, i128::from(fold.len) - 1)?;
+                self.defined.insert(*value);
+                Ok(())
+            }
+            Stmt::FoldRows(fold) => {
+                let known = matches!(fold.op, ReduceOp::Sum | ReduceOp::Max | ReduceOp::Min);
+                if !known || !matches!(fold.dtype, DType::F32 | DType::F64) {
+                    return Err(format!("there is no {} of rows of {}", fold.op.name(), fold.dtype));
+                }
+                let last = i128::from(fold.len) - 1;
+                let reach = i128::from(fold.stride) * (i128::from(fold.rows) - 1);
+                self.part(&fold.from, fold.dtype, reach.min(0), reach.max(0) + last)?;
+                self.part(&fold.to, fold.dtype, 0, last)
+            }
             Stmt::Check(value, ..) => {
                 let ty = self.known(*value)?;
                 if ty == Type::scalar(DType::I64) {

@@ -389,15 +389,61 @@ pub(super) fn gelu_f32<const FMA: bool>(x: f32) -> f32 {
 
 #[inline(always)]
 pub(super) fn log_f32<const FMA: bool>(x: f32) -> f32 {
-    log::<FMA>(x.into()) as f32
+    let tiny = x < f32::MIN_POSITIVE;
+    let scaled = if tiny { x * 33554432.0 } else { x };
+    let bits = scaled.to_bits();
+    // The exponent that leaves a mantissa between the roots of 1/2 and 2, plus 256.
+    let exponent = bits.wrapping_sub(0x3f35_04f3).wrapping_add(256 << 23) >> 23;
+    let mantissa = f32::from_bits(bits.wrapping_sub(exponent.wrapping_sub(256) << 23));
+    let k = f32::from_bits(0x4b00_0000 | exponent) - (8388608.0 + 256.0);
+    let k = if tiny { k - 25.0 } else { k };
+    let f = mantissa - 1.0;
+    let s = f / (2.0 + f);
+    let z = s * s;
+    const REST: [f32; 4] = [0.666_666_626_93, 0.400_009_721_52, 0.284_987_866_88, 0.242_790_788_41];
+    let rest = z * polynomial_f32::<FMA, 4>(REST, z);
+    let half = 0.5 * f * f;
+    const HIGH: f32 = 6.9313812256e-01;
+    const LOW: f32 = 9.0580006145e-06;
+    let value = k * HIGH - ((half - (s * (half + rest) + k * LOW)) - f);
+    let value = if x == 0.0 { f32::NEG_INFINITY } else { value };
+    let value = if x == f32::INFINITY { x } else { value };
+    if x >= 0.0 { value } else { f32::NAN }
+}
+
+/// The sine of `x` plus that many right angles.
+#[inline(always)]
+fn sin_shifted_f32(x: f32, shift: u32) -> f32 {
+    // Three numbers that add up to a right angle. The first difference is exact, as it is fused and a multiple of the
+    // last digit of `FIRST`.
+    const FIRST: f32 = 1.570_796_4;
+    const SECOND: f32 = -4.371_139e-8;
+    const THIRD: f32 = -1.715_124_4e-15;
+    let rounded = x.mul_add(std::f32::consts::FRAC_2_PI, ROUND_F32);
+    let n = rounded - ROUND_F32;
+    let quadrant = rounded.to_bits().wrapping_add(shift);
+    let r = (-n).mul_add(FIRST, x);
+    let r = (-n).mul_add(SECOND, r);
+    let r = (-n).mul_add(THIRD, r);
+    const SIN: [f32; 3] = [-1.666_665_461_1e-1, 8.332_160_873_6e-3, -1.951_529_589_1e-4];
+    const COS: [f32; 3] = [4.166_664_568_298_827e-2, -1.388_731_625_493_765e-3, 2.443_315_711_809_948e-5];
+    let z = r * r;
+    let sin = (r * z).mul_add(polynomial_f32::<true, 3>(SIN, z), r);
+    let cos = (z * z).mul_add(polynomial_f32::<true, 3>(COS, z), z.mul_add(-0.5, 1.0));
+    let value = if quadrant & 1 == 0 { sin } else { cos };
+    f32::from_bits(value.to_bits() ^ (quadrant & 2) << 30)
 }
 
 #[inline(always)]
 pub(super) fn sin_f32<const FMA: bool>(x: f32) -> f32 {
-    sin::<FMA>(x.into()) as f32
+    match FMA {
+        true if x == 0.0 => x,
+        true => sin_shifted_f32(x, 0),
+        false => sin::<FMA>(x.into()) as f32,
+    }
 }
 
 #[inline(always)]
 pub(super) fn cos_f32<const FMA: bool>(x: f32) -> f32 {
-    cos::<FMA>(x.into()) as f32
+    if FMA { sin_shifted_f32(x, 1) } else { cos::<FMA>(x.into()) as f32 }
 }

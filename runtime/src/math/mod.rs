@@ -4,7 +4,13 @@
 //! the widest vectors of the machine and err by at most 2 units in the last place (`gelu_tanh` by as many as its
 //! exponent is long: 8 in its tail). Both follow IEEE at zeros, infinities and NaN.
 
+mod fold;
 mod lanes;
+
+pub use fold::{
+    FIND_F32, FIND_F64, FOLD_F32, FOLD_F64, FOLD_ROWS_F32, FOLD_ROWS_F64, FindF32, FindF64, FoldF32, FoldF64,
+    FoldRowsF32, FoldRowsF64,
+};
 
 use num_complex::Complex;
 

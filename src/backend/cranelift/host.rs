@@ -15,6 +15,9 @@ pub(super) fn address(name: &str) -> Option<*const u8> {
         "einc_power_u64" => Some(power_u64 as *const u8),
         _ => {
             let name = name.strip_prefix("einc_")?;
+            if let Some(name) = name.strip_prefix("many_") {
+                return many_address(name);
+            }
             complex_address(name).or_else(|| real_address(name)).or_else(|| super::sort::address(name))
         }
     }
@@ -52,6 +55,27 @@ fn real_address(name: &str) -> Option<*const u8> {
     let one = || math::SCALAR_F64.iter().find(|entry| entry.0 == name).map(|entry| entry.1 as *const u8);
     let two = || math::PAIR_F64.iter().find(|entry| entry.0 == name).map(|entry| entry.1 as *const u8);
     (name == "%").then_some(remainder_f64 as *const u8).or_else(one).or_else(two)
+}
+
+/// A function over arrays: elementwise (`exp_f32`), a fold (`sum_f32`) or a fold of rows (`rows_sum_f32`).
+fn many_address(name: &str) -> Option<*const u8> {
+    macro_rules! find {
+        ($table:ident, $name:expr) => {
+            math::$table.iter().find(|entry| entry.0 == $name).map(|entry| entry.1 as *const u8)
+        };
+    }
+    let (name, is_rows) = name.strip_prefix("rows_").map_or((name, false), |name| (name, true));
+    match (name.strip_suffix("_f32"), name.strip_suffix("_f64")) {
+        (Some(name), _) if is_rows => find!(FOLD_ROWS_F32, name),
+        (_, Some(name)) if is_rows => find!(FOLD_ROWS_F64, name),
+        (Some(name), _) => {
+            find!(ARRAY_F32, name).or_else(|| find!(FOLD_F32, name)).or_else(|| find!(FIND_F32, name))
+        }
+        (_, Some(name)) => {
+            find!(ARRAY_F64, name).or_else(|| find!(FOLD_F64, name)).or_else(|| find!(FIND_F64, name))
+        }
+        _ => None,
+    }
 }
 
 /// The remainder with the sign of the divisor.

@@ -4,6 +4,7 @@
 //! of loops round a parallel one) and the worker's *scratch* memory, whose first words take the site and value of a
 //! fault. The body of a parallel loop also takes the part of the range it is to run. All give 0, or 1 after a fault.
 
+use crate::expr::ReduceOp;
 use crate::id::Id;
 use crate::loops::{Address, BufferId, For, Loops, Number, Op, Place, Stmt, Type, ValueId, VarId};
 use cranelift_codegen::ir::condcodes::IntCC;
@@ -60,7 +61,7 @@ pub(super) fn translate(loops: &Loops, config: TargetFrontendConfig, fma: bool) 
 fn count_assignments(list: &[Stmt], counts: &mut HashMap<ValueId, u32>) {
     for stmt in list {
         match stmt {
-            Stmt::Let(value, _) => *counts.entry(*value).or_insert(0) += 1,
+            Stmt::Let(value, _) | Stmt::Fold(value, _) => *counts.entry(*value).or_insert(0) += 1,
             Stmt::For(looped) => count_assignments(&looped.body, counts),
             Stmt::If(_, then, otherwise) => {
                 count_assignments(then, counts);
@@ -352,6 +353,33 @@ impl Translator<'_, '_, '_> {
                 let [from, to] = addresses.each_ref().map(|address| self.whole_pointer(address, bytes));
                 self.host("einc_permute", &[types::I64; 4], None, &[self.frame, number, from, to]);
             }
+            Stmt::Map(map) => {
+                let bytes = map.dtype.bytes();
+                let (from, to) = (self.whole_pointer(&map.from, bytes), self.whole_pointer(&map.to, bytes));
+                let len = self.builder.ins().iconst(types::I64, map.len as i64);
+                let name = format!("einc_many_{}_{}", map.function.name(), map.dtype);
+                self.host(&name, &[types::I64; 3], None, &[from, to, len]);
+            }
+            Stmt::Fold(value, fold) => {
+                let from = self.whole_pointer(&fold.from, fold.dtype.bytes());
+                let len = self.builder.ins().iconst(types::I64, fold.len as i64);
+                let name = format!("einc_many_{}_{}", fold.op.name(), fold.dtype);
+                let ty = match (fold.op, fold.dtype) {
+                    (ReduceOp::ArgMax | ReduceOp::ArgMin, _) => types::I64,
+                    (_, DType::F32) => types::F32,
+                    _ => types::F64,
+                };
+                let result = self.host(&name, &[types::I64; 2], Some(ty), &[from, len]);
+                self.define(*value, result.expect("the function has a result"));
+            }
+            Stmt::FoldRows(fold) => {
+                let bytes = fold.dtype.bytes();
+                let (from, to) = (self.whole_pointer(&fold.from, bytes), self.whole_pointer(&fold.to, bytes));
+                let [stride, rows, len] = [fold.stride, fold.rows as i64, fold.len as i64]
+                    .map(|number| self.builder.ins().iconst(types::I64, number));
+                let name = format!("einc_many_rows_{}_{}", fold.op.name(), fold.dtype);
+                self.host(&name, &[types::I64; 5], None, &[from, stride, rows, to, len]);
+            }
             Stmt::Sort(sort) => {
                 let row = self.whole_pointer(&sort.row, sort.dtype.bytes());
                 let positions = self.whole_pointer(&sort.positions, DType::I64.bytes());
@@ -517,6 +545,11 @@ fn collect_buffers(list: &[Stmt], used: &mut std::collections::BTreeSet<BufferId
             Stmt::Gemm(_, addresses) => used.extend(addresses.iter().map(|address| address.buffer)),
             Stmt::Permute(_, addresses) => used.extend(addresses.iter().map(|address| address.buffer)),
             Stmt::Sort(sort) => used.extend([sort.row.buffer, sort.positions.buffer]),
+            Stmt::Map(map) => used.extend([map.from.buffer, map.to.buffer]),
+            Stmt::FoldRows(fold) => used.extend([fold.from.buffer, fold.to.buffer]),
+            Stmt::Fold(_, fold) => {
+                used.insert(fold.from.buffer);
+            }
             Stmt::For(looped) if !looped.parallel => collect_buffers(&looped.body, used),
             Stmt::If(_, then, otherwise) => {
                 collect_buffers(then, used);

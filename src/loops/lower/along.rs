@@ -243,6 +243,9 @@ impl Builder {
     ) -> ValueId {
         let reduction = Reduction { op, axes: vec![row.flat], body: body.clone() };
         let scopes = [Scope { axes, operands: std::slice::from_ref(source), reduced: Vec::new() }];
+        if let Some(result) = self.fold_call(&reduction, &scopes[0], point, machine) {
+            return result.one();
+        }
         let vector = self.inner_lanes(&reduction, &scopes[0], machine);
         let sums =
             Sums { reduction: &reduction, points: std::slice::from_ref(point), scopes: &scopes, vector };

@@ -12,6 +12,12 @@ use einc_runtime::gemm::Axis;
 /// Multiply-adds for one index of the batch above which packing pays.
 const GEMM_WORK: u64 = 8192;
 
+/// The same for plain matrices of `f64`, which the library multiplies where they are; of `f32`, twice as many.
+const PLAIN_WORK: u64 = 512;
+
+/// The same where one operand is a vector.
+const VECTOR_WORK: u64 = 1 << 18;
+
 impl Builder {
     pub(super) fn contract(&mut self, contract: &Contract, axes: &Axes, point: &Point, machine: &Machine) {
         let held = |axis: &AxisId| point.axes.iter().any(|known| known.0 == *axis);
@@ -125,5 +131,21 @@ fn is_worth_packing(gemm: &Gemm) -> bool {
     // Axes that only one operand has are summed by a nest at less cost.
     let shaped = gemm.k.iter().all(|axis| axis.a != 0 && axis.b != 0)
         && gemm.batch.iter().all(|axis| axis.a != 0 && axis.b != 0);
-    known && shaped && m.min(n).min(k) >= 4 && m.saturating_mul(n).saturating_mul(k) > GEMM_WORK
+    let work = m.saturating_mul(n).saturating_mul(k);
+    // A matrix and a vector: the vectors of the library are wider.
+    let is_vector = m.min(n) == 1 && m.max(n) >= 16 && k >= 16 && work >= VECTOR_WORK;
+    let least = match gemm.dtype {
+        DType::F64 if is_plain(gemm) => PLAIN_WORK,
+        DType::F32 if is_plain(gemm) => 2 * PLAIN_WORK,
+        _ => GEMM_WORK + 1,
+    };
+    known && shaped && (m.min(n).min(k) >= 4 && work >= least || is_vector)
+}
+
+/// Whether rows, columns and sums are one axis each, and columns lie side by side in their operand and the result.
+fn is_plain(gemm: &Gemm) -> bool {
+    match (&gemm.m[..], &gemm.n[..], &gemm.k[..]) {
+        ([m], [n], [_]) => (n.b, n.c) == (1, 1) || (m.a, m.c) == (1, 1),
+        _ => false,
+    }
 }

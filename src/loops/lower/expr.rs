@@ -115,6 +115,10 @@ impl Builder {
                     return self.lane_by_lane(expr, scope, point);
                 }
                 let dtype = a.dtype();
+                if let (Binary::Pow, Some(exponent)) = (op, small_exponent(b)) {
+                    let base = self.value(a, scope, point);
+                    return self.power(base, exponent);
+                }
                 let (a, b) = (self.value(a, scope, point), self.value(b, scope, point));
                 self.binary_of(*op, dtype, a, b)
             }
@@ -139,6 +143,16 @@ impl Builder {
                 unreachable!("the plan was verified: reductions are steps' own")
             }
         }
+    }
+
+    /// A power with a small exponent, by products.
+    fn power(&mut self, base: Val, exponent: u32) -> Val {
+        let half = match exponent {
+            0 | 1 => return base,
+            _ => self.power(base, exponent / 2),
+        };
+        let square = self.times(half, half);
+        if exponent % 2 == 0 { square } else { self.times(square, base) }
     }
 
     /// Computes each lane alone and packs them.
@@ -436,6 +450,16 @@ impl Builder {
                 Val::One(self.lang(op, a, b))
             }
         }
+    }
+}
+
+/// The exponent of a power of reals that a few products give.
+pub(super) fn small_exponent(exponent: &Expr<Source>) -> Option<u32> {
+    match exponent {
+        Expr::Const(Scalar::Real(value), DType::F32 | DType::F64) => {
+            (1..=8).find(|&small| f64::from(small) == *value)
+        }
+        _ => None,
     }
 }
 

@@ -9,6 +9,7 @@ mod nest;
 mod permute;
 mod reduce;
 mod scatter;
+mod strip;
 
 use crate::expr::Axes;
 use crate::id::IdVec;

@@ -5,7 +5,7 @@
 //! where that shares loads between them or hides the latency of additions.
 
 use super::build::{Builder, Lin};
-use super::expr::{Point, Scope, Val, view_at};
+use super::expr::{Point, Scope, Val, small_exponent, view_at};
 use super::reduce::Sums;
 use crate::expr::{Affine, Axes, AxisId, Binary, Expr, Outside, Read, ReduceOp, Unary};
 use crate::loops::*;
@@ -49,11 +49,11 @@ impl Segment {
 
 /// A part of an axis: `extent` values from `start` on, and those of them, if not all, where no index needs a check.
 #[derive(Clone)]
-struct Piece {
-    axis: AxisId,
-    start: Lin,
-    extent: i64,
-    inside: Option<(i64, i64)>,
+pub(super) struct Piece {
+    pub(super) axis: AxisId,
+    pub(super) start: Lin,
+    pub(super) extent: i64,
+    pub(super) inside: Option<(i64, i64)>,
 }
 
 /// What was decided about a nest.
@@ -80,6 +80,14 @@ impl Builder {
             return;
         }
         let choice = self.choose_loops(task, axes, machine);
+        if choice.blocks.is_empty()
+            && self.strips(task, axes, outer, (&choice.order, choice.vector, choice.parallel), machine)
+        {
+            return;
+        }
+        if self.row_folds(task, axes, outer, (&choice.order, choice.parallel), machine) {
+            return;
+        }
         let mut pieces: Vec<Piece> = Vec::new();
         for &axis in &choice.order {
             let extent = i64::try_from(axes[axis].extent).unwrap_or(i64::MAX);
@@ -93,6 +101,20 @@ impl Builder {
         }
         let scope = Scope { axes, operands: task.operands, reduced: task.given.to_vec() };
         self.blocked(task, &scope, pieces, &choice.blocks, outer, &choice, machine);
+    }
+
+    /// Writes the loops of a nest over a part of its only axis.
+    pub(super) fn one_piece(
+        &mut self,
+        task: &Task,
+        axes: &Axes,
+        piece: Piece,
+        point: &Point,
+        machine: &Machine,
+    ) {
+        let choice = self.choose_loops(task, axes, machine);
+        let scope = Scope { axes, operands: task.operands, reduced: task.given.to_vec() };
+        self.nest_loops(task, &scope, &[piece], false, vec![point.clone()], &choice, machine);
     }
 
     /// The loops over blocks, then those inside a block.
@@ -164,7 +186,22 @@ impl Builder {
     /// Computes and writes the result at the points of one tile.
     fn tile(&mut self, task: &Task, scope: &Scope, points: &[Point], choice: &Choice, machine: &Machine) {
         let mut scopes = vec![scope.clone(); points.len()];
-        for reduction in task.reductions {
+        for (number, reduction) in task.reductions.iter().enumerate() {
+            let same = |other: &Reduction| {
+                (other.op, &other.axes, &other.body) == (reduction.op, &reduction.axes, &reduction.body)
+            };
+            if let Some(known) = task.reductions[..number].iter().position(same) {
+                let known = task.given.len() + known;
+                scopes.iter_mut().for_each(|scope| scope.reduced.push(scope.reduced[known]));
+                continue;
+            }
+            let alone = choice.vector.is_none() && points.len() == 1;
+            if let Some(result) =
+                alone.then(|| self.fold_call(reduction, &scopes[0], &points[0], machine)).flatten()
+            {
+                scopes[0].reduced.push(result);
+                continue;
+            }
             let lanes =
                 if choice.vector.is_none() { self.inner_lanes(reduction, scope, machine) } else { None };
             let sums = Sums { reduction, points, scopes: &scopes, vector: lanes };
@@ -483,6 +520,7 @@ pub(super) fn size_of(expr: &Expr<Source>) -> usize {
     let own = match expr {
         Expr::Read(_) => return 1,
         Expr::Unary(op, _) if !is_simple(*op) => 16,
+        Expr::Binary(Binary::Pow, _, b) if small_exponent(b).is_some() => 2,
         Expr::Binary(Binary::Pow | Binary::Rem | Binary::FloorDiv | Binary::Atan2, ..) => 8,
         _ => 1,
     };

@@ -66,7 +66,7 @@ impl Builder {
     }
 
     /// Whether two buffers share no memory.
-    fn are_apart(&self, a: BufferId, b: BufferId) -> bool {
+    pub(super) fn are_apart(&self, a: BufferId, b: BufferId) -> bool {
         if a == b {
             return false;
         }

@@ -137,7 +137,7 @@ impl Builder {
     }
 
     /// An accumulator with its starting value.
-    fn accumulator(&mut self, op: ReduceOp, dtype: DType, lanes: u8) -> Val {
+    pub(super) fn accumulator(&mut self, op: ReduceOp, dtype: DType, lanes: u8) -> Val {
         let ty = Type { dtype: dtype.real_part(), lanes };
         let first = self.identity(op, ty);
         let re = self.register(ty);
@@ -151,7 +151,7 @@ impl Builder {
         Val::Pair(re, im)
     }
 
-    fn assign(&mut self, register: Val, value: Val) {
+    pub(super) fn assign(&mut self, register: Val, value: Val) {
         match (register, value) {
             (Val::Pair(re, im), Val::Pair(new_re, new_im)) => {
                 self.set(re, Op::Copy(new_re));
@@ -232,7 +232,7 @@ impl Builder {
     }
 
     /// Runs `body` at all values of some axes.
-    fn each(
+    pub(super) fn each(
         &mut self,
         list: &[AxisId],
         axes: &Axes,
