@@ -3,6 +3,8 @@
 mod args;
 mod arrays;
 mod check;
+#[cfg(feature = "ckks")]
+mod ckks;
 mod failure;
 mod fmt;
 mod graph;
@@ -119,6 +121,8 @@ fn execute(command: &Command, told: &Told) -> Result<(i32, String), Failure> {
         Action::Graph(args) => return graph::graph(args, told),
         Action::Fmt(args) => return fmt::fmt(args),
         Action::Plan(args) => return plan::plan(args, told),
+        #[cfg(feature = "ckks")]
+        Action::Ckks { action } => return ckks::ckks(action, told),
         Action::Explain(args) => text::explain(args)?,
         Action::Targets => text::targets(),
         Action::Completions { shell } => text::completions(*shell),

@@ -79,6 +79,7 @@ codes! {
     File = 706, "file", "A file cannot be read or written.";
     IndexFault = 707, "index-fault", "A computed index left its tensor while the program ran.\n\n`@bounds(checked)` is the default for gathers and scatter-adds; `@bounds(clamp)` takes the nearest element.";
     Comparison = 708, "comparison-failed", "Results differ from the reference by more than the tolerance (`--compare`, `--rtol`, `--atol`).";
+    Encryption = 709, "encryption", "Keys, ciphertexts or a schedule are not what the encrypted run needs, or the run failed its checks.";
     Internal = 901, "internal", "A bug of einc. Please report the command and the note below the message.";
 }
 

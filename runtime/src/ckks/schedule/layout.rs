@@ -11,6 +11,9 @@
 
 use std::fmt;
 
+/// The most slots of all ciphertexts of a tensor.
+const MOST_SLOTS: u64 = 1 << 28;
+
 /// Where the elements of a tensor lie.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
@@ -128,7 +131,7 @@ impl Layout {
     pub fn fits(&self, count: u32, slots: u32) -> bool {
         let (count, slots) = (u64::from(count), u64::from(slots));
         let Some(elements) = self.elements() else { return false };
-        if elements > count.saturating_mul(slots) {
+        if count.saturating_mul(slots) > MOST_SLOTS || elements > count * slots {
             return false;
         }
         let total = self.pieces.iter().try_fold(0u64, |sum, piece| {
@@ -153,16 +156,35 @@ impl Layout {
         if total.is_none_or(|total| total > count * slots) {
             return false;
         }
-        let mut taken = vec![false; (count * slots) as usize];
-        let mut seen = vec![false; elements as usize];
+        let (mut taken, mut seen) = (Marks::new(count * slots), Marks::new(elements));
         for (ciphertext, slot, element) in self.places() {
-            let place = ciphertext * slots as usize + slot;
-            if std::mem::replace(&mut taken[place], true) {
+            if taken.mark(ciphertext * slots as usize + slot) {
                 return false;
             }
-            seen[element] = true;
+            seen.mark(element);
         }
-        seen.into_iter().all(|seen| seen)
+        seen.count == elements
+    }
+}
+
+/// Which of some numbers have been seen.
+struct Marks {
+    words: Vec<u64>,
+    count: u64,
+}
+
+impl Marks {
+    fn new(numbers: u64) -> Marks {
+        Marks { words: vec![0; numbers.div_ceil(64) as usize], count: 0 }
+    }
+
+    /// Marks a number; whether it was marked before.
+    fn mark(&mut self, number: usize) -> bool {
+        let (word, bit) = (&mut self.words[number / 64], 1 << (number % 64));
+        let before = *word & bit != 0;
+        *word |= bit;
+        self.count += u64::from(!before);
+        before
     }
 }
 
@@ -261,6 +283,7 @@ mod tests {
     fn what_does_not_fit_is_found() {
         let good = Layout::from_slots("A", &[4], &[vec![Some(0), Some(1), Some(2), Some(3)]]);
         assert!(good.fits(1, 4) && !good.fits(1, 2) && !good.fits(0, 4));
+        assert!(!good.fits(u32::MAX, u32::MAX));
         let wrong = |change: &dyn Fn(&mut Layout)| {
             let mut layout = good.clone();
             change(&mut layout);
