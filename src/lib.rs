@@ -62,6 +62,7 @@ pub mod pass;
 pub mod pipeline;
 pub mod plan;
 pub mod program;
+pub mod slots;
 pub mod source;
 
 pub use api::{Compiled, Error, Function, Module, Operand, Results, Shaped, Sizes, array, einsum};

@@ -1,5 +1,6 @@
 //! From loops to code.
 
+pub mod ckks;
 #[cfg(feature = "cranelift")]
 pub mod cranelift;
 pub mod openfhe;

@@ -5,6 +5,7 @@ mod arrays;
 mod check;
 #[cfg(feature = "ckks")]
 mod ckks;
+mod encrypted;
 mod failure;
 mod fmt;
 mod graph;

@@ -22,6 +22,9 @@ pub fn to_program(graph: &Graph) -> Option<(Program, Vec<Arc<einc_runtime::Tenso
         outputs: Vec::new(),
         statements: Vec::new(),
         memory_limit: None,
+        secrets: Vec::new(),
+        approximations: Vec::new(),
+        encryption: Vec::new(),
     };
     let mut tensors: BTreeMap<NodeId, TensorId> = BTreeMap::new();
     let mut arguments: Vec<(usize, TensorId)> = Vec::new();

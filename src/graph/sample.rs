@@ -25,6 +25,9 @@ impl Sample {
                 outputs: Vec::new(),
                 statements: Vec::new(),
                 memory_limit: None,
+                secrets: Vec::new(),
+                approximations: Vec::new(),
+                encryption: Vec::new(),
             },
             dtype,
         }

@@ -11,6 +11,7 @@ mod join;
 mod loops;
 mod plan;
 mod program;
+mod slots;
 #[cfg(test)]
 mod tests;
 pub mod value;
@@ -18,3 +19,4 @@ pub mod value;
 pub use loops::run_loops;
 pub use plan::run_plan;
 pub use program::run;
+pub use slots::run_slots;

@@ -336,6 +336,9 @@ pub fn program(spec: &EinsumSpec, dtype: DType, shapes: &[Vec<u64>]) -> Result<E
         outputs: vec![("out".to_string(), target)],
         statements: vec![Statement::Define(define)],
         memory_limit: None,
+        secrets: Vec::new(),
+        approximations: Vec::new(),
+        encryption: Vec::new(),
     };
     Ok(EinsumProgram { program, warnings })
 }

@@ -69,6 +69,25 @@ pub struct Program {
     pub statements: Vec<Statement>,
     /// The limit of `@memory(limit = ..)`, in bytes.
     pub memory_limit: Option<u64>,
+    /// The inputs that are encrypted, in the order of the declarations.
+    pub secrets: Vec<TensorId>,
+    /// What `@approx` says, for targets that cannot compute functions.
+    pub approximations: Vec<Approximation>,
+    /// The settings of `target ckks { .. }`: name, value as written, place.
+    pub encryption: Vec<(String, String, Span)>,
+}
+
+/// A function that a target may compute by a polynomial: `@approx(sigmoid, degree = 15, range = (-8, 8))`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Approximation {
+    /// The name of the function.
+    pub function: String,
+    /// The degree of the polynomial.
+    pub degree: u32,
+    /// Where the polynomial is close to the function.
+    pub range: (f64, f64),
+    /// The statement.
+    pub place: Span,
 }
 
 /// A tensor of the program.

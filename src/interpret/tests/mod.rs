@@ -4,6 +4,7 @@ mod along;
 mod function;
 mod plan;
 mod reduction;
+mod slots;
 mod statement;
 
 use super::run;
@@ -32,6 +33,9 @@ impl Build {
             outputs: Vec::new(),
             statements: Vec::new(),
             memory_limit: None,
+            secrets: Vec::new(),
+            approximations: Vec::new(),
+            encryption: Vec::new(),
         };
         Build { program, inputs: Vec::new() }
     }

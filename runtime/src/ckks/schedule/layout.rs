@@ -11,7 +11,7 @@
 
 use std::fmt;
 
-/// The most slots of all ciphertexts of a tensor.
+/// The most slots of all ciphertexts of a tensor, and the most elements.
 const MOST_SLOTS: u64 = 1 << 28;
 
 /// Where the elements of a tensor lie.
@@ -127,11 +127,20 @@ impl Layout {
         sums.into_iter().map(|(sum, count)| sum / f64::from(count.max(1))).collect()
     }
 
-    /// Whether every element lies in a slot of so many ciphertexts, and no two in one.
+    /// Whether every element lies somewhere. The layout must fit, see [`Layout::fits`].
+    pub fn covers(&self) -> bool {
+        let elements = self.elements().unwrap_or(u64::MAX).min(MOST_SLOTS);
+        let mut seen = Marks::new(elements);
+        self.places().for_each(|(_, _, element)| _ = seen.mark(element));
+        seen.count == elements
+    }
+
+    /// Whether all that lies somewhere lies in a slot of its own of so many ciphertexts, and is an element. An input
+    /// may leave elements out that are not needed.
     pub fn fits(&self, count: u32, slots: u32) -> bool {
         let (count, slots) = (u64::from(count), u64::from(slots));
         let Some(elements) = self.elements() else { return false };
-        if count.saturating_mul(slots) > MOST_SLOTS || elements > count * slots {
+        if count.saturating_mul(slots) > MOST_SLOTS || elements > MOST_SLOTS {
             return false;
         }
         let total = self.pieces.iter().try_fold(0u64, |sum, piece| {
@@ -156,14 +165,8 @@ impl Layout {
         if total.is_none_or(|total| total > count * slots) {
             return false;
         }
-        let (mut taken, mut seen) = (Marks::new(count * slots), Marks::new(elements));
-        for (ciphertext, slot, element) in self.places() {
-            if taken.mark(ciphertext * slots as usize + slot) {
-                return false;
-            }
-            seen.mark(element);
-        }
-        seen.count == elements
+        let mut taken = Marks::new(count * slots);
+        self.places().all(|(ciphertext, slot, _)| !taken.mark(ciphertext * slots as usize + slot))
     }
 }
 
@@ -250,7 +253,7 @@ mod tests {
         let layout = Layout::from_slots("A", shape, ciphertexts);
         let slots = ciphertexts[0].len() as u32;
         let count = ciphertexts.len() as u32;
-        assert!(layout.fits(count, slots), "{layout}");
+        assert!(layout.fits(count, slots) && layout.covers(), "{layout}");
         let mut found = vec![vec![None; slots as usize]; count as usize];
         layout.places().for_each(|(k, slot, element)| found[k][slot] = Some(element as u64));
         assert_eq!(found, ciphertexts, "{layout}");
@@ -289,7 +292,6 @@ mod tests {
             change(&mut layout);
             assert!(!layout.fits(1, 4), "{layout}");
         };
-        wrong(&|layout| layout.shape = vec![5]);
         wrong(&|layout| layout.shape = vec![u64::MAX, 2]);
         wrong(&|layout| layout.shape = vec![3]);
         wrong(&|layout| layout.pieces[0].inner.count = 0);
@@ -299,6 +301,7 @@ mod tests {
         wrong(&|layout| layout.pieces[0].element = u64::MAX);
         wrong(&|layout| layout.pieces[0].ciphertext = 1);
         wrong(&|layout| layout.pieces[0].outer = Step { count: u32::MAX, slots: 0, elements: 0 });
-        wrong(&|layout| layout.pieces.clear());
+        let part = Layout { shape: vec![5], ..good.clone() };
+        assert!(good.covers() && part.fits(1, 4) && !part.covers());
     }
 }

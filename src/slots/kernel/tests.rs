@@ -1,0 +1,140 @@
+use super::judge::check;
+use super::*;
+use std::fmt::Write;
+
+const SLOTS: usize = 16384;
+
+/// A program of the table of goals: equation, extents, EinHops's levels, the goals of rotations with row-major and with
+/// free layouts.
+struct Row(&'static str, &'static [(&'static str, usize)], usize, usize, usize);
+
+const ROWS: &[Row] = &[
+    Row("ij->ji", &[("i", 128), ("j", 128)], 2, 16, 0),
+    Row("ij->", &[("i", 128), ("j", 128)], 1, 14, 14),
+    Row("ij->j", &[("i", 128), ("j", 128)], 1, 7, 7),
+    Row("ij->i", &[("i", 128), ("j", 128)], 2, 17, 7),
+    Row("ik,k->i", &[("i", 128), ("k", 128)], 3, 24, 7),
+    Row("ik,kj->ij", &[("i", 16), ("k", 32), ("j", 32)], 3, 24, 5),
+    Row("i,i->", &[("i", 16384)], 2, 14, 14),
+    Row("ij,ij->", &[("i", 128), ("j", 128)], 2, 14, 14),
+    Row("ij,ij->ij", &[("i", 128), ("j", 128)], 2, 0, 0),
+    Row("i,j->ij", &[("i", 128), ("j", 128)], 3, 24, 0),
+    Row("ijk,ikl->ijl", &[("i", 16), ("j", 8), ("k", 8), ("l", 8)], 3, 14, 3),
+    Row("ij,ij,ij->ij", &[("i", 128), ("j", 128)], 3, 0, 0),
+    Row("ij,jk,kl->il", &[("i", 16), ("j", 8), ("k", 8), ("l", 16)], 4, 40, 6),
+    Row("ik,jkl,il->ij", &[("i", 8), ("k", 16), ("j", 8), ("l", 16)], 4, 45, 8),
+    Row(
+        "pqrs,tuqvr->pstuv",
+        &[("p", 2), ("q", 4), ("r", 8), ("s", 8), ("t", 1), ("u", 4), ("v", 2)],
+        3,
+        27,
+        5,
+    ),
+    Row("bthd,bThd->bhtT", &[("b", 2), ("t", 5), ("h", 8), ("d", 16), ("T", 5)], 3, 30, 4),
+    Row("bhtT,bThd->bthd", &[("b", 2), ("t", 5), ("h", 8), ("d", 16), ("T", 5)], 3, 30, 3),
+    Row("ijk,jr,kr->ir", &[("i", 16), ("j", 16), ("k", 16), ("r", 4)], 4, 45, 8),
+    Row("ik,jk->ij", &[("i", 32), ("j", 32), ("k", 16)], 3, 40, 4),
+    Row("ir,jr,kr->ijk", &[("i", 16), ("j", 16), ("k", 16), ("r", 4)], 4, 45, 2),
+    Row("ir,rj,j->i", &[("i", 64), ("r", 4), ("j", 64)], 4, 45, 8),
+    Row("ik,kj->ij", &[("i", 8), ("k", 256), ("j", 8)], 3, 40, 8),
+];
+
+/// Rows of the table, each kernel judged slot by slot.
+fn table(rows: &[Row]) -> String {
+    let mut table =
+        String::from("program | layouts | goal | levels | rotations hoisted keys | ct-ct relin ct-pt\n");
+    for Row(equation, extents, levels, given, free) in rows {
+        let contraction = Contraction::parse(equation, extents).unwrap();
+        let requests = [
+            ("row-major", given, Request::row_major(contraction.clone(), SLOTS, levels + 1)),
+            ("free", free, Request::free(contraction, SLOTS, *levels)),
+        ];
+        for (layouts, goal, request) in requests {
+            for kernel in kernels(&request) {
+                check(&request, &kernel);
+                let c = kernel.counts;
+                let costs = format!(
+                    "{} {} {} | {} {} {}",
+                    c.rotations, c.hoisted, c.keys, c.mul, c.relinearizations, c.mul_plain
+                );
+                writeln!(table, "{equation} | {layouts} | {goal} | {} of {levels} | {costs}", c.levels)
+                    .unwrap();
+            }
+        }
+    }
+    table
+}
+
+#[test]
+fn programs_1_to_12() {
+    insta::assert_snapshot!(table(&ROWS[..12]));
+}
+
+#[test]
+fn programs_13_to_17() {
+    insta::assert_snapshot!(table(&ROWS[12..17]));
+}
+
+#[test]
+fn programs_18_to_22() {
+    insta::assert_snapshot!(table(&ROWS[17..]));
+}
+
+/// The fewest rotations of a kernel with so many input ciphertexts at most, each found one judged.
+fn fewest(request: &Request, inputs: usize) -> Counts {
+    let found = kernels(request);
+    found.iter().for_each(|kernel| check(request, kernel));
+    let found = found.iter().filter(|kernel| kernel.inputs() <= inputs);
+    found.map(|kernel| kernel.counts).min_by_key(|counts| counts.rotations + counts.relinearizations).unwrap()
+}
+
+fn matmul(m: usize, k: usize, n: usize, levels: usize) -> Request {
+    let contraction = Contraction::parse("ik,kj->ij", &[("i", m), ("k", k), ("j", n)]).unwrap();
+    Request { output: Placement::Loose, ..Request::free(contraction, SLOTS, levels) }
+}
+
+#[test]
+fn small_products_of_any_extents_need_one_product() {
+    // Key switches of HEIR: 24 + 5, 36 + 10, 42 + 7.
+    let counts = fewest(&matmul(16, 17, 19, 1), 2);
+    assert_eq!((counts.mul, counts.rotations + counts.relinearizations), (1, 6));
+    let counts = fewest(&matmul(25, 27, 22, 1), 2);
+    assert_eq!((counts.mul, counts.rotations + counts.relinearizations), (1, 7));
+    let counts = fewest(&matmul(17, 32, 33, 1), 4);
+    assert_eq!((counts.mul, counts.rotations + counts.relinearizations), (2, 5));
+}
+
+#[test]
+fn matrices_of_64_take_25_rotations_and_16_products() {
+    let counts = fewest(&matmul(64, 64, 64, 3), 2);
+    assert_eq!((counts.mul, counts.rotations, counts.relinearizations, counts.levels), (16, 25, 4, 3));
+}
+
+#[test]
+fn matrices_of_128_take_150_rotations() {
+    let counts = fewest(&matmul(128, 128, 128, 3), 2);
+    assert_eq!((counts.mul, counts.rotations), (128, 150));
+}
+
+#[test]
+fn a_clear_matrix_by_a_vector() {
+    for (rows, columns, most) in [(128, 128, 7), (512, 784, 15), (784, 100, 8)] {
+        let mut contraction = Contraction::parse("ik,k->i", &[("i", rows), ("k", columns)]).unwrap();
+        contraction.operands[0].clear = true;
+        let request = Request { output: Placement::Loose, ..Request::free(contraction, SLOTS, 1) };
+        let counts = fewest(&request, 1);
+        assert_eq!((counts.rotations, counts.mul), (most, 0), "{rows} by {columns}");
+    }
+}
+
+#[test]
+fn a_batch_of_products() {
+    let extents = [("b", 16), ("i", 7), ("k", 9), ("j", 11)];
+    let contraction = Contraction::parse("bik,bkj->bij", &extents).unwrap();
+    let request = Request { output: Placement::Loose, ..Request::free(contraction, SLOTS, 1) };
+    assert_eq!(fewest(&request, 2).rotations, 4);
+    let extents = [("b", 2), ("i", 32), ("k", 32), ("j", 32)];
+    let contraction = Contraction::parse("bik,bkj->bij", &extents).unwrap();
+    let counts = fewest(&Request::free(contraction, SLOTS, 4), 2);
+    assert_eq!((counts.mul, counts.rotations), (4, 10));
+}

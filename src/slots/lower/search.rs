@@ -1,0 +1,370 @@
+//! Chooses working layouts over a whole program: a beam over the steps, each candidate lowered and priced.
+//!
+//! Orders of axes are ranked by an estimate first; the best of them are lowered for real, so that what counts is what
+//! the schedule has. Equal inputs give equal schedules.
+
+use super::acquire::{Held, acquire, mask};
+use super::chain;
+use super::network::{Factor, Network, Step, StepKind, Term};
+use super::product::Places;
+use super::sum::{self, Choice};
+use super::working::{Working, row_major};
+use crate::slots::packing::Rest;
+use crate::slots::{Builder, Kind, Output, Packing};
+use crate::source::Span;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How many partial programs are kept.
+const BEAM: usize = 6;
+
+/// How many orders of a step are lowered for real.
+const TRIED: usize = 10;
+
+/// Up to so many axes all orders are ranked.
+const ALL_ORDERS: usize = 7;
+
+/// What a level costs, as a part of the whole.
+const LEVEL: f64 = 0.12;
+
+/// A partial program.
+#[derive(Clone)]
+struct State {
+    builder: Builder,
+    places: Places,
+    outputs: BTreeMap<usize, (Held, u32)>,
+}
+
+impl State {
+    fn price(&self, depth: u32) -> f64 {
+        self.builder.cost() * (1.0 + LEVEL * f64::from(depth))
+    }
+
+    fn depth(&self) -> u32 {
+        let held = self.places.held.values().flat_map(|held| &held.values);
+        held.map(|value| self.builder.ready_depth(*value)).max().unwrap_or(0)
+    }
+}
+
+/// Lowers a network; the builder and the outputs of the cheapest program that was found.
+///
+/// # Errors
+/// The place of the step that has no layout.
+pub fn search(network: &Network, slots: u32, free: bool) -> Result<(Builder, Vec<Output>), Span> {
+    let mut places = Places { held: BTreeMap::new(), free };
+    let mut builder = Builder::new(slots);
+    let first = network.steps.first().map(|step| step.span).unwrap_or_default();
+    for (number, tensor) in network.tensors.iter().enumerate() {
+        let direct = network.outputs.iter().any(|output| output.1 == number)
+            || network.steps.iter().any(
+                |step| matches!(&step.kind, StepKind::Polynomial { argument, .. } if *argument == number),
+            );
+        if tensor.input && (!free || direct) {
+            let packing = row_major(&tensor.shape, slots).ok_or(first)?;
+            let values = builder.input(&tensor.name, &tensor.shape, &packing);
+            places.held.insert(number, Held { packing, values, stained: false });
+        }
+    }
+    let mut states = vec![State { builder, places, outputs: BTreeMap::new() }];
+    for (number, tensor) in network.tensors.iter().enumerate() {
+        if tensor.input && network.outputs.iter().any(|output| output.1 == number) {
+            states.iter_mut().for_each(|state| {
+                let held = state.places.held[&number].clone();
+                state.outputs.insert(number, (held, 0));
+            });
+        }
+    }
+    for step in &network.steps {
+        let mut next: Vec<(f64, State)> = Vec::new();
+        for state in &states {
+            for choice in choices(network, step, &state.places, slots) {
+                let mut state = state.clone();
+                let Some(held) = sum::step(&mut state.builder, &state.places, network, step, &choice) else {
+                    continue;
+                };
+                if network.outputs.iter().any(|output| output.1 == step.target) {
+                    let Some(output) = handed_over(&mut state.builder, network, step.target, &held, free)
+                    else {
+                        continue;
+                    };
+                    let depth = output
+                        .values
+                        .iter()
+                        .map(|value| state.builder.ready_depth(*value))
+                        .max()
+                        .unwrap_or(0);
+                    state.outputs.insert(step.target, (output, depth));
+                }
+                state.places.held.insert(step.target, held);
+                let outputs = state.outputs.values().map(|output| output.1).max().unwrap_or(0);
+                next.push((state.price(state.depth().max(outputs)), state));
+            }
+        }
+        next.sort_by(|a, b| a.0.total_cmp(&b.0));
+        // Equal prices are mostly equal layouts under other names.
+        let mut kept: Vec<(f64, State)> = Vec::new();
+        for (price, state) in next {
+            let packing = &state.places.held[&step.target].packing;
+            let same = |kept: &(f64, State)| {
+                let other = &kept.1.places.held[&step.target].packing;
+                other.inner == packing.inner && other.outer == packing.outer
+            };
+            if kept.len() < BEAM && !kept.iter().any(same) {
+                kept.push((price, state));
+            }
+        }
+        states = kept.into_iter().map(|kept| kept.1).collect();
+        if states.is_empty() {
+            return Err(step.span);
+        }
+    }
+    let state = states.remove(0);
+    let outputs = network
+        .outputs
+        .iter()
+        .map(|(name, tensor)| {
+            let held = &state.outputs[tensor].0;
+            let shape = network.tensors[*tensor].shape.clone();
+            Output { name: name.clone(), shape, packing: held.packing.clone(), values: held.values.clone() }
+        })
+        .collect();
+    Ok((state.builder, outputs))
+}
+
+/// A tensor as the client gets it: row by row, or where it is, without what depends on clear tensors beside it.
+fn handed_over(b: &mut Builder, network: &Network, tensor: usize, held: &Held, free: bool) -> Option<Held> {
+    let shape = &network.tensors[tensor].shape;
+    if !free {
+        let packing = row_major(shape, b.slots())?;
+        let values = acquire(b, held, &packing)?;
+        return Some(Held { packing, values, stained: false });
+    }
+    let unknown = held.packing.inner.iter().any(|digit| digit.kind == Kind::Unknown)
+        || held.packing.rest == Rest::Unknown
+        || held.packing.padding == Rest::Unknown;
+    if !(unknown && held.stained) {
+        return Some(held.clone());
+    }
+    let mut clean = (*held.packing).clone();
+    (clean.rest, clean.padding) = (Rest::Zero, Rest::Zero);
+    for digit in &mut clean.inner {
+        if digit.kind == Kind::Unknown {
+            digit.kind = Kind::Zero;
+        }
+    }
+    let packing = std::sync::Arc::new(clean);
+    let values =
+        held.values.iter().enumerate().map(|(k, value)| mask(b, *value, &packing, k as u32)).collect();
+    Some(Held { packing, values, stained: false })
+}
+
+/// The working layouts that are tried for a step.
+fn choices(network: &Network, step: &Step, places: &Places, slots: u32) -> Vec<Choice> {
+    let StepKind::Products(terms) = &step.kind else { return vec![Vec::new()] };
+    let terms: Vec<&Term> = terms.iter().filter(|term| !term.factors.is_empty()).collect();
+    let free: Vec<usize> = step.free().into_iter().collect();
+    if let [term] = terms[..] {
+        let mut axes = term.sum.clone();
+        axes.extend(&free);
+        let mut ranked: Vec<(f64, Working)> = Vec::new();
+        for order in orders(&axes, term.sum.len()) {
+            for working in variants(step, term, &order, slots) {
+                ranked.push((estimate(network, places, term, &working), working));
+            }
+        }
+        ranked.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let mut chosen: Vec<Working> = Vec::new();
+        for (_, working) in ranked {
+            if !chosen.contains(&working) {
+                chosen.push(working);
+            }
+            if chosen.len() == TRIED {
+                break;
+            }
+        }
+        return chosen.into_iter().map(|working| vec![working]).collect();
+    }
+    // Several terms share the order of the target's axes; what each sums is slower.
+    let mut ranked: Vec<(f64, Choice)> = Vec::new();
+    for order in orders(&free, 0) {
+        for variant in 0..VARIANTS {
+            let mut cost = 0.0;
+            let choice: Option<Choice> = terms
+                .iter()
+                .map(|term| {
+                    let mut all = term.sum.clone();
+                    all.extend(&order);
+                    let working = variant_of(step, term, &all, slots, variant)?;
+                    cost += estimate(network, places, term, &working);
+                    Some(working)
+                })
+                .collect();
+            if let Some(choice) = choice {
+                ranked.push((cost, choice));
+            }
+        }
+    }
+    ranked.sort_by(|a, b| a.0.total_cmp(&b.0));
+    ranked.dedup_by(|a, b| a.1 == b.1);
+    ranked.truncate(TRIED);
+    ranked.into_iter().map(|ranked| ranked.1).collect()
+}
+
+/// Orders of axes; all of them where there are few, else those that keep the first `fixed` outermost.
+fn orders(axes: &[usize], fixed: usize) -> Vec<Vec<usize>> {
+    if axes.len() <= ALL_ORDERS {
+        let mut orders = vec![Vec::new()];
+        for _ in 0..axes.len() {
+            orders = orders
+                .into_iter()
+                .flat_map(|order: Vec<usize>| {
+                    let rest = axes.iter().filter(|axis| !order.contains(axis)).copied().collect::<Vec<_>>();
+                    rest.into_iter().map(move |axis| {
+                        let mut longer = order.clone();
+                        longer.push(axis);
+                        longer
+                    })
+                })
+                .collect();
+        }
+        return orders;
+    }
+    let (sums, free) = axes.split_at(fixed);
+    let mut orders = Vec::new();
+    for turn in 0..free.len() {
+        let mut order = sums.to_vec();
+        order.extend(free[turn..].iter().chain(&free[..turn]));
+        orders.push(order);
+    }
+    orders
+}
+
+/// How many ways of padding there are.
+const VARIANTS: usize = 4;
+
+fn variants(step: &Step, term: &Term, order: &[usize], slots: u32) -> Vec<Working> {
+    let mut all: Vec<Working> = Vec::new();
+    for variant in 0..VARIANTS {
+        if let Some(working) = variant_of(step, term, order, slots, variant)
+            && !all.contains(&working)
+        {
+            all.push(working);
+        }
+    }
+    all
+}
+
+/// As they are; all powers of two; these repeated over all slots; only the summed axes powers of two.
+fn variant_of(step: &Step, term: &Term, order: &[usize], slots: u32, variant: usize) -> Option<Working> {
+    let padded: Vec<u64> = step
+        .axes
+        .iter()
+        .enumerate()
+        .map(|(axis, (_, extent))| match variant {
+            0 => *extent,
+            3 if !term.sum.contains(&axis) => *extent,
+            _ => extent.next_power_of_two(),
+        })
+        .collect();
+    Working::new(&step.axes, order, &padded, slots, variant == 2)
+}
+
+/// A guess of what a layout costs, in rotations.
+fn estimate(network: &Network, places: &Places, term: &Term, working: &Working) -> f64 {
+    let sums: BTreeSet<usize> = term.sum.iter().copied().collect();
+    let axis_of = |kind: Kind| match kind {
+        Kind::Axis { axis, .. } => Some(axis),
+        _ => None,
+    };
+    let count = working.ciphertexts() as f64;
+    let mut kept = 1.0;
+    for digit in &working.outer {
+        if axis_of(digit.kind).is_some_and(|axis| !sums.contains(&axis)) {
+            kept *= f64::from(digit.extent);
+        }
+    }
+    let mut cost = count * 0.1 * term.factors.len() as f64;
+    if term.factors.len() > 1 {
+        cost += kept;
+    }
+    for (position, digit) in working.inner.iter().enumerate() {
+        if axis_of(digit.kind).is_some_and(|axis| sums.contains(&axis)) {
+            cost += kept * chain::rotations(digit.extent) as f64;
+            // Summed slots above the others leave no garbage.
+            cost += 0.01 * position as f64;
+        }
+    }
+    for factor in &term.factors {
+        cost += bring(network, places, factor, working);
+    }
+    cost
+}
+
+/// A guess of what it costs to bring a factor there.
+fn bring(network: &Network, places: &Places, factor: &Factor, working: &Working) -> f64 {
+    let used = factor.axes();
+    let own = |kind: Kind| match kind {
+        Kind::Axis { axis, by } if used.contains(&axis) => Some((axis, by)),
+        _ => None,
+    };
+    if network.tensors[factor.tensor].input && places.free {
+        let uploads: f64 = working
+            .outer
+            .iter()
+            .filter(|digit| own(digit.kind).is_some())
+            .map(|digit| f64::from(digit.extent))
+            .product();
+        return 0.25 * uploads;
+    }
+    let Some(held) = places.held.get(&factor.tensor) else { return 0.0 };
+    let source = positions(&held.packing.outer, &held.packing.inner);
+    let target = positions(&working.outer, &working.inner);
+    let mut moved = 1.0;
+    for (dim, index) in factor.access.iter().enumerate() {
+        let Some(axis) = index.axis() else {
+            moved *= 16.0;
+            continue;
+        };
+        let from = held.packing.access.get(dim).and_then(|index| index.axis());
+        let from = from.map(|axis| source.get(&(axis.0 as usize)).cloned().unwrap_or_default());
+        let to = target.get(&(axis.0 as usize)).cloned().unwrap_or_default();
+        if from != Some(to.clone()) {
+            let extent = working.axes[axis.0 as usize].1 as f64;
+            moved *= if to.iter().any(|place| place.3) { extent } else { 2.0 * extent - 1.0 };
+        }
+    }
+    let mut cost = if moved > 1.0 { 1.3 * (moved as f64).sqrt() + 0.05 * moved } else { 0.0 };
+    let copied = |packing: &Packing, stride: u64, extent: u32| {
+        let mut own = 1u64;
+        packing.inner.iter().rev().any(|digit| {
+            let same = own == stride && digit.extent == extent && digit.kind == Kind::Copy;
+            own *= u64::from(digit.extent);
+            same
+        })
+    };
+    let mut stride = 1u64;
+    for digit in working.inner.iter().rev() {
+        if own(digit.kind).is_none() && (moved > 1.0 || !copied(&held.packing, stride, digit.extent)) {
+            cost += chain::rotations(digit.extent) as f64;
+        }
+        stride *= u64::from(digit.extent);
+    }
+    cost
+}
+
+/// Part, extent, stride, and whether it chooses the ciphertext.
+type Place = (u32, u32, u64, bool);
+
+/// Where each axis lies.
+fn positions(outer: &[crate::slots::Digit], inner: &[crate::slots::Digit]) -> BTreeMap<usize, Vec<Place>> {
+    let mut positions: BTreeMap<usize, Vec<Place>> = BTreeMap::new();
+    for (digits, is_outer) in [(inner, false), (outer, true)] {
+        let mut stride = 1u64;
+        for digit in digits.iter().rev() {
+            if let Kind::Axis { axis, by } = digit.kind {
+                positions.entry(axis).or_default().push((by, digit.extent, stride, is_outer));
+            }
+            stride *= u64::from(digit.extent);
+        }
+    }
+    positions
+}
