@@ -104,6 +104,39 @@ fn steps_give_what_numbers_in_the_clear_give() {
 }
 
 #[test]
+fn a_program_becomes_a_schedule_that_runs_in_steps() {
+    let folder = Folder::new("program");
+    let matrix: Vec<f64> = (0..15).map(|k| f64::from(k).sin()).collect();
+    let vector: Vec<f64> = (0..5).map(|k| f64::from(k).cos()).collect();
+    npy::write(&folder.path("a.npy"), &Tensor::from_slice(&[3, 5], &matrix).expect("a tensor"))
+        .expect("a file");
+    npy::write(&folder.path("b.npy"), &Tensor::from_slice(&[5], &vector).expect("a tensor")).expect("a file");
+    for emitted in ["fhe-schedule", "openfhe-python", "openfhe-cpp"] {
+        let output = Command::new(env!("CARGO_BIN_EXE_einc"))
+            .args(["run", "-e", "y[i] = A[i,k] * b[k]", "A=a.npy", "b=b.npy", "--target", "ckks"])
+            .args(["--insecure-toy", "--set", "slots=64", "--emit", emitted])
+            .current_dir(&folder.0)
+            .stdin(Stdio::null())
+            .output()
+            .expect("the einc command");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        std::fs::write(folder.path(emitted), output.stdout).expect("a file");
+    }
+    let text = |name: &str| std::fs::read_to_string(folder.path(name)).expect("what was emitted");
+    assert!(text("openfhe-python").contains("\"A\": (\"A\", (3, 5,), "));
+    assert!(text("openfhe-cpp").contains("// INSECURE: a toy ring, for tests."));
+    folder.ok("keygen fhe-schedule -o keys");
+    folder.ok("encrypt fhe-schedule A=a.npy b=b.npy --key keys/secret.key -o in.ct");
+    folder.ok("run fhe-schedule --keys keys/evaluation.keys --inputs in.ct -o out.ct");
+    folder.ok("decrypt fhe-schedule --key keys/secret.key --inputs out.ct -o y.npy");
+    let result = npy::read(&folder.path("y.npy")).expect("the result");
+    for (row, found) in result.as_slice::<f64>().expect("floats").iter().enumerate() {
+        let expected: f64 = (0..5).map(|k| matrix[5 * row + k] * vector[k]).sum();
+        assert!((found - expected).abs() < 1e-6, "{found} {expected}");
+    }
+}
+
+#[test]
 fn what_does_not_belong_together_is_refused_in_each_step() {
     let folder = Folder::new("refused");
     folder.schedule("matvec.fhe", &matvec(2)).schedule("other.fhe", &matvec(3));
