@@ -1,5 +1,7 @@
 //! Tests of the whole compiler, in one binary: each folder has one harness, and the rest is data.
 
+#[cfg(feature = "ckks")]
+mod ckks;
 mod cli;
 mod docs;
 mod einsum;

@@ -103,6 +103,15 @@ pub enum Action {
         after_help = "Examples:\n  einc explain EIN0301\n  einc explain extent-mismatch\n  einc explain --list"
     )]
     Explain(ExplainArgs),
+    /// Run on encrypted arrays in separate steps: keys, encryption, run, decryption
+    ///
+    /// The owner of the data makes keys, encrypts and decrypts; who runs the schedule needs no secret key. Unaudited, not
+    /// constant time, for evaluation.
+    #[cfg(feature = "ckks")]
+    Ckks {
+        #[command(subcommand)]
+        action: CkksAction,
+    },
     /// List the targets and what they need
     #[command(after_help = "Examples:\n  \
         einc targets\n  \
@@ -205,7 +214,7 @@ pub struct CipherArgs {
     /// Allow parameters with less than 128 bits of security, for tests
     #[arg(long, requires = "target")]
     pub insecure_toy: bool,
-    /// Write the schedule instead
+    /// Write the schedule or a program of another library instead
     #[arg(long, value_enum, value_name = "WHAT", requires = "target")]
     pub emit: Option<Emitted>,
 }
@@ -219,8 +228,12 @@ pub enum TargetName {
 
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Emitted {
-    /// The instructions over ciphertexts, for `einc ckks run`
+    /// The instructions over ciphertexts, for `einc ckks`
     FheSchedule,
+    /// A program for OpenFHE in Python
+    OpenfhePython,
+    /// A program for OpenFHE in C++
+    OpenfheCpp,
 }
 
 /// What the program may use.
@@ -367,6 +380,104 @@ pub struct ExplainArgs {
 fn parse_seconds(text: &str) -> Result<f64, String> {
     let seconds = text.parse::<f64>().ok().filter(|seconds| (0.0..=1e6).contains(seconds));
     seconds.ok_or_else(|| "expected seconds, such as 10 or 0.5".to_string())
+}
+
+/// The steps of an encrypted run.
+#[cfg(feature = "ckks")]
+#[derive(Subcommand, Debug)]
+pub enum CkksAction {
+    /// Make a secret key, and the keys that the schedule needs
+    #[command(
+        after_help = "Writes secret.key, for the owner alone, and evaluation.keys, for who runs the schedule.\n\n\
+        Example:\n  einc ckks keygen matvec.fhe -o keys"
+    )]
+    Keygen(KeygenArgs),
+    /// Encrypt the arrays that the schedule takes
+    #[command(after_help = "Example:\n  \
+        einc ckks encrypt matvec.fhe --key keys/secret.key --inputs in.npz -o in.ct")]
+    Encrypt(EncryptArgs),
+    /// Run the schedule on ciphertexts
+    #[command(after_help = "Example:\n  \
+        einc ckks run matvec.fhe --keys keys/evaluation.keys --inputs in.ct -o out.ct")]
+    Run(EvaluateArgs),
+    /// Decrypt the results
+    #[command(after_help = "Example:\n  \
+        einc ckks decrypt matvec.fhe --key keys/secret.key --inputs out.ct -o out.npz")]
+    Decrypt(DecryptArgs),
+}
+
+#[cfg(feature = "ckks")]
+#[derive(Args, Debug)]
+pub struct KeygenArgs {
+    /// The schedule, from --emit fhe-schedule
+    #[arg(value_name = "SCHEDULE")]
+    pub schedule: PathBuf,
+    /// The folder of the keys
+    #[arg(short, long, value_name = "FOLDER")]
+    pub output: PathBuf,
+}
+
+#[cfg(feature = "ckks")]
+#[derive(Args, Debug)]
+pub struct EncryptArgs {
+    /// The schedule, from --emit fhe-schedule
+    #[arg(value_name = "SCHEDULE")]
+    pub schedule: PathBuf,
+    /// Arrays by name
+    #[arg(value_name = "NAME=FILE.npy")]
+    pub words: Vec<String>,
+    /// Arrays by name, from an .npz or .safetensors file; may be given several times
+    #[arg(long, value_name = "FILE")]
+    pub inputs: Vec<PathBuf>,
+    /// The secret key
+    #[arg(long, value_name = "FILE")]
+    pub key: PathBuf,
+    /// Where the ciphertexts go
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+}
+
+#[cfg(feature = "ckks")]
+#[derive(Args, Debug)]
+pub struct EvaluateArgs {
+    /// The schedule, from --emit fhe-schedule
+    #[arg(value_name = "SCHEDULE")]
+    pub schedule: PathBuf,
+    /// Clear arrays by name
+    #[arg(value_name = "NAME=FILE.npy")]
+    pub words: Vec<String>,
+    /// Clear arrays by name, from an .npz or .safetensors file; may be given several times
+    #[arg(long, value_name = "FILE")]
+    pub clear: Vec<PathBuf>,
+    /// The evaluation keys
+    #[arg(long, value_name = "FILE")]
+    pub keys: PathBuf,
+    /// The ciphertexts of the inputs
+    #[arg(long, value_name = "FILE")]
+    pub inputs: PathBuf,
+    /// Where the ciphertexts of the results go
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+    /// How many threads (default: one for each core)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
+}
+
+#[cfg(feature = "ckks")]
+#[derive(Args, Debug)]
+pub struct DecryptArgs {
+    /// The schedule, from --emit fhe-schedule
+    #[arg(value_name = "SCHEDULE")]
+    pub schedule: PathBuf,
+    /// The secret key
+    #[arg(long, value_name = "FILE")]
+    pub key: PathBuf,
+    /// The ciphertexts of the results
+    #[arg(long, value_name = "FILE")]
+    pub inputs: PathBuf,
+    /// Where results go: all into an .npz or .safetensors file, or one into NAME=FILE.npy (default: printed)
+    #[arg(short, long, value_name = "FILE | NAME=FILE.npy")]
+    pub output: Vec<String>,
 }
 
 /// `2GiB`, `512MB`, `1000000`.

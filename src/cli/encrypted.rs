@@ -1,8 +1,9 @@
 //! `--target ckks` of `einc run` and `einc plan`.
 
-use super::args::{CipherArgs, PlanFormat, Sizes, TargetName};
+use super::args::{CipherArgs, Emitted, PlanFormat, Sizes, TargetName};
 use super::failure::Failure;
 use super::{Told, progress};
+use crate::backend::openfhe;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::pipeline::ckks::{self, Encrypted, Failed, Settings};
 use crate::pipeline::{self, show_slots};
@@ -59,16 +60,21 @@ pub fn compile(
     ckks::compile(program, settings).map_err(|errors| Failure::Diagnostics(errors, sources.clone()))
 }
 
-/// The schedule's text, with the clear tensors in it where they are known.
-pub fn schedule(
+/// The schedule's text, or that of a program of another library, with the clear tensors in it where they are known.
+pub fn emitted(
     encrypted: &Encrypted,
     clears: &BTreeMap<String, Tensor>,
+    emitted: Emitted,
     sources: &Sources,
 ) -> Result<String, Failure> {
     let schedule = encrypted
         .schedule(clears)
         .map_err(|diagnostic| Failure::Diagnostics(vec![diagnostic], sources.clone()))?;
-    Ok(format!("{schedule}"))
+    Ok(match emitted {
+        Emitted::FheSchedule => schedule.to_string(),
+        Emitted::OpenfhePython => openfhe::python(&schedule),
+        Emitted::OpenfheCpp => openfhe::cpp(&schedule),
+    })
 }
 
 /// Runs it, or simulates it.

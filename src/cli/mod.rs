@@ -4,6 +4,8 @@ mod args;
 mod arrays;
 mod calibrate;
 mod check;
+#[cfg(feature = "ckks")]
+mod ckks;
 mod encrypted;
 mod failure;
 mod fmt;
@@ -126,6 +128,8 @@ fn execute(command: &Command, told: &Told) -> Result<(i32, String), Failure> {
         Action::Graph(args) => return graph::graph(args, told),
         Action::Fmt(args) => return fmt::fmt(args),
         Action::Plan(args) => return plan::plan(args, told),
+        #[cfg(feature = "ckks")]
+        Action::Ckks { action } => return ckks::ckks(action, told),
         Action::Explain(args) => text::explain(args)?,
         Action::Targets(args) => return text::targets(args),
         Action::Completions { shell } => text::completions(*shell),

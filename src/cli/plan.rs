@@ -68,7 +68,7 @@ fn program(args: &PlanArgs, told: &Told, cancel: &Arc<AtomicBool>) -> Result<Str
             return Ok(open::dumped(Phase::Slots, &compiled.slots.to_string()));
         }
         return match args.cipher.emit {
-            Some(_) => Ok(encrypted::schedule(&compiled, &BTreeMap::new(), &sources)?),
+            Some(emitted) => Ok(encrypted::emitted(&compiled, &BTreeMap::new(), emitted, &sources)?),
             None => Ok(encrypted::plan(&compiled, args.format)),
         };
     }

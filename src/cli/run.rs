@@ -41,11 +41,11 @@ pub fn run(args: &RunArgs, told: &Told) -> Result<(i32, String), Failure> {
         }
         let inputs = inputs(args, compiled.program(), arrays, told, &sources)?;
         let inputs: Vec<&Tensor> = inputs.iter().map(Cow::as_ref).collect();
-        if args.cipher.emit.is_some() {
+        if let Some(emitted) = args.cipher.emit {
             let clears = compiled.clears(&inputs).map_err(|fault| {
                 Failure::Diagnostics(vec![pipeline::fault_diagnostic(&fault, &sources)], sources.clone())
             })?;
-            out.push_str(&encrypted::schedule(&compiled, &clears, &sources)?);
+            out.push_str(&encrypted::emitted(&compiled, &clears, emitted, &sources)?);
             return Ok((0, out));
         }
         let results = encrypted::run(&compiled, &args.cipher, &inputs, told, &sources)?;

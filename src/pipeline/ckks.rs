@@ -67,7 +67,7 @@ pub fn compile(program: Program, settings: &Settings) -> Result<Encrypted, Vec<D
         let slots = match lower::lower(&network, ring / 2, interface) {
             Ok(slots) => slots,
             Err(place) => {
-                refusal.get_or_insert_with(|| no_layout(place, ring / 2));
+                refusal = Some(no_layout(place, ring / 2));
                 continue;
             }
         };

@@ -121,17 +121,34 @@ impl Context {
         self.to_rows(&coefficients, level)
     }
 
-    /// Rounds coefficients and transforms them modulo the primes of a level.
-    fn to_rows(&self, coefficients: &[f64], level: u32) -> Result<Vec<u64>, CkksError> {
-        let largest = coefficients.iter().fold(0f64, |most, c| most.max(c.abs()));
+    /// The transformed polynomial of one number in every slot: a constant, which transforms to itself everywhere.
+    pub(crate) fn constant(&self, value: f64, level: u32, scale: f64) -> Result<Vec<u64>, CkksError> {
+        let coefficient = value * scale;
+        self.check_range(coefficient.abs(), level)?;
+        let mut rows = vec![0; (level as usize + 1) * self.ring];
+        for (row, table) in rows.chunks_exact_mut(self.ring).zip(&self.tables) {
+            row.fill(table.modulus.float(coefficient.round_ties_even()));
+        }
+        Ok(rows)
+    }
+
+    /// Refuses coefficients that the primes of a level cannot hold.
+    fn check_range(&self, largest: f64, level: u32) -> Result<(), CkksError> {
         let room: f64 = self.parameters.primes[..=level as usize].iter().map(|&q| (q as f64).log2()).sum();
         if !largest.is_finite() || largest.max(1.0).log2() >= room - 1.0 {
             let message = format!(
-                "numbers of 2^{:.1} times the scale do not fit the {room:.0} bits of level {level}",
+                "numbers scaled to 2^{:.1} do not fit the {room:.0} bits of level {level}",
                 largest.log2()
             );
             return Err(CkksError::new(Code::Range, message));
         }
+        Ok(())
+    }
+
+    /// Rounds coefficients and transforms them modulo the primes of a level.
+    fn to_rows(&self, coefficients: &[f64], level: u32) -> Result<Vec<u64>, CkksError> {
+        let largest = coefficients.iter().fold(0f64, |most, c| most.max(c.abs()));
+        self.check_range(largest, level)?;
         let mut rows = vec![0; (level as usize + 1) * self.ring];
         let small = largest < 4e18;
         for_rows(&mut rows, self.ring, &|prime, row| {

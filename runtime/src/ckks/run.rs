@@ -6,7 +6,7 @@ use super::error::{CkksError, Code};
 use super::evaluate::Digits;
 use super::galois;
 use super::keys::{EvaluationKeys, SwitchKey};
-use super::schedule::{Counts, Instruction, Plain, PlainId, Register, Schedule};
+use super::schedule::{Counts, Instruction, Plain, PlainId, Register, Schedule, Values};
 use std::collections::{BTreeMap, HashMap};
 
 /// What a schedule runs on.
@@ -259,6 +259,7 @@ impl Runner<'_> {
         let slots = self.context.parameters().slots();
         let scale = self.context.scale_of(level, product);
         let rows = match self.schedule.plains.get(id.0 as usize) {
+            Some(Plain::Constant(Values::Splat(value))) => self.context.constant(*value, level, scale)?,
             Some(Plain::Constant(values)) => self.context.encode(&values.to_dense(slots), level, scale)?,
             Some(Plain::Input { input, index }) => {
                 let name = &self.schedule.inputs[*input as usize].name;

@@ -240,6 +240,24 @@ fn clear_inputs_are_encoded_where_they_are_used() {
 }
 
 #[test]
+fn constants_are_encoded_as_vectors_of_equal_numbers_are() {
+    for request in [Request::toy(64, 3), Request::new(1 << 13, 2)] {
+        let context = Context::new(&Parameters::choose(&request).unwrap()).unwrap();
+        for (value, scale) in [(1.0, 40f64.exp2()), (-0.3, 40f64.exp2()), (0.0, 1.0), (1234.5, 80f64.exp2())]
+        {
+            let one = context.constant(value, 1, scale).unwrap();
+            let all = context.encode(&vec![value; context.slots()], 1, scale).unwrap();
+            let apart = |a: &mut [u64]| context.coefficients(a, 1);
+            let (one, all) = (apart(&mut one.clone()), apart(&mut all.clone()));
+            let largest = (value * scale).abs() * 1e-15 + 1.0;
+            assert!(one.iter().zip(&all).all(|(a, b)| (a - b).abs() <= largest), "{value} {scale}");
+        }
+        assert_eq!(context.constant(1e300, 1, 1.0).unwrap_err().code, Code::Range);
+        assert_eq!(context.constant(f64::NAN, 1, 1.0).unwrap_err().code, Code::Range);
+    }
+}
+
+#[test]
 fn what_does_not_fit_together_is_an_error() {
     let request = Request::toy(TOY, 2);
     let mut owner = Owner::new(&request, 10);

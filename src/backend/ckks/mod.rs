@@ -11,8 +11,8 @@ pub use noise::Noise;
 pub use pack::{pack, unpack};
 
 use crate::id::Id;
-use crate::slots::{Op, PlainSource, Slots, ValueId};
-use einc_runtime::ckks::schedule::{PlainId, Register, Values};
+use crate::slots::{Cell, Op, Packing, Plain, PlainSource, Slots, ValueId};
+use einc_runtime::ckks::schedule::{Layout, PlainId, Register, Values};
 use einc_runtime::ckks::{Builder, CkksError, Parameters, Schedule};
 use std::collections::BTreeMap;
 
@@ -29,8 +29,9 @@ pub fn emit(
     let mut b = Builder::new(parameters);
     let mut inputs: Vec<Vec<Register>> = Vec::new();
     for (number, (_, input)) in slots.inputs.iter().enumerate() {
-        inputs.push(b.secret(&input_name(slots, number), input.packing.ciphertexts() as u32));
-        let _ = input;
+        let name = input_name(slots, number);
+        inputs.push(b.secret(&name, input.packing.ciphertexts() as u32));
+        b.input_layout(&name, layout(&input.name, &input.shape, &input.packing, slots.slots));
     }
     let tensors: Vec<Option<Vec<f64>>> = slots.clears.iter().map(|(_, clear)| clears(&clear.name)).collect();
     let mut unknown: BTreeMap<usize, usize> = BTreeMap::new();
@@ -42,11 +43,17 @@ pub fn emit(
             unknown.insert(id.number(), next);
         }
     }
-    let given = if unknown.is_empty() { Vec::new() } else { b.clear("clear_vectors", unknown.len() as u32) };
     let mut plains: Vec<PlainId> = Vec::new();
     for (id, plain) in slots.plains.iter() {
         plains.push(match unknown.get(&id.number()) {
-            Some(number) => given[*number],
+            Some(number) => {
+                let name = format!("clear.{number}");
+                let given = b.clear(&name, 1);
+                if let Some(layout) = clear_layout(slots, plain) {
+                    b.input_layout(&name, layout);
+                }
+                given[0]
+            }
             None => {
                 let element = |clear: crate::slots::ClearId, element: u32| {
                     let tensor = tensors[clear.number()].as_deref().unwrap_or_default();
@@ -92,9 +99,34 @@ pub fn emit(
     }
     for (number, output) in slots.outputs.iter().enumerate() {
         let values: Vec<Register> = output.values.iter().map(|value| registers[value.number()]).collect();
-        b.output(&word(&output.name, number), &values);
+        let name = word(&output.name, number);
+        b.output(&name, &values);
+        b.output_layout(&name, layout(&output.name, &output.shape, &output.packing, slots.slots));
     }
     b.finish()
+}
+
+/// Where the elements of a packed tensor lie, as the schedule says it.
+fn layout(tensor: &str, shape: &[u64], packing: &Packing, slots: u32) -> Layout {
+    let element = |cell: Cell| match cell {
+        Cell::Element(element) => Some(u64::from(element)),
+        Cell::Zero | Cell::Unknown => None,
+    };
+    let ciphertexts: Vec<Vec<Option<u64>>> = (0..packing.ciphertexts() as u32)
+        .map(|k| packing.cells(k, slots).into_iter().map(element).collect())
+        .collect();
+    Layout::from_slots(tensor, shape, &ciphertexts)
+}
+
+/// Where the elements of a clear tensor lie in a vector, if they are in it as they are.
+fn clear_layout(slots: &Slots, plain: &Plain) -> Option<Layout> {
+    let PlainSource::Clear(clear) = plain.source else { return None };
+    let mut elements = vec![None; slots.slots as usize];
+    for (slot, element) in plain.pairs() {
+        *elements.get_mut(slot as usize)? = Some(u64::from(element));
+    }
+    let clear = &slots.clears[clear];
+    (plain.factor == 1.0).then(|| Layout::from_slots(&clear.name, &clear.shape, &[elements]))
 }
 
 /// What the schedule calls an input: the tensor's name, with a number where it is packed in several ways.

@@ -2,7 +2,7 @@
 
 use super::{Numbers, freed_with_digits, hoisted, name};
 use einc_runtime::ckks::Schedule;
-use einc_runtime::ckks::schedule::{Instruction, Plain, PlainId, Register, Values};
+use einc_runtime::ckks::schedule::{Instruction, Layout, Plain, PlainId, Register, Step, Values};
 use std::fmt::{self, Write};
 
 pub(super) fn write(schedule: &Schedule) -> String {
@@ -33,7 +33,7 @@ fn program(text: &mut String, schedule: &Schedule) -> fmt::Result {
         r#"# Written by einc from a schedule of {} instructions.
 """An encrypted program for OpenFHE.{warning}
 
-Inputs and outputs are arrays of slot vectors, one row for each ciphertext.
+Inputs and outputs are tensors where the layout is known, else arrays of slot vectors, a row for each ciphertext.
 
     python program.py run IN.npz OUT.npz        all of it, for trying out
     python program.py keys FOLDER               the owner of the data makes keys,
@@ -53,6 +53,9 @@ SECRET = {{{secret}}}  # how many ciphertexts
 CLEAR = {{{clear}}}  # how many vectors
 OUTPUTS = {{{}}}
 ROTATIONS = {}
+# Tensor, shape, and pieces: ciphertext, first slot, first element, then twice how often, slots and elements apart.
+INPUT_LAYOUTS = {}
+OUTPUT_LAYOUTS = {}
 
 
 def make_context():
@@ -81,6 +84,8 @@ def make_keys(context):
         numbers.levels,
         outputs.join(", "),
         list(&numbers.rotations),
+        layouts(schedule.inputs.iter().map(|input| (&input.name, &input.layout))),
+        layouts(schedule.outputs.iter().map(|output| (&output.name, &output.layout))),
         numbers.scale_bits,
         numbers.first_bits,
         numbers.digits,
@@ -98,28 +103,62 @@ def make_keys(context):
         r#"    return keys
 
 
+def places(pieces):
+    """Ciphertext, slots and elements of each piece."""
+    for ciphertext, slot, element, (n, slots, elements), (m, more_slots, more_elements) in pieces:
+        i, j = np.arange(n), np.arange(m)[:, None]
+        yield ciphertext, slot + slots * i + more_slots * j, element + elements * i + more_elements * j
+
+
+def pack(name, count, arrays):
+    """A row of slots for each vector of an input."""
+    if name not in INPUT_LAYOUTS:
+        return np.asarray(arrays[name], np.float64).reshape(count, SLOTS)
+    tensor, shape, pieces = INPUT_LAYOUTS[name]
+    if np.shape(arrays[tensor]) != shape:
+        raise ValueError(f"{tensor} has shape {np.shape(arrays[tensor])}, not {shape}")
+    elements = np.asarray(arrays[tensor], np.float64).ravel()
+    rows = np.zeros((count, SLOTS))
+    for ciphertext, slot, element in places(pieces):
+        rows[ciphertext, slot] = elements[element]
+    return rows
+
+
+def unpack(name, rows):
+    """The tensor of an output; copies are averaged."""
+    if name not in OUTPUT_LAYOUTS:
+        return name, np.stack(rows)
+    tensor, shape, pieces = OUTPUT_LAYOUTS[name]
+    sums, counts = np.zeros(shape).ravel(), np.zeros(shape).ravel()
+    for ciphertext, slot, element in places(pieces):
+        np.add.at(sums, element, rows[ciphertext][slot])
+        np.add.at(counts, element, 1)
+    return tensor, (sums / counts).reshape(shape)
+
+
 def encrypt(context, keys, arrays):
-    """The ciphertexts of each secret input, from an array with a row of slots for each."""
+    """The ciphertexts of each secret input."""
 
     def one(row):
-        return context.Encrypt(keys.secretKey, context.MakeCKKSPackedPlaintext(np.asarray(row, np.float64)))
+        return context.Encrypt(keys.secretKey, context.MakeCKKSPackedPlaintext(row))
 
-    return {name: [one(arrays[name][k]) for k in range(count)] for name, count in SECRET.items()}
+    return {name: [one(row) for row in pack(name, count, arrays)] for name, count in SECRET.items()}
 
 
 def decrypt(context, keys, ciphertexts):
-    """An array with a row of slots for each ciphertext of an output."""
+    """The tensors of the outputs."""
 
     def one(ciphertext):
         plaintext = context.Decrypt(ciphertext, keys.secretKey)
         plaintext.SetLength(SLOTS)
         return np.array(plaintext.GetRealPackedValue())
 
-    return {name: np.stack([one(value) for value in values]) for name, values in ciphertexts.items()}
+    return dict(unpack(name, [one(value) for value in values]) for name, values in ciphertexts.items())
 
 
 def evaluate(context, secret, clear):
     """The ciphertexts of the outputs; nothing is decrypted."""
+    clear = {name: pack(name, count, clear) for name, count in CLEAR.items()}
 
     def plain(values, level, degree):
         # OpenFHE counts levels up from the fresh ciphertext.
@@ -208,6 +247,28 @@ def evaluate(context, secret, clear):
 fn list(amounts: &[u32]) -> String {
     let amounts: Vec<String> = amounts.iter().map(u32::to_string).collect();
     format!("[{}]", amounts.join(", "))
+}
+
+/// A dictionary of the layouts that are known.
+fn layouts<'a>(named: impl Iterator<Item = (&'a String, &'a Option<Layout>)>) -> String {
+    let mut text = String::from("{");
+    for (name, layout) in named {
+        let Some(layout) = layout else { continue };
+        let shape: Vec<String> = layout.shape.iter().map(|extent| format!("{extent},")).collect();
+        let step = |step: Step| format!("({}, {}, {})", step.count, step.slots, step.elements);
+        let pieces: Vec<String> = layout
+            .pieces
+            .iter()
+            .map(|piece| {
+                let (inner, outer) = (step(piece.inner), step(piece.outer));
+                format!("({}, {}, {}, {inner}, {outer}),", piece.ciphertext, piece.slot, piece.element)
+            })
+            .collect();
+        let (shape, pieces) = (shape.join(" "), pieces.join(" "));
+        text.push_str(&format!("\n    {name:?}: ({:?}, ({shape}), ({pieces})),", layout.tensor));
+    }
+    text.push_str(if text.len() > 1 { "\n}" } else { "}" });
+    text
 }
 
 /// An expression of as many numbers as there are slots.

@@ -1,5 +1,5 @@
 use super::*;
-use einc_runtime::ckks::schedule::Values;
+use einc_runtime::ckks::schedule::{Layout, Values};
 use einc_runtime::ckks::{Builder, Parameters, Request};
 
 /// Uses every instruction.
@@ -34,6 +34,9 @@ fn schedule() -> Schedule {
     let end = b.rotate(end, 2);
     b.output("o", &[end]);
     b.output("p", &[product]);
+    b.input_layout("A", Layout::from_slots("A", &[64, 64], &[(0..4096).map(Some).collect()]));
+    let sparse = (0..4096).map(|slot| (slot % 64 == 0).then_some(slot / 64)).collect();
+    b.output_layout("o", Layout::from_slots("o", &[64], &[sparse]));
     b.finish().unwrap()
 }
 

@@ -37,7 +37,8 @@ impl Schedule {
     /// use; the operands of a sum have one level, scale and number of parts; those of a product have one level, 1 or
     /// more, 2 parts, and are no products; digits are only rotated; only a product is rescaled, only 3 parts are
     /// relinearized, a drop lowers the level of what is no product; every rotation, conjugation and relinearization
-    /// has a key of enough levels; layouts put every element into slots of its own; clear vectors have a finite number for every slot; outputs have 2 parts and are no
+    /// has a key of enough levels; layouts put elements into slots of their own, those of
+    /// outputs every one; clear vectors have a finite number for every slot; outputs have 2 parts and are no
     /// products.
     pub fn check(&self) -> Result<Vec<ValueInfo>, CkksError> {
         let infos = self.values()?;
@@ -163,10 +164,12 @@ impl Schedule {
     }
 
     fn check_layouts(&self) -> Result<(), CkksError> {
-        let inputs = self.inputs.iter().map(|input| (&input.layout, &input.name, input.count));
-        let outputs =
-            self.outputs.iter().map(|output| (&output.layout, &output.name, output.values.len() as u32));
-        for (layout, name, count) in inputs.chain(outputs) {
+        let inputs = self.inputs.iter().map(|input| (&input.layout, &input.name, input.count, false));
+        let outputs = self.outputs.iter().map(|output| {
+            let count = output.values.len() as u32;
+            (&output.layout, &output.name, count, true)
+        });
+        for (layout, name, count, whole) in inputs.chain(outputs) {
             let Some(layout) = layout else { continue };
             if layout.shape.len() > 64
                 || layout.tensor.len() > 200
@@ -174,8 +177,8 @@ impl Schedule {
             {
                 return Err(CkksError::new(Code::Format, format!("the layout of {name} is of no tensor")));
             }
-            if !layout.fits(count, self.parameters.slots()) {
-                let message = format!("the layout of {name} does not put each element into slots of its own");
+            if !layout.fits(count, self.parameters.slots()) || whole && !layout.covers() {
+                let message = format!("the layout of {name} does not put elements into slots of their own");
                 return Err(CkksError::new(Code::Value, message));
             }
         }

@@ -11,6 +11,9 @@
 
 use std::fmt;
 
+/// The most slots of all ciphertexts of a tensor, and the most elements.
+const MOST_SLOTS: u64 = 1 << 28;
+
 /// Where the elements of a tensor lie.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
@@ -124,11 +127,20 @@ impl Layout {
         sums.into_iter().map(|(sum, count)| sum / f64::from(count.max(1))).collect()
     }
 
-    /// Whether every element lies in a slot of so many ciphertexts, and no two in one.
+    /// Whether every element lies somewhere. The layout must fit, see [`Layout::fits`].
+    pub fn covers(&self) -> bool {
+        let elements = self.elements().unwrap_or(u64::MAX).min(MOST_SLOTS);
+        let mut seen = Marks::new(elements);
+        self.places().for_each(|(_, _, element)| _ = seen.mark(element));
+        seen.count == elements
+    }
+
+    /// Whether all that lies somewhere lies in a slot of its own of so many ciphertexts, and is an element. An input
+    /// may leave elements out that are not needed.
     pub fn fits(&self, count: u32, slots: u32) -> bool {
         let (count, slots) = (u64::from(count), u64::from(slots));
         let Some(elements) = self.elements() else { return false };
-        if elements > count.saturating_mul(slots) {
+        if count.saturating_mul(slots) > MOST_SLOTS || elements > MOST_SLOTS {
             return false;
         }
         let total = self.pieces.iter().try_fold(0u64, |sum, piece| {
@@ -153,16 +165,29 @@ impl Layout {
         if total.is_none_or(|total| total > count * slots) {
             return false;
         }
-        let mut taken = vec![false; (count * slots) as usize];
-        let mut seen = vec![false; elements as usize];
-        for (ciphertext, slot, element) in self.places() {
-            let place = ciphertext * slots as usize + slot;
-            if std::mem::replace(&mut taken[place], true) {
-                return false;
-            }
-            seen[element] = true;
-        }
-        seen.into_iter().all(|seen| seen)
+        let mut taken = Marks::new(count * slots);
+        self.places().all(|(ciphertext, slot, _)| !taken.mark(ciphertext * slots as usize + slot))
+    }
+}
+
+/// Which of some numbers have been seen.
+struct Marks {
+    words: Vec<u64>,
+    count: u64,
+}
+
+impl Marks {
+    fn new(numbers: u64) -> Marks {
+        Marks { words: vec![0; numbers.div_ceil(64) as usize], count: 0 }
+    }
+
+    /// Marks a number; whether it was marked before.
+    fn mark(&mut self, number: usize) -> bool {
+        let (word, bit) = (&mut self.words[number / 64], 1 << (number % 64));
+        let before = *word & bit != 0;
+        *word |= bit;
+        self.count += u64::from(!before);
+        before
     }
 }
 
@@ -228,7 +253,7 @@ mod tests {
         let layout = Layout::from_slots("A", shape, ciphertexts);
         let slots = ciphertexts[0].len() as u32;
         let count = ciphertexts.len() as u32;
-        assert!(layout.fits(count, slots), "{layout}");
+        assert!(layout.fits(count, slots) && layout.covers(), "{layout}");
         let mut found = vec![vec![None; slots as usize]; count as usize];
         layout.places().for_each(|(k, slot, element)| found[k][slot] = Some(element as u64));
         assert_eq!(found, ciphertexts, "{layout}");
@@ -261,12 +286,12 @@ mod tests {
     fn what_does_not_fit_is_found() {
         let good = Layout::from_slots("A", &[4], &[vec![Some(0), Some(1), Some(2), Some(3)]]);
         assert!(good.fits(1, 4) && !good.fits(1, 2) && !good.fits(0, 4));
+        assert!(!good.fits(u32::MAX, u32::MAX));
         let wrong = |change: &dyn Fn(&mut Layout)| {
             let mut layout = good.clone();
             change(&mut layout);
             assert!(!layout.fits(1, 4), "{layout}");
         };
-        wrong(&|layout| layout.shape = vec![5]);
         wrong(&|layout| layout.shape = vec![u64::MAX, 2]);
         wrong(&|layout| layout.shape = vec![3]);
         wrong(&|layout| layout.pieces[0].inner.count = 0);
@@ -276,6 +301,7 @@ mod tests {
         wrong(&|layout| layout.pieces[0].element = u64::MAX);
         wrong(&|layout| layout.pieces[0].ciphertext = 1);
         wrong(&|layout| layout.pieces[0].outer = Step { count: u32::MAX, slots: 0, elements: 0 });
-        wrong(&|layout| layout.pieces.clear());
+        let part = Layout { shape: vec![5], ..good.clone() };
+        assert!(good.covers() && part.fits(1, 4) && !part.covers());
     }
 }
