@@ -22,6 +22,7 @@ mod build;
 mod counts;
 pub mod kernel;
 pub mod layout;
+pub mod linear;
 pub mod lower;
 mod packing;
 mod plain;
