@@ -25,6 +25,7 @@ pub mod layout;
 pub mod linear;
 pub mod lower;
 mod packing;
+pub mod params;
 mod plain;
 mod text;
 mod verify;
