@@ -6,6 +6,9 @@
 //!                    +--> interpreter
 //! ```
 
+pub mod ckks;
+pub mod show_slots;
+
 use crate::backend::Unsupported;
 #[cfg(feature = "cranelift")]
 use crate::backend::cranelift;
@@ -45,12 +48,14 @@ pub enum Phase {
     Loops,
     /// The back end's own code.
     Clif,
+    /// Packed ciphertexts.
+    Slots,
 }
 
 impl Phase {
     /// Every stage in order.
-    pub const ALL: [Phase; 6] =
-        [Phase::Tree, Phase::Program, Phase::Graph, Phase::Plan, Phase::Loops, Phase::Clif];
+    pub const ALL: [Phase; 7] =
+        [Phase::Tree, Phase::Program, Phase::Graph, Phase::Plan, Phase::Loops, Phase::Clif, Phase::Slots];
 
     /// Its name.
     pub fn name(self) -> &'static str {
@@ -61,6 +66,7 @@ impl Phase {
             Phase::Plan => "plan",
             Phase::Loops => "loops",
             Phase::Clif => "clif",
+            Phase::Slots => "slots",
         }
     }
 }
@@ -147,6 +153,10 @@ pub fn compile(
     settings: &Settings,
     dump: &mut dyn FnMut(Phase, &dyn Fn() -> String),
 ) -> Result<Executable, Vec<Diagnostic>> {
+    let secrets = ckks::refuse_secrets(&program);
+    if !secrets.is_empty() {
+        return Err(secrets);
+    }
     dump(Phase::Program, &|| program.to_string());
     dump(Phase::Graph, &|| graph(&program).to_string());
     if settings.target == Some(Target::Interpret) {

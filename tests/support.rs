@@ -23,6 +23,8 @@ pub struct Invocation {
     pub dtypes: BTreeMap<String, DType>,
     /// Arrays from a file.
     pub inputs: Option<PathBuf>,
+    /// Whether it computes on ciphertexts.
+    pub encrypted: bool,
 }
 
 /// Every invocation among the comments of a program.
@@ -41,6 +43,7 @@ fn invocation(command: &str) -> Invocation {
             "--random" => invocation.seed = value().parse().expect("a seed"),
             "--inputs" => invocation.inputs = Some(PathBuf::from(value())),
             "--set" => invocation.set(value()),
+            "--target" => invocation.encrypted = value() == "ckks",
             _ => {
                 if let Some((_, entry)) = word.split_once("::") {
                     invocation.entry = entry.to_string();
@@ -98,7 +101,16 @@ impl Opened {
         if !has_errors(&diagnostics) {
             for invocation in invocations {
                 match self.program(invocation) {
-                    Ok((_, more)) | Err(more) => diagnostics.extend(more),
+                    Ok((program, more)) => {
+                        diagnostics.extend(more);
+                        diagnostics.extend(match invocation.encrypted {
+                            true => pipeline::ckks::compile(program, &Default::default())
+                                .err()
+                                .unwrap_or_default(),
+                            false => pipeline::ckks::refuse_secrets(&program),
+                        });
+                    }
+                    Err(more) => diagnostics.extend(more),
                 }
             }
         }

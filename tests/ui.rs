@@ -83,6 +83,7 @@ const NOT_FROM_TEXT: &[Code] = &[
     Code::IndexFault,
     Code::Unsupported,
     Code::Comparison,
+    Code::Encryption,
     Code::Internal,
 ];
 

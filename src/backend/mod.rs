@@ -1,7 +1,9 @@
 //! From loops to code.
 
+pub mod ckks;
 #[cfg(feature = "cranelift")]
 pub mod cranelift;
+pub mod openfhe;
 
 use crate::source::Span;
 

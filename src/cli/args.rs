@@ -173,12 +173,48 @@ pub struct RunArgs {
     pub random: Option<u64>,
     #[command(flatten)]
     pub machine: MachineArgs,
-    /// Print a stage: tree, program, graph, plan, loops, clif, or all
+    /// Print a stage: tree, program, graph, plan, loops, clif, slots, or all
     #[arg(long, value_name = "PHASE")]
     pub dump: Vec<String>,
     /// Run in the interpreter, slowly and exactly
     #[arg(long)]
     pub interpret: bool,
+    #[command(flatten)]
+    pub cipher: CipherArgs,
+}
+
+/// What runs the program, and what only ciphertexts need.
+#[derive(Args, Debug, Clone, Default)]
+pub struct CipherArgs {
+    /// What runs the program (default: cpu). ckks computes on encrypted inputs; --set layout=row_major and
+    /// --set slots=16384 say how they are packed
+    #[arg(long, value_enum, value_name = "TARGET")]
+    pub target: Option<TargetName>,
+    /// An input that is encrypted (default: those marked secret, else all but param); may be given several times
+    #[arg(long, value_name = "NAME", requires = "target")]
+    pub secret: Vec<String>,
+    /// Run on clear slots what would run on ciphertexts
+    #[arg(long, requires = "target")]
+    pub simulate: bool,
+    /// Allow parameters with less than 128 bits of security, for tests
+    #[arg(long, requires = "target")]
+    pub insecure_toy: bool,
+    /// Write the schedule instead
+    #[arg(long, value_enum, value_name = "WHAT", requires = "target")]
+    pub emit: Option<Emitted>,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TargetName {
+    Cpu,
+    /// Ciphertexts of the CKKS scheme
+    Ckks,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Emitted {
+    /// The instructions over ciphertexts, for `einc ckks run`
+    FheSchedule,
 }
 
 /// What the program may use.
@@ -213,6 +249,11 @@ pub struct PlanArgs {
     /// How to write it
     #[arg(long, value_enum, default_value = "text")]
     pub format: PlanFormat,
+    /// Print a stage: slots
+    #[arg(long, value_name = "PHASE")]
+    pub dump: Vec<String>,
+    #[command(flatten)]
+    pub cipher: CipherArgs,
 }
 
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
@@ -229,7 +270,7 @@ pub enum Objective {
 pub enum PlanFormat {
     Text,
     Json,
-    /// A picture of the contraction tree (networks only)
+    /// A picture: of the contraction tree of a network, or of the slots of an encrypted program
     Svg,
 }
 

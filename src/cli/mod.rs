@@ -3,6 +3,7 @@
 mod args;
 mod arrays;
 mod check;
+mod encrypted;
 mod failure;
 mod fmt;
 mod graph;

@@ -3,14 +3,15 @@
 use super::args::{Objective, PlanArgs, PlanFormat};
 use super::failure::Failure;
 use super::open::{self, Opened};
-use super::{Told, progress};
+use super::{Told, encrypted, progress};
 use crate::diagnostic::{Code, Diagnostic};
-use crate::pipeline;
+use crate::pipeline::{self, Phase};
 use crate::plan::network::{self, report};
 use crate::plan::search::{self, MemoryLimit, Options, Refusal};
 use crate::plan::{Step, cost, flops_as_written, show_bytes};
 use crate::program::Role;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
 
@@ -23,7 +24,15 @@ pub fn plan(args: &PlanArgs, told: &Told) -> Result<(i32, String), Failure> {
 }
 
 fn program(args: &PlanArgs, told: &Told) -> Result<(i32, String), Failure> {
-    let (dims, dtypes) = open::sizes(&args.sizes)?;
+    let (encryption, sizes) = match encrypted::wanted(&args.cipher) {
+        true => {
+            let (settings, sizes) = encrypted::settings(&args.cipher, &args.sizes)?;
+            (Some(settings), sizes)
+        }
+        false => (None, args.sizes.clone()),
+    };
+    let phases = open::phases(&args.dump)?;
+    let (dims, dtypes) = open::sizes(&sizes)?;
     let Opened { sources, module, entry } = open::file(&args.program)?;
     let bindings = pipeline::bindings(dims, dtypes, std::iter::empty());
     let (program, warnings) = match pipeline::check(&module, &entry, &bindings) {
@@ -31,6 +40,16 @@ fn program(args: &PlanArgs, told: &Told) -> Result<(i32, String), Failure> {
         Err(diagnostics) => return Err(Failure::Diagnostics(diagnostics, sources)),
     };
     told.warn(&warnings, &sources);
+    if let Some(encryption) = encryption {
+        let compiled = encrypted::compile(program, &encryption, told, &sources)?;
+        if phases.contains(&Phase::Slots) {
+            return Ok((0, open::dumped(Phase::Slots, &compiled.slots.to_string())));
+        }
+        return match args.cipher.emit {
+            Some(_) => Ok((0, encrypted::schedule(&compiled, &BTreeMap::new(), &sources)?)),
+            None => Ok((0, encrypted::plan(&compiled, args.format))),
+        };
+    }
     let _progress = progress::Progress::start(told.progress, "planning");
     let settings = pipeline::Settings { memory: args.machine.memory, ..pipeline::Settings::default() };
     let plan = match pipeline::plan(&program, &settings) {

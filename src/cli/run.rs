@@ -1,12 +1,12 @@
 //! `einc run`.
 
-use super::args::RunArgs;
+use super::args::{RunArgs, Sizes};
 use super::arrays::{self, Arrays};
 use super::failure::Failure;
 use super::open::{self, Opened};
-use super::{Told, progress, show};
+use super::{Told, encrypted, progress, show};
 use crate::diagnostic::{Code, Diagnostic};
-use crate::pipeline::{self, Executable, Phase, Settings, Target};
+use crate::pipeline::{self, Phase, Settings, Target};
 use crate::program::{self, Entry, Program};
 use crate::source::Sources;
 use einc_runtime::{Tensor, pool};
@@ -20,13 +20,38 @@ pub fn run(args: &RunArgs, told: &Told) -> Result<(i32, String), Failure> {
     }
     let phases = open::phases(&args.dump)?;
     let mut out = String::new();
-    let Job { program, warnings, sources, tree, arrays } = job(args)?;
+    let (encryption, sizes) = match encrypted::wanted(&args.cipher) {
+        true => {
+            let (settings, sizes) = encrypted::settings(&args.cipher, &args.sizes)?;
+            (Some(settings), sizes)
+        }
+        false => (None, args.sizes.clone()),
+    };
+    let Job { program, warnings, sources, tree, arrays } = job(args, &sizes)?;
     told.warn(&warnings, &sources);
     if let Some(tree) = tree.filter(|_| phases.contains(&Phase::Tree)) {
         out.push_str(&open::dumped(Phase::Tree, &tree));
     }
     let names: Vec<String> = program.outputs.iter().map(|(name, _)| name.clone()).collect();
     arrays::check_places(&places, &names)?;
+    if let Some(encryption) = encryption {
+        let compiled = encrypted::compile(program, &encryption, told, &sources)?;
+        if phases.contains(&Phase::Slots) {
+            out.push_str(&open::dumped(Phase::Slots, &compiled.slots.to_string()));
+        }
+        let inputs = inputs(args, compiled.program(), arrays, told, &sources)?;
+        let inputs: Vec<&Tensor> = inputs.iter().map(Cow::as_ref).collect();
+        if args.cipher.emit.is_some() {
+            let clears = compiled.clears(&inputs).map_err(|fault| {
+                Failure::Diagnostics(vec![pipeline::fault_diagnostic(&fault, &sources)], sources.clone())
+            })?;
+            out.push_str(&encrypted::schedule(&compiled, &clears, &sources)?);
+            return Ok((0, out));
+        }
+        let results = encrypted::run(&compiled, &args.cipher, &inputs, told, &sources)?;
+        let results: Vec<(String, Tensor)> = names.into_iter().zip(results).collect();
+        return finished(args, told, &places, &results, out);
+    }
     let settings =
         Settings { target: args.interpret.then_some(Target::Interpret), memory: args.machine.memory };
     let mut dump = |phase: Phase, text: &dyn Fn() -> String| {
@@ -42,7 +67,7 @@ pub fn run(args: &RunArgs, told: &Told) -> Result<(i32, String), Failure> {
         Ok(executable) => executable,
         Err(diagnostics) => return Err(Failure::Diagnostics(diagnostics, sources)),
     };
-    let inputs = inputs(args, &executable, arrays, told, &sources)?;
+    let inputs = inputs(args, executable.program(), arrays, told, &sources)?;
     if let Some(hindrance) = executable.hindrance().filter(|_| told.verbose) {
         eprintln!("note: runs in the interpreter: there is no {} yet", hindrance.what);
     }
@@ -59,15 +84,26 @@ pub fn run(args: &RunArgs, told: &Told) -> Result<(i32, String), Failure> {
         }
     }
     let results: Vec<(String, Tensor)> = names.into_iter().zip(results).collect();
+    finished(args, told, &places, &results, out)
+}
+
+/// Writes, compares or shows the results.
+fn finished(
+    args: &RunArgs,
+    told: &Told,
+    places: &[arrays::Place],
+    results: &[(String, Tensor)],
+    mut out: String,
+) -> Result<(i32, String), Failure> {
     pipeline::enter("write");
-    arrays::write(&places, &results)?;
+    arrays::write(places, results)?;
     if let Some(path) = &args.compare {
         let mut reference = arrays::read_archive(path)?;
-        if let ([(name, _)], [(other, _)]) = (results.as_slice(), reference.as_mut_slice()) {
+        if let ([(name, _)], [(other, _)]) = (results, reference.as_mut_slice()) {
             // One result and one array: whatever they are called, these two are meant.
             other.clone_from(name);
         }
-        let (lines, errors) = arrays::compare(&results, &reference, args.rtol, args.atol);
+        let (lines, errors) = arrays::compare(results, &reference, args.rtol, args.atol);
         if !errors.is_empty() {
             return Err(Failure::of_all(errors));
         }
@@ -93,7 +129,7 @@ struct Job {
     arrays: Arrays,
 }
 
-fn job(args: &RunArgs) -> Result<Job, Failure> {
+fn job(args: &RunArgs, sizes: &Sizes) -> Result<Job, Failure> {
     if let Some(spec) = &args.einsum {
         return einsum(spec, args);
     }
@@ -111,7 +147,7 @@ fn job(args: &RunArgs) -> Result<Job, Failure> {
             return Err(Failure::Usage(message.to_string()));
         }
     };
-    let (mut dims, dtypes) = open::sizes(&args.sizes)?;
+    let (mut dims, dtypes) = open::sizes(sizes)?;
     let entries = program::entries(&opened.module, &opened.sources);
     let inputs = entries.iter().filter(|entry| entry.name == opened.entry).flat_map(|entry| &entry.inputs);
     let inputs: Vec<&str> = inputs.map(|input| input.name.as_str()).collect();
@@ -172,13 +208,12 @@ fn einsum(spec: &str, args: &RunArgs) -> Result<Job, Failure> {
 /// The arrays in the program's order, random ones among them if that is asked for.
 fn inputs(
     args: &RunArgs,
-    executable: &Executable,
+    program: &Program,
     arrays: Arrays,
     told: &Told,
     sources: &Sources,
 ) -> Result<Vec<Cow<'static, Tensor>>, Failure> {
     let Arrays { mut tensors, named } = arrays;
-    let program = executable.program();
     if let Some(seed) = args.random {
         for &id in &program.inputs {
             let declared = &program.tensors[id];

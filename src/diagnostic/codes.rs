@@ -66,6 +66,8 @@ codes! {
     LinearAlgebra = 404, "linear-algebra-not-supported", "`inv`, `det`, `logdet`, `cholesky` and `eigvals` are checked but cannot be computed yet.";
     MemoryLimit = 501, "memory-limit", "No plan fits the memory limit.\n\nThe message says what the smallest plan found needs. Raise the limit (`--memory 8GiB`, `@memory(limit = 8GiB)`), or make the sizes smaller.";
     OutOfMemory = 502, "out-of-memory", "The operating system gave no memory for the tensors of the program.";
+    LevelLimit = 503, "level-limit", "An encrypted program spends more levels than secure parameters have.\n\nEvery product of ciphertexts, mask and permutation spends a level: 2 at 4096 slots, 7 at 8192, 18 at 16384, 40 at 32768. The message names the statement that spends the last one.";
+    SlotLimit = 504, "slot-limit", "An encrypted product has more points than the slots of its ciphertexts.\n\nA statement takes at most 1024 ciphertexts.";
     Secret = 601, "secret-not-supported", "A `secret` input needs a target that computes on ciphertexts, and this target does not.";
     TargetSetting = 602, "target-setting", "A `target` block names an unknown target or setting.\n\n    target cpu { threads = 2, deterministic = 1 }";
     Format = 603, "format-not-supported", "This storage format is checked but tensors cannot be stored in it yet.\n\n    csr csc coo csf mask(csr)\n\nThe dense formats `packed`, `bitpacked` and `colmajor` are taken and stored unpacked, row by row.";
@@ -80,6 +82,7 @@ codes! {
     File = 706, "file", "A file cannot be read or written.";
     IndexFault = 707, "index-fault", "A computed index left its tensor while the program ran.\n\n`@bounds(checked)` is the default for gathers and scatter-adds; `@bounds(clamp)` takes the nearest element.";
     Comparison = 708, "comparison-failed", "Results differ from the reference by more than the tolerance (`--compare`, `--rtol`, `--atol`).";
+    Encryption = 709, "encryption", "Keys, ciphertexts or a schedule are not what the encrypted run needs, or the run failed its checks.";
     Internal = 901, "internal", "A bug of einc. Please report the command and the note below the message.";
 }
 

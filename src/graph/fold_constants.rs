@@ -101,6 +101,7 @@ pub(super) fn number(expr: &Expr<TensorId>) -> Option<einc_runtime::Scalar> {
         memory_limit: None,
         secrets: Vec::new(),
         approximations: Vec::new(),
+        encryption: Vec::new(),
     };
     let place = Span::default();
     let target = program.tensors.push(crate::program::Tensor {

@@ -24,6 +24,7 @@ pub fn to_program(graph: &Graph) -> Option<(Program, Vec<Arc<einc_runtime::Tenso
         memory_limit: None,
         secrets: Vec::new(),
         approximations: Vec::new(),
+        encryption: Vec::new(),
     };
     let mut tensors: BTreeMap<NodeId, TensorId> = BTreeMap::new();
     let mut arguments: Vec<(usize, TensorId)> = Vec::new();

@@ -27,6 +27,7 @@ impl Sample {
                 memory_limit: None,
                 secrets: Vec::new(),
                 approximations: Vec::new(),
+                encryption: Vec::new(),
             },
             dtype,
         }

@@ -100,6 +100,7 @@ impl Program {
             memory_limit: None,
             secrets: Vec::new(),
             approximations: Vec::new(),
+            encryption: Vec::new(),
         }
     }
 }
@@ -226,19 +227,13 @@ impl<'a> Checker<'a> {
         let mut scope = self.file_scope(0);
         let items = &self.module.units[0].tree.items;
         let mut parameters = Vec::new();
+        let mut secrets = Vec::new();
         for item in items {
             if let ItemKind::Declare { qualifiers, names, ty, .. } = &item.kind {
-                for (qualifier, span) in qualifiers {
-                    if *qualifier == Qualifier::Secret {
-                        self.error(
-                            Code::Secret,
-                            "encrypted inputs are checked but no target computes on them yet",
-                            *span,
-                            "secret",
-                        );
-                    }
-                }
                 let has = |q| qualifiers.iter().any(|(qualifier, _)| *qualifier == q);
+                if has(Qualifier::Secret) {
+                    secrets.extend(names.iter().map(|name| name.text.as_str()));
+                }
                 let role = if has(Qualifier::Param) { Role::Param } else { Role::Input };
                 if has(Qualifier::Input) || has(Qualifier::Param) || has(Qualifier::Inout) {
                     parameters.extend(names.iter().map(|name| Parameter { name, ty, role }));
@@ -254,6 +249,8 @@ impl<'a> Checker<'a> {
             self.size_conditions(&scope, conditions);
         }
         self.add_inputs(&mut scope, &parameters);
+        let is_secret = |id: &TensorId| secrets.contains(&self.program.tensors[*id].name.as_str());
+        self.program.secrets = self.program.inputs.iter().copied().filter(is_secret).collect();
         let mut results: Vec<(&Name, bool)> = Vec::new();
         for item in items {
             match &item.kind {

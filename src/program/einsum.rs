@@ -338,6 +338,7 @@ pub fn program(spec: &EinsumSpec, dtype: DType, shapes: &[Vec<u64>]) -> Result<E
         memory_limit: None,
         secrets: Vec::new(),
         approximations: Vec::new(),
+        encryption: Vec::new(),
     };
     Ok(EinsumProgram { program, warnings })
 }

@@ -73,6 +73,8 @@ pub struct Program {
     pub secrets: Vec<TensorId>,
     /// What `@approx` says, for targets that cannot compute functions.
     pub approximations: Vec<Approximation>,
+    /// The settings of `target ckks { .. }`: name, value as written, place.
+    pub encryption: Vec<(String, String, Span)>,
 }
 
 /// A function that a target may compute by a polynomial: `@approx(sigmoid, degree = 15, range = (-8, 8))`.

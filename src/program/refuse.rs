@@ -3,7 +3,8 @@
 use super::check::{Checker, Reported, Step};
 use super::scope::Scope;
 use crate::diagnostic::{Code, Diagnostic};
-use einc_grammar::tree::{Expr, ExprKind, Item, ItemKind, Name, Type};
+use crate::source::Span;
+use einc_grammar::tree::{Expr, ExprKind, Item, ItemKind, Name, Number, Type};
 
 /// Storage formats of types.
 const FORMATS: [&str; 8] = ["csr", "csc", "coo", "csf", "packed", "bitpacked", "colmajor", "mask"];
@@ -139,7 +140,12 @@ impl Checker<'_> {
                 );
             }
         }
-        if name.text != "cpu" {
+        if name.text == "ckks" {
+            for (setting, value) in settings {
+                let place = Span { end: value.span.end, ..setting.span };
+                self.program.encryption.push((setting.text.clone(), number_or_word(value), place));
+            }
+        } else if name.text != "cpu" {
             self.report(
                 Diagnostic::warning(
                     Code::TargetSetting,
@@ -148,5 +154,24 @@ impl Checker<'_> {
                 .label(name.span, "checked only"),
             );
         }
+    }
+}
+
+/// The text of a setting's value: a word, or a number that may be a power.
+fn number_or_word(value: &Expr) -> String {
+    match &value.kind {
+        ExprKind::Name(name) => name.clone(),
+        _ => constant(value).map_or_else(String::new, |number| number.to_string()),
+    }
+}
+
+/// The number that an expression of numbers is.
+pub(super) fn constant(value: &Expr) -> Option<f64> {
+    match &value.kind {
+        ExprKind::Number(Number::Int(number)) => Some(*number as f64),
+        ExprKind::Number(Number::Real(number)) => Some(*number),
+        ExprKind::Negate(inner) => Some(-constant(inner)?),
+        ExprKind::Power(base, exponent) => Some(constant(base)?.powf(constant(exponent)?)),
+        _ => None,
     }
 }

@@ -2,11 +2,12 @@
 
 use super::check::{Checker, Reported, Step, plural};
 use super::node::{Kind, Node, Position, Symbol, Ty, Var, VarId};
+use super::refuse::constant;
 use super::scope::{Declared, Scope};
 use super::size::{Sameness, Size};
-use super::{Define, Role, Statement as Step_};
+use super::{Approximation, Define, Role, Statement as Step_};
 use crate::diagnostic::{Code, Diagnostic};
-use crate::expr::{Binary, Expr as Value, Outside};
+use crate::expr::{Binary, Expr as Value, Outside, Unary};
 use crate::program::TensorId;
 use crate::source::Span;
 use einc_grammar::tree::{Attribute, Expr, ExprKind, Index, Item, Name, Number, Target};
@@ -184,9 +185,50 @@ impl<'a> Checker<'a> {
     pub(super) fn options(&mut self, scope: &Scope, item: &Item) -> Step<Options> {
         let mut options = Options::default();
         for attribute in &item.attributes {
+            if attribute.name.text == "approx" {
+                let approximation = self.approximation(attribute, item.span)?;
+                if !self.program.approximations.contains(&approximation) {
+                    self.program.approximations.push(approximation);
+                }
+                continue;
+            }
             self.option(scope, attribute, &mut options)?;
         }
         Ok(options)
+    }
+
+    /// Reads `@approx(f, degree = 7, range = (-8, 8))`.
+    fn approximation(&mut self, attribute: &Attribute, place: Span) -> Step<Approximation> {
+        let help = "write `@approx(sigmoid, degree = 15, range = (-8, 8))`";
+        let (mut function, mut degree, mut range) = (None, Some(15.0), None);
+        for arg in &attribute.args {
+            match (arg.name.as_ref().map(|name| name.text.as_str()), &arg.value.kind) {
+                (None, ExprKind::Name(name)) if Unary::ALL.iter().any(|known| known.1 == name) => {
+                    function = Some(name.clone());
+                }
+                (Some("degree"), _) => {
+                    degree = constant(&arg.value).filter(|n| n.fract() == 0.0 && (1.0..=255.0).contains(n));
+                    if degree.is_none() {
+                        return Err(self.bad_attribute(attribute, "`degree` is a whole number from 1 to 255"));
+                    }
+                }
+                (Some("range"), ExprKind::Tuple(ends)) if ends.len() == 2 => {
+                    range = constant(&ends[0]).zip(constant(&ends[1]));
+                    if !range.is_some_and(|(low, high)| low < high && (high - low).is_finite()) {
+                        return Err(
+                            self.bad_attribute(attribute, "`range` is two numbers, the lesser one first")
+                        );
+                    }
+                }
+                _ => return Err(self.bad_attribute(attribute, help)),
+            }
+        }
+        match (function, degree, range) {
+            (Some(function), Some(degree), Some(range)) => {
+                Ok(Approximation { function, degree: degree as u32, range, place })
+            }
+            _ => Err(self.bad_attribute(attribute, help)),
+        }
     }
 
     pub(super) fn option(&mut self, scope: &Scope, attribute: &Attribute, options: &mut Options) -> Step<()> {
@@ -218,14 +260,6 @@ impl<'a> Checker<'a> {
             },
             // Tiles are hints; the values do not depend on them.
             ("tile", None) if attribute.args.iter().all(|arg| arg.name.is_some()) => {}
-            ("approx", _) => {
-                return Err(self.error(
-                    Code::TargetOnly,
-                    "`@approx` says how an encrypted target evaluates a function; this target computes it exactly",
-                    attribute.span,
-                    "only for `--target ckks`",
-                ));
-            }
             ("plan", _) => {
                 return Err(self.error(
                     Code::TargetOnly,

@@ -34,6 +34,7 @@ pub use build::Builder;
 pub use counts::Counts;
 pub use packing::{Cell, Digit, Kind, Packing};
 pub use plain::{Plain, PlainSource, Run};
+pub use text::parse;
 
 use crate::id::IdVec;
 use crate::id_type;

@@ -71,6 +71,9 @@ pub fn generate(seed: u64, dtype: DType) -> Case {
         outputs: Vec::new(),
         statements: Vec::new(),
         memory_limit: None,
+        secrets: Vec::new(),
+        approximations: Vec::new(),
+        encryption: Vec::new(),
     };
     let random = Random(seed.wrapping_mul(0x2545_f491_4f6c_dd1d) ^ dtype as u64);
     let case = Case { program, inputs: Vec::new() };

@@ -1,5 +1,6 @@
 //! From some primes to others, and division by some of the primes.
 
+use super::lanes;
 use super::modulus::{Factor, Modulus};
 use super::ntt::Ntt;
 use super::rows::for_rows;
@@ -19,6 +20,8 @@ pub(crate) struct Converter {
     fractions: Vec<f64>,
     /// For each prime of the set: `Q / q_i` modulo it.
     hats: Vec<Vec<u64>>,
+    /// For each prime of the set: `2^52 Q / q_i` modulo it.
+    lifted: Vec<Vec<u64>>,
     /// For each prime of the set: `-Q` modulo it.
     minus: Vec<u64>,
     /// For each prime of the set that does not divide `Q`: `1 / Q` modulo it.
@@ -38,8 +41,15 @@ impl Converter {
         });
         let weights = weights.collect();
         let fractions = from.iter().map(|&i| 1.0 / prime(i) as f64).collect();
-        let hats =
+        let hats: Vec<Vec<u64>> =
             tables.iter().map(|table| from.iter().map(|&i| hat(i, &table.modulus)).collect()).collect();
+        let lifted = hats
+            .iter()
+            .zip(tables)
+            .map(|(hats, Ntt { modulus, .. })| {
+                hats.iter().map(|&hat| modulus.mul(hat, (1 << 52) % modulus.q)).collect()
+            })
+            .collect();
         let products: Vec<u64> = tables
             .iter()
             .map(|Ntt { modulus, .. }| {
@@ -56,7 +66,7 @@ impl Converter {
                 product => table.modulus.factor(table.modulus.invert(product)),
             })
             .collect();
-        Converter { from, weights, fractions, hats, minus, inverse }
+        Converter { from, weights, fractions, hats, lifted, minus, inverse }
     }
 
     /// From coefficients to the `y_i`, in place; row `k` belongs to prime `from[k]`.
@@ -65,7 +75,7 @@ impl Converter {
             return;
         }
         let (modulus, weight) = (tables[self.from[k]].modulus, self.weights[k]);
-        row.iter_mut().for_each(|x| *x = modulus.scale(*x, weight));
+        lanes::scale(&modulus, weight, row);
     }
 
     /// `round(sum_i y_i / q_i)` for each coefficient.
@@ -83,19 +93,13 @@ impl Converter {
 
     /// The coefficients modulo prime `to`.
     pub fn convert(&self, weighed: &[u64], overflow: &[u32], to: usize, tables: &[Ntt], out: &mut [u64]) {
-        let (modulus, minus, ring) = (&tables[to].modulus, self.minus[to], out.len());
-        if self.from.len() == 1 {
-            for ((out, &y), &over) in out.iter_mut().zip(weighed).zip(overflow) {
-                *out = modulus.once(modulus.reduce(y) + u64::from(over) * minus);
+        let (modulus, minus) = (&tables[to].modulus, self.minus[to]);
+        match self.from.len() {
+            1 => lanes::convert(modulus, minus, weighed, overflow, out),
+            _ => {
+                let hats = (&self.hats[to][..], &self.lifted[to][..]);
+                lanes::convert_many(modulus, hats, minus, weighed, overflow, out);
             }
-            return;
-        }
-        let hats = &self.hats[to];
-        for (place, out) in out.iter_mut().enumerate() {
-            // At most 2^7 products below 2^120.
-            let rows = weighed[place..].iter().step_by(ring);
-            let sum: u128 = rows.zip(hats).map(|(&y, &hat)| u128::from(y) * u128::from(hat)).sum();
-            *out = modulus.reduce_wide(sum + u128::from(overflow[place]) * u128::from(minus));
         }
     }
 
@@ -128,9 +132,7 @@ impl Converter {
             self.convert(&rows[kept * ring..], &overflows[polynomial], to, tables, row);
             tables[to].forward(row);
             let (modulus, inverse) = (&tables[to].modulus, self.inverse[to]);
-            for (out, &x) in row.iter_mut().zip(&rows[to * ring..]) {
-                *out = modulus.scale(x + modulus.q - *out, inverse);
-            }
+            lanes::divide(modulus, inverse, &rows[to * ring..], row);
         });
         out
     }

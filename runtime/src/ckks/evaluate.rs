@@ -4,6 +4,7 @@ use super::cipher::Ciphertext;
 use super::context::Context;
 use super::galois;
 use super::keys::SwitchKey;
+use super::lanes;
 use super::modulus::Modulus;
 use super::rows::for_rows;
 
@@ -35,11 +36,11 @@ impl Context {
     }
 
     pub(crate) fn add(&self, into: &mut Ciphertext, other: &Ciphertext) {
-        self.zip(into, &other.data, |m, a, b| a.iter_mut().zip(b).for_each(|(a, &b)| *a = m.add(*a, b)));
+        self.zip(into, &other.data, lanes::add);
     }
 
     pub(crate) fn sub(&self, into: &mut Ciphertext, other: &Ciphertext) {
-        self.zip(into, &other.data, |m, a, b| a.iter_mut().zip(b).for_each(|(a, &b)| *a = m.sub(*a, b)));
+        self.zip(into, &other.data, lanes::sub);
     }
 
     pub(crate) fn negate(&self, into: &mut Ciphertext) {
@@ -56,14 +57,13 @@ impl Context {
         into.seed = None;
         for_rows(&mut into.data[..plain.len()], self.ring, &|prime, row| {
             let modulus = &self.tables[prime].modulus;
-            let plain = &plain[prime * self.ring..];
-            row.iter_mut().zip(plain).for_each(|(a, &b)| *a = modulus.add(*a, b));
+            lanes::add(modulus, row, &plain[prime * self.ring..]);
         });
     }
 
     /// Multiplies by an encoded vector of the same level.
     pub(crate) fn mul_plain(&self, into: &mut Ciphertext, plain: &[u64]) {
-        self.zip(into, plain, |m, a, b| a.iter_mut().zip(b).for_each(|(a, &b)| *a = m.mul(*a, b)));
+        self.zip(into, plain, lanes::mul);
         into.product = true;
     }
 
@@ -81,7 +81,7 @@ impl Context {
         for_rows(&mut into.data, self.ring, &|number, row| {
             let modulus = &self.tables[number % rows].modulus;
             let factor = modulus.factor(modulus.float(factor));
-            row.iter_mut().for_each(|a| *a = modulus.scale(*a, factor));
+            lanes::scale(modulus, factor, row);
         });
     }
 
@@ -92,16 +92,13 @@ impl Context {
         for_rows(&mut data, ring, &|number, row| {
             let (part, prime) = (number / rows, number % rows);
             let modulus = &self.tables[prime].modulus;
+            let a_row = |part: usize| a.row(part, prime, ring);
+            let b_row = |part: usize| b.row(part, prime, ring);
             if part == 1 {
-                let (a0, a1) = (a.row(0, prime, ring), a.row(1, prime, ring));
-                let (b0, b1) = (b.row(0, prime, ring), b.row(1, prime, ring));
-                for (k, out) in row.iter_mut().enumerate() {
-                    let wide = u128::from(a0[k]) * u128::from(b1[k]) + u128::from(a1[k]) * u128::from(b0[k]);
-                    *out = modulus.reduce_wide(wide);
-                }
+                lanes::inner(modulus, &[(a_row(0), b_row(1)), (a_row(1), b_row(0))], row);
             } else {
-                let (a, b) = (a.row(part / 2, prime, ring), b.row(part / 2, prime, ring));
-                row.iter_mut().zip(a).zip(b).for_each(|((out, &a), &b)| *out = modulus.mul(a, b));
+                row.copy_from_slice(a_row(part / 2));
+                lanes::mul(modulus, row, b_row(part / 2));
             }
         });
         Ciphertext { product: true, parts: 3, data, seed: None, ..*a }
@@ -178,10 +175,12 @@ impl Context {
             let modulus = &self.tables[self.prime_of(number, level)].modulus;
             // The key has the rows of its own level, then the special ones.
             let key_row = if number <= level as usize { number } else { number + key_rows - rows_each };
-            let count = self.digits_of(level);
-            let digit = |d: usize| &digits.rows[(d * rows_each + number) * ring..][..ring];
-            let factor = |d: usize| &key.rows[((2 * d + part) * key_rows + key_row) * ring..][..ring];
-            inner(modulus, count, digit, factor, row);
+            let pair = |d: usize| {
+                let digit = &digits.rows[(d * rows_each + number) * ring..][..ring];
+                (digit, &key.rows[((2 * d + part) * key_rows + key_row) * ring..][..ring])
+            };
+            let pairs: Vec<(&[u64], &[u64])> = (0..self.digits_of(level)).map(pair).collect();
+            lanes::inner(modulus, &pairs, row);
         });
         self.special.divide(&mut sums, 2, level as usize + 1, &self.tables)
     }
@@ -192,7 +191,7 @@ impl Context {
         let switched = self.switch(&digits, key);
         value.parts = 2;
         value.data.truncate(switched.len());
-        self.zip(value, &switched, |m, a, b| a.iter_mut().zip(b).for_each(|(a, &b)| *a = m.add(*a, b)));
+        self.zip(value, &switched, lanes::add);
     }
 
     /// Applies `X -> X^exponent` to a value whose first part is `first` and whose second part has these digits.
@@ -221,28 +220,5 @@ impl Context {
             }
         });
         Ciphertext { parts: 2, data, seed: None, ..*value }
-    }
-}
-
-/// `out = sum_d digit(d) * factor(d)`.
-fn inner<'a>(
-    modulus: &Modulus,
-    count: usize,
-    digit: impl Fn(usize) -> &'a [u64],
-    factor: impl Fn(usize) -> &'a [u64],
-    out: &mut [u64],
-) {
-    const BLOCK: usize = 512;
-    for (block, out) in out.chunks_mut(BLOCK).enumerate() {
-        let at = block * BLOCK;
-        // At most 2^7 products below 2^120.
-        let mut sums = [0u128; BLOCK];
-        for d in 0..count {
-            let (a, b) = (&digit(d)[at..][..out.len()], &factor(d)[at..][..out.len()]);
-            for ((sum, &a), &b) in sums.iter_mut().zip(a).zip(b) {
-                *sum += u128::from(a) * u128::from(b);
-            }
-        }
-        out.iter_mut().zip(&sums).for_each(|(out, &sum)| *out = modulus.reduce_wide(sum));
     }
 }

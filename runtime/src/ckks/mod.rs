@@ -34,6 +34,8 @@ mod galois;
 #[cfg(feature = "ckks")]
 mod keys;
 #[cfg(feature = "ckks")]
+mod lanes;
+#[cfg(feature = "ckks")]
 mod modulus;
 #[cfg(feature = "ckks")]
 mod ntt;
@@ -47,6 +49,8 @@ mod run;
 mod store;
 #[cfg(all(test, feature = "ckks"))]
 mod tests;
+#[cfg(all(feature = "ckks", target_arch = "x86_64"))]
+mod vector;
 
 pub use checksum::{Checksum, checksum};
 #[cfg(feature = "ckks")]

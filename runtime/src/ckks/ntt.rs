@@ -1,6 +1,10 @@
 //! The transform that turns products of polynomials modulo `X^N + 1` into products number by number.
 
+#[cfg(target_arch = "x86_64")]
+use super::lanes;
 use super::modulus::{Factor, Modulus};
+#[cfg(target_arch = "x86_64")]
+use super::vector;
 
 /// The transform of one prime.
 ///
@@ -11,11 +15,25 @@ pub(crate) struct Ntt {
     pub modulus: Modulus,
     pub ring: usize,
     /// The powers of the root, by their exponent's bits in reverse.
-    forward: Vec<Factor>,
+    forward: Powers,
     /// Their inverses.
-    inverse: Vec<Factor>,
+    inverse: Powers,
     /// `1 / N`.
     last: Factor,
+}
+
+/// Factors, their values and their quotients apart.
+#[derive(Clone, Debug)]
+pub(crate) struct Powers {
+    pub values: Vec<u64>,
+    pub quotients: Vec<u64>,
+}
+
+impl Powers {
+    #[inline(always)]
+    pub fn get(&self, place: usize) -> Factor {
+        Factor { value: self.values[place], quotient: self.quotients[place] }
+    }
 }
 
 impl Ntt {
@@ -30,10 +48,11 @@ impl Ntt {
         let unroot = modulus.invert(root);
         let bits = ring.ilog2();
         let powers = |root: u64| {
-            let mut powers = vec![Factor::default(); ring];
+            let mut powers = Powers { values: vec![0; ring], quotients: vec![0; ring] };
             let mut power = 1;
             for k in 0..ring {
-                powers[reverse(k, bits)] = modulus.factor(power);
+                let (place, factor) = (reverse(k, bits), modulus.factor(power));
+                (powers.values[place], powers.quotients[place]) = (factor.value, factor.quotient);
                 power = modulus.mul(power, root);
             }
             powers
@@ -44,11 +63,21 @@ impl Ntt {
 
     /// Transforms coefficients below `q`.
     pub fn forward(&self, row: &mut [u64]) {
+        #[cfg(target_arch = "x86_64")]
+        if lanes::fits(row.len()) {
+            // SAFETY: the machine was asked, and the row has a power of two of words, at least two registers.
+            return unsafe { vector::transform(self.modulus.q, &self.forward, row) };
+        }
+        self.forward_plainly(row);
+    }
+
+    fn forward_plainly(&self, row: &mut [u64]) {
         let q = self.modulus.q;
         let (mut gap, mut blocks) = (self.ring, 1);
         while blocks < self.ring {
             gap /= 2;
-            for (block, &root) in row.chunks_exact_mut(2 * gap).zip(&self.forward[blocks..2 * blocks]) {
+            for (number, block) in row.chunks_exact_mut(2 * gap).enumerate() {
+                let root = self.forward.get(blocks + number);
                 let (low, high) = block.split_at_mut(gap);
                 for (a, b) in low.iter_mut().zip(high) {
                     // Numbers stay below 4 q.
@@ -67,11 +96,21 @@ impl Ntt {
 
     /// The coefficients of a transformed polynomial.
     pub fn inverse(&self, row: &mut [u64]) {
+        #[cfg(target_arch = "x86_64")]
+        if lanes::fits(row.len()) {
+            // SAFETY: the machine was asked, and the row has a power of two of words, at least two registers.
+            return unsafe { vector::transform_back(self.modulus.q, &self.inverse, self.last, row) };
+        }
+        self.inverse_plainly(row);
+    }
+
+    fn inverse_plainly(&self, row: &mut [u64]) {
         let q = self.modulus.q;
         let (mut gap, mut blocks) = (1, self.ring);
         while blocks > 1 {
             blocks /= 2;
-            for (block, &root) in row.chunks_exact_mut(2 * gap).zip(&self.inverse[blocks..2 * blocks]) {
+            for (number, block) in row.chunks_exact_mut(2 * gap).enumerate() {
+                let root = self.inverse.get(blocks + number);
                 let (low, high) = block.split_at_mut(gap);
                 for (a, b) in low.iter_mut().zip(high) {
                     // Numbers stay below 2 q.
@@ -145,6 +184,25 @@ mod tests {
                 assert!(back.iter().all(|&x| x < q));
                 ntt.inverse(&mut back);
                 assert_eq!(back, a);
+            }
+        }
+    }
+
+    #[test]
+    fn vector_registers_change_nothing() {
+        for ring in [16u32, 32, 64, 128, 1 << 13] {
+            let parameters = Parameters::choose(&Request::toy(ring, 1)).unwrap();
+            for &q in parameters.primes.iter().chain(&parameters.special) {
+                let ntt = Ntt::new(q, ring as usize);
+                let mut row = random(ring as usize, q, 3);
+                (row[0], row[1]) = (q - 1, 0);
+                let mut plain = row.clone();
+                ntt.forward(&mut row);
+                ntt.forward_plainly(&mut plain);
+                assert_eq!(row, plain, "ring {ring}, prime {q}");
+                ntt.inverse(&mut row);
+                ntt.inverse_plainly(&mut plain);
+                assert_eq!(row, plain, "ring {ring}, prime {q}");
             }
         }
     }

@@ -35,6 +35,7 @@ impl Build {
             memory_limit: None,
             secrets: Vec::new(),
             approximations: Vec::new(),
+            encryption: Vec::new(),
         };
         Build { program, inputs: Vec::new() }
     }

@@ -1,6 +1,8 @@
 //! Schedules instruction by instruction.
 
-use super::{Input, Instruction, Keys, MAX_ITEMS, Output, Plain, PlainId, Register, Schedule, Values};
+use super::{
+    Input, Instruction, Keys, Layout, MAX_ITEMS, Output, Plain, PlainId, Register, Schedule, Values,
+};
 use crate::ckks::{CkksError, Parameters};
 use std::collections::HashMap;
 
@@ -153,7 +155,21 @@ impl Builder {
 
     /// Declares an output: its ciphertexts, of 2 parts and rescaled.
     pub fn output(&mut self, name: &str, values: &[Register]) {
-        self.schedule.outputs.push(Output { name: name.to_owned(), values: values.to_vec() });
+        self.schedule.outputs.push(Output { name: name.to_owned(), values: values.to_vec(), layout: None });
+    }
+
+    /// Says how a tensor lies in an input, so that the schedule alone suffices to encrypt.
+    pub fn input_layout(&mut self, name: &str, layout: Layout) {
+        if let Some(input) = self.schedule.inputs.iter_mut().find(|input| input.name == name) {
+            input.layout = Some(layout);
+        }
+    }
+
+    /// Says how a tensor lies in an output, so that the schedule alone suffices to decrypt.
+    pub fn output_layout(&mut self, name: &str, layout: Layout) {
+        if let Some(output) = self.schedule.outputs.iter_mut().find(|output| output.name == name) {
+            output.layout = Some(layout);
+        }
     }
 
     /// The schedule, with the keys that it needs, checked.
@@ -176,7 +192,7 @@ impl Builder {
     }
 
     fn input(&mut self, name: &str, secret: bool, count: u32) -> u32 {
-        self.schedule.inputs.push(Input { name: name.to_owned(), secret, count });
+        self.schedule.inputs.push(Input { name: name.to_owned(), secret, count, layout: None });
         (self.schedule.inputs.len() - 1) as u32
     }
 

@@ -37,7 +37,7 @@ impl Schedule {
     /// use; the operands of a sum have one level, scale and number of parts; those of a product have one level, 1 or
     /// more, 2 parts, and are no products; digits are only rotated; only a product is rescaled, only 3 parts are
     /// relinearized, a drop lowers the level of what is no product; every rotation, conjugation and relinearization
-    /// has a key of enough levels; clear vectors have a finite number for every slot; outputs have 2 parts and are no
+    /// has a key of enough levels; layouts put every element into slots of its own; clear vectors have a finite number for every slot; outputs have 2 parts and are no
     /// products.
     pub fn check(&self) -> Result<Vec<ValueInfo>, CkksError> {
         let infos = self.values()?;
@@ -104,6 +104,7 @@ impl Schedule {
             ));
         }
         self.check_names()?;
+        self.check_layouts()?;
         self.check_plains()?;
         let mut infos = Vec::with_capacity(self.instructions.len());
         for (place, instruction) in self.instructions.iter().enumerate() {
@@ -156,6 +157,26 @@ impl Schedule {
             }
             if !seen.insert(&output.name) {
                 return Err(CkksError::new(Code::Format, format!("two outputs are called {}", output.name)));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_layouts(&self) -> Result<(), CkksError> {
+        let inputs = self.inputs.iter().map(|input| (&input.layout, &input.name, input.count));
+        let outputs =
+            self.outputs.iter().map(|output| (&output.layout, &output.name, output.values.len() as u32));
+        for (layout, name, count) in inputs.chain(outputs) {
+            let Some(layout) = layout else { continue };
+            if layout.shape.len() > 64
+                || layout.tensor.len() > 200
+                || layout.tensor.contains(char::is_whitespace)
+            {
+                return Err(CkksError::new(Code::Format, format!("the layout of {name} is of no tensor")));
+            }
+            if !layout.fits(count, self.parameters.slots()) {
+                let message = format!("the layout of {name} does not put each element into slots of its own");
+                return Err(CkksError::new(Code::Value, message));
             }
         }
         Ok(())

@@ -8,6 +8,7 @@
 //! key relinearize level 2
 //! key rotate 1 level 2
 //! input secret A 1
+//! layout input A = A 128x128: 0 0 0 16384*1,1
 //! plain p0 = runs 128*1 16256*0
 //! c0 = input A 0                       # level 2, scale 2^40, 2 parts
 //! c1 = mul c0 c0                       # level 2, scale 2^80, 3 parts
@@ -25,12 +26,14 @@
 mod build;
 mod check;
 mod count;
+mod layout;
 mod text;
 mod values;
 
 pub use build::Builder;
 pub use check::ValueInfo;
 pub use count::Counts;
+pub use layout::{Layout, Piece, Step};
 pub use values::Values;
 
 use super::Parameters;
@@ -139,7 +142,7 @@ impl Instruction {
     }
 }
 
-/// An input: what it is called and how many vectors it is packed into. How, only the compiler knows.
+/// An input: what it is called and how many vectors it is packed into.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Input {
     /// Its name, unique in the schedule: letters, digits, `_`, `.`, no digit first.
@@ -148,6 +151,8 @@ pub struct Input {
     pub secret: bool,
     /// How many ciphertexts or clear vectors.
     pub count: u32,
+    /// How a tensor lies in them, if that is known.
+    pub layout: Option<Layout>,
 }
 
 /// A clear vector that instructions use.
@@ -171,6 +176,8 @@ pub struct Output {
     pub name: String,
     /// Its ciphertexts: 2 parts, no product.
     pub values: Vec<Register>,
+    /// How a tensor lies in them, if that is known.
+    pub layout: Option<Layout>,
 }
 
 /// The keys that a schedule needs besides the secret one, each with the highest level it is used at.

@@ -39,6 +39,10 @@ fn example() -> Schedule {
     let end = b.add(low, half);
     let end = b.rotate(end, 3);
     b.output("y", &[end, plain]);
+    let columns = |k: u64| (0..32).map(|s| Some(s % 4 * 16 + s / 4 + 8 * k)).collect();
+    b.input_layout("A", Layout::from_slots("A", &[4, 16], &[columns(0), columns(1)]));
+    let sparse = (0..32).map(|s| (s % 8 == 0).then_some(s / 8)).collect();
+    b.output_layout("y", Layout::from_slots("y", &[4], &[sparse, vec![None; 32]]));
     b.finish().unwrap()
 }
 
@@ -54,6 +58,8 @@ fn the_text_comes_back() {
         "key rotate 3 level 2",
         "key rotate 31 level 2",
         "input secret A 2",
+        "layout input A = A 4x16: 0 0 0 4*1,16 8*4,1 ; 1 0 8 4*1,16 8*4,1",
+        "layout output y = y 4: 0 0 0 4*8,1",
         "input clear w.x 1",
         "plain p0 = input w.x 0",
         "plain p1 = runs 5*1.0 27*0.0",

@@ -1,6 +1,9 @@
 //! The text form of schedules.
 
-use super::{Input, Instruction, Keys, MAX_ITEMS, Output, Plain, PlainId, Register, Schedule, Values};
+use super::{
+    Input, Instruction, Keys, Layout, MAX_ITEMS, Output, Piece, Plain, PlainId, Register, Schedule, Step,
+    Values,
+};
 use crate::ckks::{CkksError, Code, Parameters, checksum, security_row};
 use std::fmt::{self, Write};
 use std::str::{FromStr, SplitAsciiWhitespace};
@@ -42,6 +45,9 @@ impl Schedule {
         for input in &self.inputs {
             let kind = if input.secret { "secret" } else { "clear" };
             writeln!(text, "input {kind} {} {}", input.name, input.count)?;
+            if let Some(layout) = &input.layout {
+                writeln!(text, "layout input {} = {layout}", input.name)?;
+            }
         }
         for (place, plain) in self.plains.iter().enumerate() {
             write!(text, "plain p{place} = ")?;
@@ -64,6 +70,9 @@ impl Schedule {
             write!(text, "output {} =", output.name)?;
             output.values.iter().try_for_each(|value| write!(text, " {value}"))?;
             text.push('\n');
+            if let Some(layout) = &output.layout {
+                writeln!(text, "layout output {} = {layout}", output.name)?;
+            }
         }
         Ok(())
     }
@@ -213,7 +222,7 @@ impl Reader {
                     word => return Err(unexpected(word)),
                 };
                 let (name, count) = (words.next()?.to_owned(), words.number()?);
-                self.schedule.inputs.push(Input { name, secret, count });
+                self.schedule.inputs.push(Input { name, secret, count, layout: None });
             }
             "plain" => {
                 self.expect_place(words.next()?, "p", self.schedule.plains.len())?;
@@ -221,6 +230,7 @@ impl Reader {
                 let plain = self.plain(&mut words)?;
                 self.schedule.plains.push(plain);
             }
+            "layout" => self.layout(&mut words)?,
             "output" => {
                 let name = words.next()?.to_owned();
                 words.expect("=")?;
@@ -228,7 +238,7 @@ impl Reader {
                 while let Some(word) = words.0.next() {
                     values.push(register(word)?);
                 }
-                self.schedule.outputs.push(Output { name, values });
+                self.schedule.outputs.push(Output { name, values, layout: None });
             }
             _ => {
                 let place = self.schedule.instructions.len();
@@ -254,6 +264,53 @@ impl Reader {
             ));
         }
         if found == Some(place) { Ok(()) } else { Err(unexpected(word)) }
+    }
+
+    fn layout(&mut self, words: &mut Words<'_>) -> Result<(), CkksError> {
+        let (kind, name) = (words.next()?, words.next()?);
+        words.expect("=")?;
+        let tensor = words.next()?.to_owned();
+        let shape = words.next()?;
+        let shape = shape.strip_suffix(':').ok_or_else(|| unexpected(shape))?;
+        let shape = match shape {
+            "scalar" => Vec::new(),
+            shape => shape.split('x').map(parse).collect::<Result<_, _>>()?,
+        };
+        let mut pieces = Vec::new();
+        let mut next = words.0.next();
+        while let Some(word) = next {
+            let (ciphertext, slot, element) = (parse(word)?, words.number()?, words.number()?);
+            let mut steps = [Step::ONCE; 2];
+            let mut known = 0;
+            next = words.0.next();
+            while let Some(word) = next.filter(|&word| word != ";") {
+                let step = steps.get_mut(known).ok_or_else(|| unexpected(word))?;
+                let (count, by) = word.split_once('*').ok_or_else(|| unexpected(word))?;
+                let (slots, elements) = by.split_once(',').ok_or_else(|| unexpected(word))?;
+                *step = Step { count: parse(count)?, slots: parse(slots)?, elements: parse(elements)? };
+                known += 1;
+                next = words.0.next();
+            }
+            if next.is_some() {
+                next = Some(words.next()?);
+            }
+            pieces.push(Piece { ciphertext, slot, element, inner: steps[0], outer: steps[1] });
+        }
+        let layout = Some(Layout { tensor, shape, pieces });
+        let place = match kind {
+            "input" => {
+                self.schedule.inputs.iter_mut().find(|input| input.name == name).map(|i| &mut i.layout)
+            }
+            "output" => {
+                self.schedule.outputs.iter_mut().find(|output| output.name == name).map(|o| &mut o.layout)
+            }
+            word => return Err(unexpected(word)),
+        };
+        let place = place.ok_or_else(|| unexpected(name))?;
+        match std::mem::replace(place, layout) {
+            None => Ok(()),
+            Some(_) => Err(CkksError::new(Code::Format, "the layout is told twice")),
+        }
     }
 
     fn key(&mut self, words: &mut Words<'_>) -> Result<(), CkksError> {

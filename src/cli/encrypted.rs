@@ -1,0 +1,120 @@
+//! `--target ckks` of `einc run` and `einc plan`.
+
+use super::args::{CipherArgs, PlanFormat, Sizes, TargetName};
+use super::failure::Failure;
+use super::{Told, progress};
+use crate::diagnostic::{Code, Diagnostic};
+use crate::pipeline::ckks::{self, Encrypted, Failed, Settings};
+use crate::pipeline::{self, show_slots};
+use crate::program::Program;
+use crate::slots::lower::Interface;
+use crate::source::Sources;
+use einc_runtime::Tensor;
+use std::collections::BTreeMap;
+
+/// Whether ciphertexts are asked for.
+pub fn wanted(args: &CipherArgs) -> bool {
+    args.target == Some(TargetName::Ckks)
+}
+
+/// The settings, and the sizes without those words that set the target.
+pub fn settings(args: &CipherArgs, sizes: &Sizes) -> Result<(Settings, Sizes), Failure> {
+    let mut settings = Settings { insecure_toy: args.insecure_toy, ..Settings::default() };
+    let mut left = Sizes::default();
+    for word in &sizes.set {
+        match word.split_once('=') {
+            Some(("layout", "row_major")) => settings.layout = Some(Interface::RowMajor),
+            Some(("layout", "free")) => settings.layout = Some(Interface::Free),
+            Some(("layout", other)) => {
+                return Err(Failure::Usage(format!(
+                    "expected layout=row_major or layout=free, found `{other}`"
+                )));
+            }
+            Some(("slots", number)) => {
+                let slots = number
+                    .parse::<u32>()
+                    .ok()
+                    .filter(|slots| slots.is_power_of_two() && (4..=65536).contains(slots));
+                settings.slots = Some(slots.ok_or_else(|| {
+                    Failure::Usage(format!("expected a power of two from 4 to 65536 slots, found `{number}`"))
+                })?);
+            }
+            _ => left.set.push(word.clone()),
+        }
+    }
+    if !args.secret.is_empty() {
+        settings.secrets = Some(args.secret.clone());
+    }
+    Ok((settings, left))
+}
+
+/// Compiles for ciphertexts.
+pub fn compile(
+    program: Program,
+    settings: &Settings,
+    told: &Told,
+    sources: &Sources,
+) -> Result<Encrypted, Failure> {
+    let _progress = progress::Progress::start(told.progress, "compiling");
+    ckks::compile(program, settings).map_err(|errors| Failure::Diagnostics(errors, sources.clone()))
+}
+
+/// The schedule's text, with the clear tensors in it where they are known.
+pub fn schedule(
+    encrypted: &Encrypted,
+    clears: &BTreeMap<String, Tensor>,
+    sources: &Sources,
+) -> Result<String, Failure> {
+    let schedule = encrypted
+        .schedule(clears)
+        .map_err(|diagnostic| Failure::Diagnostics(vec![diagnostic], sources.clone()))?;
+    Ok(format!("{schedule}"))
+}
+
+/// Runs it, or simulates it.
+pub fn run(
+    encrypted: &Encrypted,
+    args: &CipherArgs,
+    inputs: &[&Tensor],
+    told: &Told,
+    sources: &Sources,
+) -> Result<Vec<Tensor>, Failure> {
+    pipeline::enter("run");
+    let results = if args.simulate {
+        encrypted.simulate(inputs)
+    } else {
+        if encrypted.parameters.insecure_toy {
+            let message = "the parameters have less than 128 bits of security (`--insecure-toy`)";
+            told.warn(&[Diagnostic::warning(Code::Encryption, message)], sources);
+        }
+        let _progress = progress::Progress::start(told.progress, "running on ciphertexts");
+        executed(encrypted, inputs)
+    };
+    results.map_err(|failed| {
+        let diagnostic = match failed {
+            Failed::Fault(fault) => pipeline::fault_diagnostic(&fault, sources),
+            Failed::Diagnostic(diagnostic) => diagnostic,
+        };
+        Failure::Diagnostics(vec![diagnostic], sources.clone())
+    })
+}
+
+#[cfg(feature = "ckks")]
+fn executed(encrypted: &Encrypted, inputs: &[&Tensor]) -> Result<Vec<Tensor>, Failed> {
+    encrypted.run(inputs, &mut |_, _| true)
+}
+
+#[cfg(not(feature = "ckks"))]
+fn executed(_: &Encrypted, _: &[&Tensor]) -> Result<Vec<Tensor>, Failed> {
+    let message = "this build cannot run on ciphertexts: it has no feature `ckks`";
+    Err(Failed::Diagnostic(Diagnostic::error(Code::Unsupported, message).help("`--simulate` runs without")))
+}
+
+/// What `einc plan` prints.
+pub fn plan(encrypted: &Encrypted, format: PlanFormat) -> String {
+    match format {
+        PlanFormat::Text => show_slots::text(encrypted),
+        PlanFormat::Json => format!("{:#}\n", show_slots::json(encrypted)),
+        PlanFormat::Svg => show_slots::svg(encrypted),
+    }
+}

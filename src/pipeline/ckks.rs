@@ -1,0 +1,378 @@
+//! Programs on encrypted inputs: from a checked program to a schedule, and its run in the simulator or the executor.
+
+use super::enter;
+use crate::backend::ckks::{self, Noise};
+use crate::diagnostic::{Code, Diagnostic};
+use crate::fault::Fault;
+use crate::graph::{Graph, Op, to_program};
+use crate::interpret;
+use crate::pass;
+use crate::program::{Program, Role};
+use crate::slots::Slots;
+use crate::slots::lower::{self, Interface, Network};
+use crate::source::Span;
+use einc_runtime::ckks::{Parameters, Request, Schedule};
+use einc_runtime::{Scalar, Tensor};
+use std::collections::BTreeMap;
+
+/// How to compile for ciphertexts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// How inputs and outputs lie; what the program says, or else free, if not given.
+    pub layout: Option<Interface>,
+    /// How many slots a ciphertext has; the cheapest number if not given.
+    pub slots: Option<u32>,
+    /// Whether less than 128 bits of security are allowed, for tests in small rings.
+    pub insecure_toy: bool,
+    /// The inputs that are encrypted; what the program says, or else all but parameters, if not given.
+    pub secrets: Option<Vec<String>>,
+}
+
+/// A program that runs on ciphertexts.
+#[derive(Clone, Debug)]
+pub struct Encrypted {
+    /// What is secret and what is clear.
+    pub network: Network,
+    /// The schedule before it is encoded.
+    pub slots: Slots,
+    /// The ring and its primes.
+    pub parameters: Parameters,
+    /// How inputs and outputs lie.
+    pub interface: Interface,
+    program: Program,
+}
+
+/// Compiles a checked program.
+///
+/// # Errors
+/// What no ciphertext can do, and where levels or slots do not suffice.
+pub fn compile(program: Program, settings: &Settings) -> Result<Encrypted, Vec<Diagnostic>> {
+    enter("encryption");
+    let settings = from_block(&program, settings)?;
+    let secrets = secrets(&program, &settings)?;
+    let graph = pass::run(Graph::new(&program), lower::PASSES, &mut |_, _| {});
+    let network = lower::split(&graph, &|number| secrets[number], &program.approximations)?;
+    if network.outputs.is_empty() {
+        let message = "no output depends on a secret, so there is nothing to encrypt";
+        return Err(vec![Diagnostic::error(Code::Unsupported, message).help("leave out `--target ckks`")]);
+    }
+    let interface = settings.layout.unwrap_or_default();
+    let rings: Vec<u32> = match settings.slots {
+        Some(slots) => vec![slots * 2],
+        None => vec![1 << 13, 1 << 14, 1 << 15, 1 << 16],
+    };
+    let mut best: Option<(f64, Slots, Parameters)> = None;
+    let mut refusal: Option<Diagnostic> = None;
+    for ring in rings {
+        let slots = match lower::lower(&network, ring / 2, interface) {
+            Ok(slots) => slots,
+            Err(place) => {
+                refusal = Some(no_layout(place, ring / 2));
+                continue;
+            }
+        };
+        if cfg!(debug_assertions)
+            && let Err(law) = slots.verify()
+        {
+            panic!("bug in the lowering to slots: {law}\n{slots}");
+        }
+        let request = Request { insecure_toy: settings.insecure_toy, ..Request::new(ring, slots.levels) };
+        match Parameters::choose(&request) {
+            Ok(parameters) => {
+                let seconds = seconds(&slots, &parameters);
+                let single = slots
+                    .values
+                    .iter()
+                    .filter_map(|(_, value)| value.place.as_ref())
+                    .all(|(packing, _)| packing.ciphertexts() == 1);
+                if best.as_ref().is_none_or(|best| seconds < best.0) {
+                    best = Some((seconds, slots, parameters));
+                }
+                // More slots only help where a tensor takes several ciphertexts.
+                if single {
+                    break;
+                }
+            }
+            Err(error) => refusal = Some(too_deep(&slots, ring, &error.to_string())),
+        }
+    }
+    match best {
+        Some((_, slots, parameters)) => Ok(Encrypted { network, slots, parameters, interface, program }),
+        None => Err(vec![refusal.unwrap_or_else(|| no_layout(Span::default(), 0))]),
+    }
+}
+
+fn no_layout(place: Span, slots: u32) -> Diagnostic {
+    let message = format!("a product has more points than {slots} slots of 1024 ciphertexts can hold");
+    Diagnostic::error(Code::SlotLimit, message).label(place, "this statement").help("make the sizes smaller")
+}
+
+/// Refuses a program that is too deep, at the statement after which no level is left.
+fn too_deep(slots: &Slots, ring: u32, why: &str) -> Diagnostic {
+    let lowest = slots.values.iter().filter(|(_, value)| value.level == 0).map(|(_, value)| value.span);
+    let place = lowest.into_iter().next().unwrap_or_default();
+    let message =
+        format!("the program spends {} levels, more than a ring of degree {ring} has: {why}", slots.levels);
+    Diagnostic::error(Code::LevelLimit, message)
+        .label(place, "the last level is spent here")
+        .help("shorten chains of products, lower the degree of `@approx`, or allow more slots")
+}
+
+/// The settings with those of `target ckks { .. }` where nothing else is said.
+fn from_block(program: &Program, settings: &Settings) -> Result<Settings, Vec<Diagnostic>> {
+    let mut settings = settings.clone();
+    let mut errors = Vec::new();
+    for (name, value, place) in &program.encryption {
+        let mut wrong = |wanted: &str| {
+            errors.push(
+                Diagnostic::error(Code::TargetSetting, format!("`{name}` is {wanted}"))
+                    .label(*place, format!("this is `{value}`")),
+            );
+        };
+        let number = value.parse::<f64>().ok();
+        match name.as_str() {
+            "layout" => match value.as_str() {
+                "row_major" => drop(settings.layout.get_or_insert(Interface::RowMajor)),
+                "free" => drop(settings.layout.get_or_insert(Interface::Free)),
+                _ => wrong("`row_major` or `free`"),
+            },
+            "slots" => match number {
+                Some(slots) if (4.0..=65536.0).contains(&slots) && (slots as u32).is_power_of_two() => {
+                    settings.slots.get_or_insert(slots as u32);
+                }
+                _ => wrong("a power of two from 4 to 65536"),
+            },
+            "security" => match number {
+                Some(128.0) => {}
+                _ => wrong("128"),
+            },
+            "scale" => match number {
+                Some(scale) if scale == 40f64.exp2() || scale == 40.0 => {}
+                _ => wrong("2 ** 40; others cannot be had yet"),
+            },
+            // The compiler spends what it needs; the runtime's parameters follow.
+            _ => match number {
+                Some(depth) if (1.0..=40.0).contains(&depth) => {}
+                _ => wrong("a number of levels from 1 to 40"),
+            },
+        }
+    }
+    if errors.is_empty() { Ok(settings) } else { Err(errors) }
+}
+
+/// Which inputs are encrypted.
+fn secrets(program: &Program, settings: &Settings) -> Result<Vec<bool>, Vec<Diagnostic>> {
+    let tensors: Vec<_> = program.inputs.iter().map(|&id| (id, &program.tensors[id])).collect();
+    if let Some(names) = &settings.secrets {
+        if let Some(name) = names.iter().find(|name| !tensors.iter().any(|(_, t)| t.name == **name)) {
+            let message = format!("the program takes no array `{name}`, so it cannot be encrypted");
+            return Err(vec![Diagnostic::error(Code::ExtraInput, message)]);
+        }
+        return Ok(tensors.iter().map(|(_, tensor)| names.contains(&tensor.name)).collect());
+    }
+    Ok(match program.secrets.is_empty() {
+        true => tensors.iter().map(|(_, tensor)| tensor.role != Role::Param).collect(),
+        false => tensors.iter().map(|(id, _)| program.secrets.contains(id)).collect(),
+    })
+}
+
+/// Refuses secrets on a target that computes on clear numbers.
+pub fn refuse_secrets(program: &Program) -> Vec<Diagnostic> {
+    let refuse = |id| {
+        let tensor = &program.tensors[id];
+        let message = format!("`{}` is secret, and this target computes on clear numbers", tensor.name);
+        Diagnostic::error(Code::Secret, message)
+            .label(tensor.place, "declared secret")
+            .help("`--target ckks` computes on ciphertexts")
+    };
+    program.secrets.iter().copied().map(refuse).collect()
+}
+
+/// Seconds that a schedule takes on two cores, keys and encoding excluded: a model of the runtime's executor.
+pub fn seconds(slots: &Slots, parameters: &Parameters) -> f64 {
+    let ring = f64::from(parameters.ring);
+    // A number-theoretic transform of 2^15 takes 0.37 ms, about half of the time of a key switch.
+    let transform = 0.37e-3 * ring / 32768.0 * (ring.log2() / 15.0);
+    let special = parameters.special.len() as f64;
+    let each = parameters.primes_per_digit() as f64;
+    let mut total = 0.0;
+    for (_, value) in slots.values.iter() {
+        use crate::slots::Op::*;
+        let primes = f64::from(value.level + 1);
+        let digits = (primes / each).ceil();
+        let hoisted = 2.0 * (primes + special) + digits * (primes + special);
+        total += transform
+            * match value.op {
+                Hoist(_) => primes + digits * (primes + special - each),
+                Rotate(a, _) if slots.is_hoist(a) => hoisted,
+                Rotate(..) | Relinearize(_) | Conjugate(_) => {
+                    hoisted + primes + digits * (primes + special - each)
+                }
+                Mul(..) => 1.2 * primes,
+                MulPlain(..) | AddPlain(..) => 2.0 * primes,
+                MulScalar(..) | AddScalar(..) => 0.6 * primes,
+                Rescale(_) | Drop(_) => 2.5 * primes,
+                Add(..) | Sub(..) | Neg(_) => 0.3 * primes,
+                Input(..) => 0.0,
+            };
+    }
+    total
+}
+
+impl Encrypted {
+    /// The program.
+    pub fn program(&self) -> &Program {
+        &self.program
+    }
+
+    /// What is predicted of the outputs, for inputs of that root mean square.
+    pub fn noise(&self, magnitude: f64) -> Noise {
+        Noise::predict(&self.slots, &self.parameters, magnitude)
+    }
+
+    /// The clear tensors by name, and the outputs that are no secrets, from all inputs of the program.
+    ///
+    /// # Errors
+    /// The first computed index that left its tensor.
+    pub fn clears(&self, inputs: &[&Tensor]) -> Result<BTreeMap<String, Tensor>, Fault> {
+        let graph = &self.network.clear_graph;
+        let Some((program, constants)) = to_program(graph) else { return Ok(BTreeMap::new()) };
+        let mut numbers: Vec<usize> = graph
+            .ids()
+            .into_iter()
+            .filter_map(|id| match graph.node(id).op {
+                Op::Input(number) => Some(number),
+                _ => None,
+            })
+            .collect();
+        numbers.sort_unstable();
+        let mut given: Vec<&Tensor> = numbers.into_iter().map(|number| inputs[number]).collect();
+        given.extend(constants.iter().map(|constant| &**constant));
+        let values = interpret::run(&program, &given)?;
+        Ok(program.outputs.iter().map(|output| output.0.clone()).zip(values).collect())
+    }
+
+    /// The schedule, with the clear tensors in it.
+    ///
+    /// # Errors
+    /// Where the runtime refuses it.
+    pub fn schedule(&self, clears: &BTreeMap<String, Tensor>) -> Result<Schedule, Diagnostic> {
+        ckks::emit(&self.slots, self.parameters.clone(), &|name| clears.get(name).map(numbers))
+            .map_err(|error| runtime_diagnostic(&error.to_string()))
+    }
+
+    /// The results by the simulator, in the order of the program's outputs.
+    ///
+    /// # Errors
+    /// A fault of a clear value, or a broken law, which is a bug of ours.
+    pub fn simulate(&self, inputs: &[&Tensor]) -> Result<Vec<Tensor>, Failed> {
+        let clears = self.clears(inputs).map_err(Failed::Fault)?;
+        let by_name = self.by_name(inputs);
+        let results = interpret::run_slots(
+            &self.slots,
+            &|name| by_name.get(name).map(|tensor| numbers(tensor)),
+            &|name| clears.get(name).map(numbers),
+            0x5eed,
+        );
+        let results = results.map_err(|law| Failed::Diagnostic(Diagnostic::error(Code::Internal, law)))?;
+        self.collect(&clears, results).ok_or_else(no_memory)
+    }
+
+    /// The results under encryption, in the order of the program's outputs: keys, encryption, run and decryption in one.
+    ///
+    /// # Errors
+    /// A fault of a clear value, or what the runtime refuses.
+    #[cfg(feature = "ckks")]
+    pub fn run(
+        &self,
+        inputs: &[&Tensor],
+        progress: &mut dyn FnMut(usize, usize) -> bool,
+    ) -> Result<Vec<Tensor>, Failed> {
+        use einc_runtime::ckks::{Ciphertext, Context, EvaluationKeys, Inputs, Random, SecretKey, run};
+        let clears = self.clears(inputs).map_err(Failed::Fault)?;
+        let schedule = self.schedule(&clears).map_err(Failed::Diagnostic)?;
+        let by_name = self.by_name(inputs);
+        let refused =
+            |error: einc_runtime::ckks::CkksError| Failed::Diagnostic(runtime_diagnostic(&error.to_string()));
+        let context = Context::new(&schedule.parameters).map_err(refused)?;
+        let mut random = Random::system().map_err(refused)?;
+        let secret = SecretKey::generate(&context, &mut random);
+        let keys =
+            EvaluationKeys::generate(&context, &secret, &schedule.keys, &mut random).map_err(refused)?;
+        let mut encrypted = Inputs::default();
+        for (number, (_, input)) in self.slots.inputs.iter().enumerate() {
+            let tensor = by_name.get(&input.name).map(|tensor| numbers(tensor)).unwrap_or_default();
+            let ciphertexts: Result<Vec<Ciphertext>, _> =
+                ckks::pack(&input.packing, &tensor, self.slots.slots)
+                    .iter()
+                    .map(|slots| Ciphertext::encrypt(&context, &secret, slots, &mut random))
+                    .collect();
+            encrypted.secret.insert(ckks::input_name(&self.slots, number), ciphertexts.map_err(refused)?);
+        }
+        let outputs = run(&context, &schedule, &keys, &encrypted, progress).map_err(refused)?;
+        let mut results = Vec::new();
+        for (number, output) in self.slots.outputs.iter().enumerate() {
+            let ciphertexts = &outputs.values[&ckks::word(&output.name, number)];
+            let slots: Result<Vec<Vec<f64>>, _> = ciphertexts
+                .iter()
+                .map(|ciphertext| Ok(ciphertext.decrypt(&context, &secret)?.slots))
+                .collect();
+            results.push(ckks::unpack(
+                &output.packing,
+                &output.shape,
+                &slots.map_err(refused)?,
+                self.slots.slots,
+            ));
+        }
+        self.collect(&clears, results).ok_or_else(no_memory)
+    }
+
+    fn by_name<'a>(&self, inputs: &[&'a Tensor]) -> BTreeMap<String, &'a Tensor> {
+        let names = self.program.inputs.iter().map(|&id| self.program.tensors[id].name.clone());
+        names.zip(inputs.iter().copied()).collect()
+    }
+
+    /// All outputs as tensors of their types; integers are rounded.
+    fn collect(&self, clears: &BTreeMap<String, Tensor>, results: Vec<Vec<f64>>) -> Option<Vec<Tensor>> {
+        let mut tensors = Vec::new();
+        for (name, id) in &self.program.outputs {
+            let declared = &self.program.tensors[*id];
+            let secret = self.slots.outputs.iter().position(|output| output.name == *name);
+            let Some(number) = secret else {
+                tensors.push(clears.get(name)?.clone());
+                continue;
+            };
+            let mut tensor = Tensor::zeros(declared.dtype, &declared.shape)?;
+            for (position, value) in results[number].iter().enumerate() {
+                let scalar = match declared.dtype.is_integer() {
+                    true => Scalar::Int(value.round() as i128),
+                    false => Scalar::Real(*value),
+                };
+                tensor.set(position, scalar);
+            }
+            tensors.push(tensor);
+        }
+        Some(tensors)
+    }
+}
+
+/// Why a run failed.
+#[derive(Clone, Debug)]
+pub enum Failed {
+    /// A computed index of a clear value left its tensor.
+    Fault(Fault),
+    /// What the runtime refused.
+    Diagnostic(Diagnostic),
+}
+
+fn no_memory() -> Failed {
+    Failed::Diagnostic(Diagnostic::error(Code::OutOfMemory, "there is no memory for the results"))
+}
+
+fn runtime_diagnostic(message: &str) -> Diagnostic {
+    Diagnostic::error(Code::Encryption, format!("the encrypted run is refused: {message}"))
+}
+
+fn numbers(tensor: &Tensor) -> Vec<f64> {
+    (0..tensor.elems()).map(|position| tensor.get(position).re()).collect()
+}
