@@ -1,7 +1,7 @@
 //! Steps that are one contraction, by the [kernels](crate::slots::kernel) planned for it.
 //!
 //! A kernel is a circuit over layouts; here layouts become packings and its steps instructions. Kernels stand beside
-//! the working layouts of [`search`](super::search()), and whichever makes the program cheaper is kept.
+//! the working layouts of the search, and whichever makes the program cheaper is kept.
 
 use super::acquire::Held;
 use super::network::{Factor, Network, Step, StepKind, Term};
