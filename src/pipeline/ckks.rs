@@ -80,8 +80,17 @@ pub fn compile(program: Program, settings: &Settings) -> Result<Encrypted, Vec<D
         match Parameters::choose(&request) {
             Ok(parameters) => {
                 let seconds = seconds(&slots, &parameters);
+                let single = slots
+                    .values
+                    .iter()
+                    .filter_map(|(_, value)| value.place.as_ref())
+                    .all(|(packing, _)| packing.ciphertexts() == 1);
                 if best.as_ref().is_none_or(|best| seconds < best.0) {
                     best = Some((seconds, slots, parameters));
+                }
+                // More slots only help where a tensor takes several ciphertexts.
+                if single {
+                    break;
                 }
             }
             Err(error) => refusal = Some(too_deep(&slots, ring, &error.to_string())),

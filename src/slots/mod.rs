@@ -25,6 +25,7 @@ pub mod layout;
 pub mod linear;
 pub mod lower;
 mod packing;
+pub mod params;
 mod plain;
 mod text;
 mod verify;
@@ -33,6 +34,7 @@ pub use build::Builder;
 pub use counts::Counts;
 pub use packing::{Cell, Digit, Kind, Packing};
 pub use plain::{Plain, PlainSource, Run};
+pub use text::parse;
 
 use crate::id::IdVec;
 use crate::id_type;

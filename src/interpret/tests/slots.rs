@@ -41,6 +41,11 @@ fn check(
     if let Err(law) = lowered.verify() {
         panic!("seed {seed}: {law}\n{program}\n{lowered}");
     }
+    let text = lowered.to_string();
+    match crate::slots::parse(&text) {
+        Ok(read) => assert_eq!(read.to_string(), text, "seed {seed}"),
+        Err((line, why)) => panic!("seed {seed}: line {line}: {why}\n{text}"),
+    }
     let mut state = seed;
     let inputs: Vec<Tensor> =
         program.inputs.iter().map(|&id| numbers(&mut state, &program.tensors[id].shape)).collect();

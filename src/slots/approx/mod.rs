@@ -1,7 +1,8 @@
 //! Functions of secret numbers: polynomials on a range, and how to evaluate them in few products and levels.
 //!
 //! A [`Polynomial`] is kept by its Chebyshev coefficients, where rounding does no harm: it is interpolated at Chebyshev
-//! nodes, made minimax if asked, or exact. [`evaluation`] plans its evaluation after Paterson and Stockmeyer.
+//! nodes, made minimax by Remez's exchange if asked, or exact. [`evaluation`] plans its evaluation after Paterson and
+//! Stockmeyer.
 
 pub mod evaluation;
 mod remez;

@@ -11,11 +11,13 @@ use crate::slots::linear::bsgs::{Entry, Split, combine};
 use crate::slots::linear::tree::window;
 use crate::slots::linear::{Circuit, SlotSet};
 
-/// The kernels with all slots at work, and with one part only, if the request is a clear matrix by a free vector.
+/// The kernel with all slots at work, if the request is a clear matrix by a free vector; and the one with one part,
+/// which is clean without a mask, if the output must be.
 pub fn kernels(request: &Request) -> Vec<Kernel> {
     let Some(shape) = shape(request) else { return Vec::new() };
     let most = (request.slots / shape.rows).min(shape.columns);
-    [1, most].into_iter().map(|parts| build(request, &shape, parts)).collect()
+    let clean = (request.output == Placement::Free && most > 1).then_some(1);
+    [most].into_iter().chain(clean).map(|parts| build(request, &shape, parts)).collect()
 }
 
 /// The axes and padded extents.

@@ -5,6 +5,7 @@
 mod acquire;
 mod chain;
 mod function;
+mod kernel;
 mod linear;
 mod network;
 mod product;

@@ -37,9 +37,16 @@ pub fn product(
     }
     let mut operands: Vec<Vec<ValueId>> = Vec::new();
     let mut stained = term.clear.is_some();
+    // One factor that is zero past the digits makes the product zero there.
+    let mut clean = term.clear.is_some();
     for factor in &term.factors {
         let (values, stain) = operand(b, places, network, factor, working)?;
         stained |= stain;
+        let reach = working.reach();
+        clean |= values.iter().all(|value| {
+            b.placed(*value)
+                .is_some_and(|(packing, _)| packing.rest == Rest::Zero && packing.reach() == reach)
+        });
         operands.push(values);
     }
     let clear = match &term.clear {
@@ -84,9 +91,8 @@ pub fn product(
     }
     // Sums over slots: cyclic from the top as long as everything above repeats.
     let mut inner: Vec<Digit> = working.inner.clone();
-    let reach: u64 = inner.iter().map(|digit| u64::from(digit.extent)).product();
-    let mut cyclic = reach == u64::from(slots);
-    let mut rest = Rest::Zero;
+    let mut cyclic = working.reach() == slots as usize;
+    let mut rest = if clean { Rest::Zero } else { Rest::Unknown };
     for position in 0..inner.len() {
         let digit = inner[position];
         let summed = matches!(digit.kind, Kind::Axis { axis, .. } if sums.contains(&axis));

@@ -5,6 +5,7 @@
 
 use super::acquire::{Held, acquire, mask};
 use super::chain;
+use super::kernel;
 use super::network::{Factor, Network, Step, StepKind, Term};
 use super::product::Places;
 use super::sum::{self, Choice};
@@ -74,14 +75,22 @@ pub fn search(network: &Network, slots: u32, free: bool) -> Result<(Builder, Vec
         }
     }
     for step in &network.steps {
+        let handed = network.outputs.iter().any(|output| output.1 == step.target);
         let mut next: Vec<(f64, State)> = Vec::new();
         for state in &states {
+            let mut computed: Vec<(State, Held)> = Vec::new();
             for choice in choices(network, step, &state.places, slots) {
                 let mut state = state.clone();
-                let Some(held) = sum::step(&mut state.builder, &state.places, network, step, &choice) else {
-                    continue;
-                };
-                if network.outputs.iter().any(|output| output.1 == step.target) {
+                let held = sum::step(&mut state.builder, &state.places, network, step, &choice);
+                computed.extend(held.map(|held| (state, held)));
+            }
+            for kernel in kernel::planned(network, step, &state.places, slots, handed && !free) {
+                let mut state = state.clone();
+                let held = kernel::emit(&mut state.builder, network, step, &state.places, &kernel);
+                computed.extend(held.map(|held| (state, held)));
+            }
+            for (mut state, held) in computed {
+                if handed {
                     let Some(output) = handed_over(&mut state.builder, network, step.target, &held, free)
                     else {
                         continue;

@@ -121,6 +121,11 @@ impl Working {
         reach > self.axes[axis].1
     }
 
+    /// How many slots of each ciphertext it takes.
+    pub fn reach(&self) -> usize {
+        self.inner.iter().map(|digit| digit.extent as usize).product()
+    }
+
     /// How many ciphertexts it takes.
     pub fn ciphertexts(&self) -> usize {
         self.outer.iter().map(|digit| digit.extent as usize).product()

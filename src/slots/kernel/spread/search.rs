@@ -16,10 +16,15 @@ pub(super) fn search(
 ) -> Option<(Tree, Vec<Positions>, usize)> {
     let mut best: Option<(Vec<Positions>, usize)> = None;
     let mut left = EVALUATIONS / trees;
+    let free = problem.wanted.is_none() && problem.homes.iter().all(Option::is_none);
     let orders: &[[usize; 3]] = &[[0, 1, 2], [2, 0, 1], [1, 2, 0], [0, 2, 1], [2, 1, 0], [1, 0, 2]];
     for order in orders {
         let mut positions = start(problem, tree, order)?;
         let Some(mut cost) = cost(problem, tree, &positions, levels) else { continue };
+        if free {
+            // Nothing moves: contracted bits at the top are the best there is.
+            return Some((tree.clone(), positions, cost));
+        }
         climb(problem, tree, &mut positions, &mut cost, levels, &mut left);
         if best.as_ref().is_none_or(|best| cost < best.1) {
             best = Some((positions, cost));
