@@ -1,5 +1,6 @@
 //! Tests of the whole compiler, in one binary: each folder has one harness, and the rest is data.
 
+mod ckks;
 mod cli;
 mod docs;
 mod einsum;
