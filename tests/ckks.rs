@@ -1,180 +1,176 @@
-//! `einc ckks`: keys, encryption, run and decryption as separate processes.
+//! Programs on ciphertexts: counts that may only improve, and encrypted runs against the interpreter.
 
-use einc_runtime::Tensor;
-use einc_runtime::ckks::schedule::Layout;
-use einc_runtime::ckks::{Builder, Parameters, Request, Schedule};
-use einc_runtime::{npy, npz};
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
+#[path = "../benches/ckks/einhops.rs"]
+mod einhops;
 
-/// A folder that goes when the test ends.
-struct Folder(PathBuf);
+use crate::support::{invocations, open};
+use einc::pipeline::ckks::{Settings, compile};
+use einc::program::{Program, einsum};
+use einc::slots::lower::Interface;
+use einc_runtime::{DType, Tensor};
 
-impl Folder {
-    fn new(name: &str) -> Folder {
-        let path = std::env::temp_dir().join(format!("einc-ckks-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&path).expect("a temporary folder");
-        Folder(path)
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-
-    fn schedule(&self, name: &str, schedule: &Schedule) -> &Folder {
-        std::fs::write(self.path(name), schedule.to_string()).expect("a file in a temporary folder");
-        self
-    }
-
-    /// Runs `einc ckks` with these words in the folder; gives the exit code and stderr.
-    fn ckks(&self, words: &str) -> (i32, String) {
-        let output = Command::new(env!("CARGO_BIN_EXE_einc"))
-            .arg("ckks")
-            .args(words.split(' '))
-            .current_dir(&self.0)
-            .stdin(Stdio::null())
-            .output()
-            .expect("the einc command");
-        (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&output.stderr).into_owned())
-    }
-
-    fn ok(&self, words: &str) {
-        let (code, stderr) = self.ckks(words);
-        assert_eq!(code, 0, "{words}: {stderr}");
-    }
-
-    /// A step that must fail with exit code 4 and a message.
-    fn refused(&self, words: &str, message: &str) {
-        let (code, stderr) = self.ckks(words);
-        assert_eq!(code, 4, "{words}: {stderr}");
-        assert!(stderr.contains(message), "{words}: {stderr}");
-    }
+/// A line of `ckks/figures.txt`.
+struct Figure {
+    spec: String,
+    shapes: Vec<Vec<u64>>,
+    einhops: Option<u64>,
+    row_major: Option<Vec<u64>>,
+    free: Option<Vec<u64>>,
 }
 
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // A leftover in the temporary folder harms nobody.
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
+fn figures() -> Vec<Figure> {
+    let lines = include_str!("ckks/figures.txt").lines().filter(|line| !line.starts_with('#'));
+    lines
+        .map(|line| {
+            let parts: Vec<&str> = line.split('|').map(str::trim).collect();
+            let numbers = |text: &str| text.split(' ').map(|n| n.parse().ok()).collect::<Option<Vec<u64>>>();
+            Figure {
+                spec: parts[0].to_string(),
+                shapes: parts[1]
+                    .split(';')
+                    .map(|shape| shape.trim().split('x').map(|extent| extent.parse().unwrap()).collect())
+                    .collect(),
+                einhops: parts[2].parse().ok(),
+                row_major: numbers(parts[3]),
+                free: numbers(parts[4]),
+            }
+        })
+        .collect()
 }
 
-/// `y[i] = sum[k](A[i, k] * b[k])` for 4 by 8: A row by row, b once for each row, y in every eighth slot.
-fn matvec(levels: u32) -> Schedule {
-    let mut b = Builder::new(Parameters::choose(&Request::toy(64, levels)).expect("parameters"));
-    let (matrix, vector) = (b.secret("A", 1)[0], b.secret("b", 1)[0]);
-    let product = b.mul(matrix, vector);
-    let product = b.relinearize(product);
-    let mut sum = b.rescale(product);
-    for by in [4, 2, 1] {
-        let turned = b.rotate(sum, by);
-        sum = b.add(sum, turned);
-    }
-    b.output("y", &[sum]);
-    let each = |element: &dyn Fn(u64) -> Option<u64>| vec![(0..32).map(element).collect::<Vec<_>>()];
-    b.input_layout("A", Layout::from_slots("A", &[4, 8], &each(&Some)));
-    b.input_layout("b", Layout::from_slots("b", &[8], &each(&|slot| Some(slot % 8))));
-    b.output_layout("y", Layout::from_slots("y", &[4], &each(&|slot| (slot % 8 == 0).then_some(slot / 8))));
-    b.finish().expect("a schedule")
+fn program(spec: &str, shapes: &[Vec<u64>]) -> Program {
+    let ranks: Vec<usize> = shapes.iter().map(Vec::len).collect();
+    einsum::program(&einsum::parse(spec, &ranks).unwrap(), DType::F64, shapes).unwrap().program
 }
 
-#[test]
-fn steps_give_what_numbers_in_the_clear_give() {
-    let folder = Folder::new("steps");
-    folder.schedule("matvec.fhe", &matvec(2));
-    let matrix: Vec<f64> = (0..32).map(|k| f64::from(k).sin()).collect();
-    let vector: Vec<f64> = (0..8).map(|k| f64::from(k).cos()).collect();
-    let tensors = [
-        ("A", Tensor::from_slice(&[4, 8], &matrix).expect("a tensor")),
-        ("b", Tensor::from_slice(&[8], &vector).expect("a tensor")),
-    ];
-    let members: Vec<(&str, &Tensor)> = tensors.iter().map(|(name, tensor)| (*name, tensor)).collect();
-    npz::write(&folder.path("in.npz"), &members).expect("a file in a temporary folder");
-    folder.ok("keygen matvec.fhe -o keys");
-    folder.ok("encrypt matvec.fhe --key keys/secret.key --inputs in.npz -o in.ct");
-    // Who computes has no secret key at hand.
-    std::fs::rename(folder.path("keys/secret.key"), folder.path("secret.key")).expect("the key is there");
-    folder.ok("run matvec.fhe --keys keys/evaluation.keys --inputs in.ct -o out.ct");
-    folder.ok("decrypt matvec.fhe --key secret.key --inputs out.ct -o y=y.npy");
-    let result = npy::read(&folder.path("y.npy")).expect("the result");
-    assert_eq!(result.shape(), [4]);
-    for (row, found) in result.as_slice::<f64>().expect("floats").iter().enumerate() {
-        let expected: f64 = (0..8).map(|k| matrix[8 * row + k] * vector[k]).sum();
-        assert!((found - expected).abs() < 1e-7, "{found} {expected}");
-    }
-}
-
-#[test]
-fn a_program_becomes_a_schedule_that_runs_in_steps() {
-    let folder = Folder::new("program");
-    let matrix: Vec<f64> = (0..15).map(|k| f64::from(k).sin()).collect();
-    let vector: Vec<f64> = (0..5).map(|k| f64::from(k).cos()).collect();
-    npy::write(&folder.path("a.npy"), &Tensor::from_slice(&[3, 5], &matrix).expect("a tensor"))
-        .expect("a file");
-    npy::write(&folder.path("b.npy"), &Tensor::from_slice(&[5], &vector).expect("a tensor")).expect("a file");
-    for emitted in ["fhe-schedule", "openfhe-python", "openfhe-cpp"] {
-        let output = Command::new(env!("CARGO_BIN_EXE_einc"))
-            .args(["run", "-e", "y[i] = A[i,k] * b[k]", "A=a.npy", "b=b.npy", "--target", "ckks"])
-            .args(["--insecure-toy", "--set", "slots=64", "--emit", emitted])
-            .current_dir(&folder.0)
-            .stdin(Stdio::null())
-            .output()
-            .expect("the einc command");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        std::fs::write(folder.path(emitted), output.stdout).expect("a file");
-    }
-    let text = |name: &str| std::fs::read_to_string(folder.path(name)).expect("what was emitted");
-    assert!(text("openfhe-python").contains("\"A\": (\"A\", (3, 5,), "));
-    assert!(text("openfhe-cpp").contains("// INSECURE: a toy ring, for tests."));
-    folder.ok("keygen fhe-schedule -o keys");
-    folder.ok("encrypt fhe-schedule A=a.npy b=b.npy --key keys/secret.key -o in.ct");
-    folder.ok("run fhe-schedule --keys keys/evaluation.keys --inputs in.ct -o out.ct");
-    folder.ok("decrypt fhe-schedule --key keys/secret.key --inputs out.ct -o y.npy");
-    let result = npy::read(&folder.path("y.npy")).expect("the result");
-    for (row, found) in result.as_slice::<f64>().expect("floats").iter().enumerate() {
-        let expected: f64 = (0..5).map(|k| matrix[5 * row + k] * vector[k]).sum();
-        assert!((found - expected).abs() < 1e-6, "{found} {expected}");
-    }
-}
-
-#[test]
-fn what_does_not_belong_together_is_refused_in_each_step() {
-    let folder = Folder::new("refused");
-    folder.schedule("matvec.fhe", &matvec(2)).schedule("other.fhe", &matvec(3));
-    let mut fewer = matvec(2);
-    fewer.keys.rotate.clear();
-    fewer.instructions.truncate(5);
-    fewer.outputs[0].values = vec![einc_runtime::ckks::schedule::Register(4)];
-    fewer.outputs[0].layout = None;
-    folder.schedule("fewer.fhe", &fewer);
-    folder.ok("keygen matvec.fhe -o keys");
-    folder.ok("keygen matvec.fhe -o mine");
-    folder.ok("keygen fewer.fhe -o fewer");
-    folder.refused("keygen matvec.fhe -o keys", "exists");
-    let array = |shape: &[u64]| {
-        let count = shape.iter().product::<u64>() as usize;
-        Tensor::from_slice(shape, &vec![0.5; count]).expect("a tensor")
+/// No count is above the committed one.
+fn never_worse(figure: &Figure, interface: Interface) {
+    let committed = match interface {
+        Interface::RowMajor => &figure.row_major,
+        Interface::Free => &figure.free,
     };
-    npy::write(&folder.path("a.npy"), &array(&[4, 8])).expect("a file");
-    npy::write(&folder.path("b.npy"), &array(&[8])).expect("a file");
-    let encrypt = |arrays: &str, key: &str| format!("encrypt matvec.fhe {arrays} --key {key} -o in.ct");
-    folder.refused(&encrypt("A=a.npy", "keys/secret.key"), "array `b` is missing");
-    folder.refused(&encrypt("A=b.npy b=b.npy", "keys/secret.key"), "takes it with shape [4, 8]");
-    folder.refused(&encrypt("A=a.npy b=b.npy", "keys/evaluation.keys"), "not a secret key [format]");
-    folder.ok(&encrypt("A=a.npy b=b.npy", "keys/secret.key"));
-    let run = |schedule: &str, keys: &str| format!("run {schedule} --keys {keys} --inputs in.ct -o out.ct");
-    folder.refused(&run("matvec.fhe", "mine/evaluation.keys"), "[wrong-key]");
-    folder.refused(&run("matvec.fhe", "fewer/evaluation.keys"), "[missing-key]");
-    folder.refused(&run("other.fhe", "keys/evaluation.keys"), "[wrong-parameters]");
-    folder.ok(&run("matvec.fhe", "keys/evaluation.keys"));
-    folder.refused("decrypt matvec.fhe --key mine/secret.key --inputs out.ct", "[wrong-key]");
-    folder.refused("decrypt matvec.fhe --key keys/secret.key --inputs in.ct", "does not hold the output y");
-    let mut bytes = std::fs::read(folder.path("out.ct")).expect("the result");
-    bytes[100] ^= 4;
-    std::fs::write(folder.path("out.ct"), &bytes).expect("a file");
-    folder.refused("decrypt matvec.fhe --key keys/secret.key --inputs out.ct", "out.ct");
-    std::fs::write(folder.path("out.ct"), &bytes[..200]).expect("a file");
-    folder.refused("decrypt matvec.fhe --key keys/secret.key --inputs out.ct", "[format]");
-    let text = std::fs::read_to_string(folder.path("matvec.fhe")).expect("the schedule");
-    std::fs::write(folder.path("matvec.fhe"), text.replace("left 4", "left 2")).expect("a file");
-    folder.refused(&run("matvec.fhe", "keys/evaluation.keys"), "[checksum]");
+    let Some(committed) = committed else { return };
+    let settings = Settings { layout: Some(interface), slots: Some(16384), ..Settings::default() };
+    let compiled = compile(program(&figure.spec, &figure.shapes), &settings).unwrap();
+    let counts = compiled.slots.counts();
+    let now = [counts.rotations, counts.relinearizations, counts.mul, counts.mul_plain, counts.levels];
+    assert!(
+        now.iter().zip(committed).all(|(now, committed)| now <= committed),
+        "{} {interface:?}: rotate relinearize mul mul_plain levels were {committed:?}, are {now:?}",
+        figure.spec
+    );
+}
+
+#[test]
+fn counts_with_free_packing_are_never_worse() {
+    let figures = figures();
+    assert!(figures.len() >= 22);
+    figures.iter().for_each(|figure| never_worse(figure, Interface::Free));
+}
+
+#[test]
+fn counts_with_a_row_major_interface_are_never_worse() {
+    // The larger ones take the compiler seconds in a debug build; `cargo bench --bench ckks` shows all.
+    let quick = |figure: &&Figure| figure.spec.matches(',').count() < 2 && figure.spec.len() < 13;
+    figures().iter().filter(quick).take(12).for_each(|figure| never_worse(figure, Interface::RowMajor));
+}
+
+/// The counts that EinHops's own code has, confirmed by runs of it.
+#[test]
+fn the_rule_gives_the_rotations_of_einhops() {
+    let known = figures();
+    let known: Vec<_> = known.iter().filter(|figure| figure.einhops.is_some()).collect();
+    assert_eq!(known.len(), 22);
+    for figure in known {
+        assert_eq!(Some(einhops::rotations(&figure.spec, &figure.shapes)), figure.einhops, "{}", figure.spec);
+    }
+}
+
+#[cfg(feature = "ckks")]
+mod encrypted {
+    use super::*;
+    use einc::interpret;
+
+    /// Runs an entry point encrypted, and compares with the interpreter.
+    fn check(path: &str, command: &str, settings: &Settings) {
+        let text = std::fs::read_to_string(path).unwrap();
+        let opened = open(path, None, &text);
+        let invocation = invocations(&format!("# einc run {command}")).remove(0);
+        let (program, _) = opened.program(&invocation).unwrap();
+        let inputs = invocation.inputs(&program);
+        let inputs: Vec<&Tensor> = inputs.iter().collect();
+        let compiled = compile(program.clone(), settings)
+            .unwrap_or_else(|errors| panic!("{command}:\n{}", opened.text(&errors)));
+        let results = compiled.run(&inputs, &mut |_, _| true).unwrap();
+        let expected = interpret::run(&program, &inputs).unwrap();
+        for (result, expected) in results.iter().zip(&expected) {
+            for k in 0..result.elems() {
+                let (got, wanted) = (result.get(k).re(), expected.get(k).re());
+                assert!((got - wanted).abs() < 1e-4, "{command}: element {k} is {got}, not {wanted}");
+            }
+        }
+    }
+
+    const EINHOPS: &[&str] = &[
+        "transpose --set I=5 --set J=7",
+        "sum_all --set I=5 --set J=7",
+        "row_sum --set I=6 --set J=7",
+        "col_sum --set I=6 --set J=7",
+        "matvec --set I=9 --set K=12",
+        "matmul --set I=5 --set K=6 --set J=7",
+        "dot --set I=100",
+        "inner --set I=9 --set J=10",
+        "hadamard --set I=9 --set J=10",
+        "outer --set I=9 --set J=10",
+        "batched_matmul --set I=3 --set J=4 --set K=5 --set L=2",
+        "hadamard3 --set I=9 --set J=10",
+        "chained_matmul --set I=5 --set J=6 --set K=7 --set L=3",
+        "bilinear --set I=4 --set K=5 --set J=3 --set L=6",
+        "tensor_contract --set P=2 --set Q=4 --set R=8 --set S=8 --set T=1 --set U=4 --set V=2",
+        "attn_scores --set N=2 --set T=5 --set T2=6 --set H=3 --set D=4",
+    ];
+
+    #[test]
+    fn programs_of_einhops_with_free_packing() {
+        let path = "examples/papers/22-einhops.ein";
+        for command in EINHOPS {
+            let command = format!("{path}::{command} --set Real=f64 --random 7");
+            check(path, &command, &Settings::default());
+        }
+    }
+
+    #[test]
+    fn programs_of_einhops_row_by_row() {
+        let path = "examples/papers/22-einhops.ein";
+        let settings = Settings { layout: Some(Interface::RowMajor), ..Settings::default() };
+        for command in &EINHOPS[..10] {
+            check(path, &format!("{path}::{command} --set Real=f64 --random 7"), &settings);
+        }
+    }
+
+    /// Adapters, convolutions, tensor products and attention, by inputs that are secret beside clear ones.
+    #[test]
+    fn polynomial_programs_of_other_papers() {
+        let cases: &[(&str, &[&str], &str)] = &[
+            (
+                "01-tlora.ein",
+                &[],
+                "trm_product2 --set I1=2 --set I2=3 --set K1=3 --set K2=2 --set J1=2 --set J2=2 --set P=2 --set Q=2 \
+                 --set R=2 --set S=2",
+            ),
+            ("03-flora.ein", &["X"], "forward_linear --set N=2 --set I=4 --set O=3 --set R1=2 --set R2=2"),
+            ("08-soka.ein", &[], "merge --set N=2 --set Q=3 --set M=2 --set P=2 --set R=2"),
+            ("13-apriori-cnn.ein", &[], "merge3 --set O=3 --set I=2 --set KH=3 --set KW=3 --set Q=2"),
+            ("14-price-of-freedom.ein", &[], "cgtp_dense --set N=3 --set A=4 --set B=3 --set D=5"),
+            ("16-fwsvd.ein", &["X"], "forward --set N=3 --set I=4 --set R=2 --set J=5"),
+            ("17-tensor-attention.ein", &[], "khatri_rao --set J=3 --set K=4 --set D=5"),
+        ];
+        for (file, secrets, command) in cases {
+            let path = format!("examples/papers/{file}");
+            let secrets =
+                (!secrets.is_empty()).then(|| secrets.iter().map(|name| name.to_string()).collect());
+            let settings = Settings { secrets, ..Settings::default() };
+            check(&path, &format!("{path}::{command} --set Real=f64 --random 7"), &settings);
+        }
+    }
 }

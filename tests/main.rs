@@ -2,6 +2,8 @@
 
 #[cfg(feature = "ckks")]
 mod ckks;
+#[cfg(feature = "ckks")]
+mod ckks_steps;
 mod cli;
 mod docs;
 mod einsum;
