@@ -3,7 +3,11 @@
 mod cli;
 mod docs;
 mod einsum;
+mod fuzz;
 mod golden;
+mod hostile;
+#[path = "../examples/jit.rs"]
+mod jit;
 mod layers;
 mod papers;
 mod property;

@@ -176,9 +176,22 @@ pub struct RunArgs {
     /// Print a stage: tree, program, graph, plan, loops, clif, or all
     #[arg(long, value_name = "PHASE")]
     pub dump: Vec<String>,
-    /// Run in the interpreter, slowly and exactly
-    #[arg(long)]
+    /// What runs the program (default: the fastest target that can)
+    #[arg(long, value_enum, value_name = "TARGET")]
+    pub target: Option<TargetName>,
+    /// Run in the interpreter, slowly and exactly; short for --target interpret
+    #[arg(long, conflicts_with = "target")]
     pub interpret: bool,
+}
+
+/// The targets of this build, by name.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TargetName {
+    /// Native code for this machine
+    #[cfg(feature = "cranelift")]
+    Cranelift,
+    /// Slow and exact
+    Interpret,
 }
 
 /// What the program may use.

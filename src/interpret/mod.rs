@@ -7,6 +7,7 @@
 mod along;
 mod contract;
 mod eval;
+mod graph;
 mod join;
 mod loops;
 mod plan;
@@ -15,6 +16,7 @@ mod program;
 mod tests;
 pub mod value;
 
+pub use graph::run_graph;
 pub use loops::run_loops;
 pub use plan::run_plan;
 pub use program::run;
