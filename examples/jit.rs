@@ -17,7 +17,8 @@ fn layer(x: F[...b, D], up: F[D, H], down: F[H, D]) -> (y: F[...b, D]) {
 }
 ";
 
-fn main() -> Result<(), Box<dyn Error>> {
+/// Public so that a test can run it.
+pub fn main() -> Result<(), Box<dyn Error>> {
     // Parse and check once; sizes and element type follow from the arrays of each call.
     let module = Module::parse(PROGRAM)?;
     let layer = module.function("layer", &Sizes::new(), &Default::default())?;

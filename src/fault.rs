@@ -16,3 +16,23 @@ pub struct Fault {
     /// The value of the index.
     pub value: i64,
 }
+
+/// Why a program that was called gave no results.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Stopped {
+    /// An index left its tensor.
+    Index(Fault),
+    /// The tensors are not those that the program takes and gives.
+    Misfit {
+        /// The types and shapes of the tensors.
+        given: String,
+        /// Names, types and shapes of the inputs and results.
+        wanted: String,
+    },
+}
+
+impl From<Fault> for Stopped {
+    fn from(fault: Fault) -> Stopped {
+        Stopped::Index(fault)
+    }
+}

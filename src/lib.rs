@@ -47,6 +47,10 @@
 //! A program is checked once for all sizes ([`program::check_all`]), then for the sizes of given arrays
 //! ([`program::check`]), which is what gets compiled. [`Function`] remembers what it compiled.
 
+// A harness that tests share with `tests/` names this crate from outside.
+#[cfg(test)]
+extern crate self as einc;
+
 pub mod api;
 pub mod backend;
 pub mod cli;
@@ -65,6 +69,8 @@ pub mod program;
 pub mod slots;
 pub mod source;
 
-pub use api::{Compiled, Error, Function, Module, Operand, Results, Shaped, Sizes, array, einsum};
+pub use api::{
+    Compiled, Error, Function, Module, Operand, Results, Shaped, Sizes, array, einsum, view, view_mut,
+};
 pub use einc_runtime::{DType, Element, Scalar, Tensor};
 pub use pipeline::{Settings, Target};

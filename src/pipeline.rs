@@ -13,7 +13,7 @@ use crate::backend::Unsupported;
 #[cfg(feature = "cranelift")]
 use crate::backend::cranelift;
 use crate::diagnostic::{Code, Diagnostic, Severity};
-use crate::fault::Fault;
+use crate::fault::{Fault, Stopped};
 use crate::graph::{self, Graph};
 use crate::interpret;
 #[cfg(feature = "cranelift")]
@@ -296,6 +296,16 @@ impl Executable {
         &self.program
     }
 
+    /// What runs it, in words.
+    pub fn target_text(&self) -> String {
+        match &self.engine {
+            Engine::Program => "the interpreter".to_string(),
+            Engine::Plan(_) => "the interpreter of plans".to_string(),
+            #[cfg(feature = "cranelift")]
+            Engine::Native(_) => format!("native code on {} threads", pool::threads()),
+        }
+    }
+
     /// What kept the program from native code, if it is interpreted for want of a better target.
     pub fn hindrance(&self) -> Option<&Unsupported> {
         self.hindrance.as_ref()
@@ -310,18 +320,44 @@ impl Executable {
     /// Runs it on tensors of the program's types and shapes, in the order of its inputs, into such of its outputs.
     ///
     /// # Errors
-    /// The first computed index that left its tensor.
-    pub fn run(&self, inputs: &[&Tensor], results: &mut [Tensor]) -> Result<(), Fault> {
+    /// Tensors of another type or shape, or the first computed index that left its tensor.
+    pub fn run(&self, inputs: &[&Tensor], results: &mut [Tensor]) -> Result<(), Stopped> {
+        let fits = |tensor: &Tensor, id: program::TensorId| {
+            let declared = &self.program.tensors[id];
+            tensor.dtype() == declared.dtype && tensor.shape() == declared.shape
+        };
+        let all = inputs.len() == self.program.inputs.len()
+            && results.len() == self.program.outputs.len()
+            && inputs.iter().zip(&self.program.inputs).all(|(tensor, id)| fits(tensor, *id))
+            && results.iter().zip(&self.program.outputs).all(|(tensor, (_, id))| fits(tensor, *id));
+        if !all {
+            return Err(self.misfit(inputs, results));
+        }
         let computed = match &self.engine {
             Engine::Program => interpret::run(&self.program, inputs)?,
             Engine::Plan(plan) => interpret::run_plan(plan, inputs)?,
             #[cfg(feature = "cranelift")]
-            Engine::Native(compiled) => return compiled.run(inputs, results, pool::threads()),
+            Engine::Native(compiled) => return Ok(compiled.run(inputs, results, pool::threads())?),
         };
         for (result, computed) in results.iter_mut().zip(computed) {
             result.bytes_mut().copy_from_slice(computed.bytes());
         }
         Ok(())
+    }
+
+    fn misfit(&self, inputs: &[&Tensor], results: &[Tensor]) -> Stopped {
+        let text = |dtype: DType, shape: &[u64]| format!("{dtype}{shape:?}");
+        let given = inputs.iter().copied().chain(results);
+        let given: Vec<String> = given.map(|tensor| text(tensor.dtype(), tensor.shape())).collect();
+        let program = &self.program;
+        let inputs = program.inputs.iter().map(|&id| (&program.tensors[id].name, id));
+        let wanted: Vec<String> = inputs
+            .chain(program.outputs.iter().map(|(name, id)| (name, *id)))
+            .map(|(name, id)| {
+                format!("{name}: {}", text(program.tensors[id].dtype, &program.tensors[id].shape))
+            })
+            .collect();
+        Stopped::Misfit { given: given.join(", "), wanted: wanted.join(", ") }
     }
 }
 
@@ -541,9 +577,15 @@ pub fn random(seed: u64, name: &str, dtype: DType, shape: &[u64]) -> Option<Tens
     Some(tensor)
 }
 
-/// A fault of a run as the user reads it.
-pub fn fault_diagnostic(fault: &Fault, sources: &Sources) -> Diagnostic {
-    let Fault { tensor, dim, extent, value, place } = fault;
+/// Why a run stopped, as the user reads it.
+pub fn stopped_diagnostic(stopped: &Stopped, sources: &Sources) -> Diagnostic {
+    let Fault { tensor, dim, extent, value, place } = match stopped {
+        Stopped::Index(fault) => fault,
+        Stopped::Misfit { given, wanted } => {
+            return Diagnostic::error(Code::InputExtent, format!("the tensors are {given}"))
+                .note(format!("the program needs {wanted}"));
+        }
+    };
     let mut message = String::new();
     let _ = write!(message, "index {value} is outside `{tensor}`: its dim {dim} has {extent} elements");
     let error = Diagnostic::error(Code::IndexFault, message);

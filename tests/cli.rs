@@ -5,30 +5,30 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// A folder that goes when the test ends.
-struct Folder(PathBuf);
+pub struct Folder(pub PathBuf);
 
 impl Folder {
-    fn new(name: &str) -> Folder {
+    pub fn new(name: &str) -> Folder {
         let path = std::env::temp_dir().join(format!("einc-cli-{name}-{}", std::process::id()));
         std::fs::create_dir_all(&path).expect("a temporary folder");
         Folder(path)
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
 
-    fn text(&self, name: &str, text: &str) -> &Folder {
+    pub fn text(&self, name: &str, text: &str) -> &Folder {
         std::fs::write(self.path(name), text).expect("a file in a temporary folder");
         self
     }
 
-    fn array(&self, name: &str, tensor: &Tensor) -> &Folder {
+    pub fn array(&self, name: &str, tensor: &Tensor) -> &Folder {
         npy::write(&self.path(name), tensor).expect("a file in a temporary folder");
         self
     }
 
-    fn names(&self) -> Vec<String> {
+    pub fn names(&self) -> Vec<String> {
         let entries = std::fs::read_dir(&self.0).expect("the temporary folder");
         let mut names: Vec<String> = entries
             .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
@@ -38,7 +38,7 @@ impl Folder {
     }
 
     /// Runs `einc` in the folder; gives the exit code, stdout and stderr.
-    fn einc(&self, arguments: &[&str]) -> (i32, String, String) {
+    pub fn einc(&self, arguments: &[&str]) -> (i32, String, String) {
         let output = Command::new(env!("CARGO_BIN_EXE_einc"))
             .args(arguments)
             .current_dir(&self.0)
@@ -328,6 +328,44 @@ fn stages_can_be_looked_at() {
         folder.einc(&["run", "m.ein", "A=a.npy", "B=b.npy", "-o", "c.npz", "--dump", "program"]);
     assert_eq!(code, 0, "{error}");
     assert!(out.starts_with("== program\nprogram main\n") && out.contains("output C = "), "{out}");
+}
+
+#[test]
+fn near_misses_on_the_command_line_are_helped() {
+    let folder = Folder::new("near");
+    folder.text("m.ein", MATMUL).array("a.npy", &a());
+    let cases: [(&[&str], i32, &str); 5] = [
+        (&["explain", "exent-mismatch"], 2, "did you mean `extent-mismatch`?"),
+        (&["check", "m.ein", "--set", "Q=3"], 1, "the dims are K, M, N"),
+        (&["check", "m.ein::main", "--set", "M=3"], 1, "`K`, `N`"),
+        (&["run", "m.ein::multiply"], 1, "leave the name out"),
+        (&["run", "--einsum", "ij,jk->ik", "a.npy"], 1, "2 terms for 1 operand"),
+    ];
+    for (arguments, exit, words) in cases {
+        let (code, out, error) = folder.einc(arguments);
+        assert_eq!((code, out.as_str()), (exit, ""), "{arguments:?}: {error}");
+        assert!(error.contains(words), "{arguments:?}: {error}");
+    }
+}
+
+#[test]
+fn what_was_done_is_told_where_it_is_asked_for() {
+    let folder = Folder::new("verbose");
+    folder.text("m.ein", MATMUL).array("a.npy", &a()).array("b.npy", &b());
+    let arguments = ["run", "m.ein", "A=a.npy", "B=b.npy", "-o", "c.npz", "-v", "--interpret"];
+    let (code, out, error) = folder.einc(&arguments);
+    assert_eq!((code, out.as_str()), (0, ""), "{error}");
+    let starts =
+        ["read and checked `main` in ", "compiled for the interpreter in ", "ran in ", "wrote c.npz in "];
+    assert_eq!(error.lines().count(), starts.len(), "{error}");
+    for (line, start) in error.lines().zip(starts) {
+        let rest = line.strip_prefix("note: ").and_then(|line| line.strip_prefix(start));
+        assert!(rest.is_some_and(|rest| rest.ends_with(" ms")), "{line}");
+    }
+    assert_eq!(folder.einc(&arguments[..6]).2.as_str(), "");
+    let by_target = ["run", "m.ein", "A=a.npy", "B=b.npy", "-v", "--target", "interpret"];
+    assert!(folder.einc(&by_target).2.contains("compiled for the interpreter in "));
+    assert_eq!(folder.einc(&["run", "m.ein", "A=a.npy", "B=b.npy", "--target", "cuda"]).0, 2);
 }
 
 #[cfg(unix)]

@@ -7,7 +7,11 @@ mod ckks_steps;
 mod cli;
 mod docs;
 mod einsum;
+mod fuzz;
 mod golden;
+mod hostile;
+#[path = "../examples/jit.rs"]
+mod jit;
 mod layers;
 mod papers;
 mod property;

@@ -11,6 +11,8 @@ mod shrink;
 use einc::backend::cranelift;
 use einc::graph::{Graph, PASSES};
 #[cfg(feature = "cranelift")]
+use einc::loops;
+#[cfg(feature = "cranelift")]
 use einc::machine::Machine;
 use einc::plan::{Settings, plan};
 use einc::{interpret, pass};
@@ -35,6 +37,19 @@ fn graph(case: &Case) -> Result<Graph, String> {
         }
     });
     broken.map_or(Ok(graph), Err)
+}
+
+fn by_graph(case: &Case) -> Result<Vec<Tensor>, String> {
+    let graph = graph(case)?;
+    interpret::run_graph(&graph, &inputs(case)).map_err(|fault| format!("{fault:?}\n{graph}"))
+}
+
+#[cfg(feature = "cranelift")]
+fn by_loops(case: &Case) -> Result<Vec<Tensor>, String> {
+    let plan = plan(&graph(case)?, &Settings::default()).map_err(|diagnostic| diagnostic.message)?;
+    let loops = loops::lower(&plan, &Machine::host());
+    loops::verify(&loops).map_err(|law| format!("the loops break a law: {law}\n{plan}\n{loops}"))?;
+    interpret::run_loops(&loops, &inputs(case)).map_err(|fault| format!("{fault:?}\n{loops}"))
 }
 
 fn by_plan(case: &Case) -> Result<Vec<Tensor>, String> {
@@ -123,6 +138,24 @@ fn check(way: Way, dtype: DType, count: u64) {
             panic!("seed {seed} of {dtype}: {problem}\n\nsmallest: {why}\n\n{}", shrink::show(&small));
         }
     }
+}
+
+#[test]
+fn graphs_agree() {
+    check(by_graph, DType::I64, 150);
+    check(by_graph, DType::U8, 50);
+    check(by_graph, DType::F64, 100);
+    check(by_graph, DType::C128, 50);
+}
+
+#[test]
+#[cfg(feature = "cranelift")]
+fn loops_agree() {
+    check(by_loops, DType::I64, 60);
+    check(by_loops, DType::U8, 30);
+    check(by_loops, DType::F64, 60);
+    check(by_loops, DType::F32, 30);
+    check(by_loops, DType::C128, 30);
 }
 
 #[test]

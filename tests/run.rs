@@ -55,3 +55,8 @@ fn targets_agree_on_the_test_programs() {
 fn targets_agree_on_the_examples() {
     agree(programs("examples"));
 }
+
+#[test]
+fn the_example_in_rust_runs() {
+    crate::jit::main().expect("an example without errors");
+}

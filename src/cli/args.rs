@@ -191,8 +191,8 @@ pub struct RunArgs {
     /// Print a stage: tree, program, graph, plan, loops, clif, slots, or all
     #[arg(long, value_name = "PHASE")]
     pub dump: Vec<String>,
-    /// Run in the interpreter, slowly and exactly
-    #[arg(long)]
+    /// Run in the interpreter, slowly and exactly; short for --target interpret
+    #[arg(long, conflicts_with = "target")]
     pub interpret: bool,
     #[command(flatten)]
     pub cipher: CipherArgs,
@@ -201,7 +201,7 @@ pub struct RunArgs {
 /// What runs the program, and what only ciphertexts need.
 #[derive(Args, Debug, Clone, Default)]
 pub struct CipherArgs {
-    /// What runs the program (default: cpu). ckks computes on encrypted inputs; --set layout=row_major and
+    /// What runs the program (default: the fastest target that can). ckks computes on encrypted inputs; --set layout=row_major and
     /// --set slots=16384 say how they are packed
     #[arg(long, value_enum, value_name = "TARGET")]
     pub target: Option<TargetName>,
@@ -221,7 +221,11 @@ pub struct CipherArgs {
 
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TargetName {
-    Cpu,
+    /// Native code for this machine
+    #[cfg(feature = "cranelift")]
+    Cranelift,
+    /// Slow and exact
+    Interpret,
     /// Ciphertexts of the CKKS scheme
     Ckks,
 }

@@ -98,7 +98,7 @@ pub fn run(
     };
     results.map_err(|failed| {
         let diagnostic = match failed {
-            Failed::Fault(fault) => pipeline::fault_diagnostic(&fault, sources),
+            Failed::Fault(fault) => pipeline::stopped_diagnostic(&fault.into(), sources),
             Failed::Diagnostic(diagnostic) => diagnostic,
         };
         Failure::Diagnostics(vec![diagnostic], sources.clone())

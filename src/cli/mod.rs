@@ -64,9 +64,21 @@ impl Told {
     /// Warnings go to stderr, unless they are not wanted.
     fn warn(&self, warnings: &[Diagnostic], sources: &Sources) {
         if !self.quiet && !warnings.is_empty() {
-            eprint!("{}", render(warnings, sources, self.format));
+            tell(&render(warnings, sources, self.format));
         }
     }
+
+    /// What was done goes to stderr where it was asked for.
+    fn note(&self, text: &str) {
+        if self.verbose {
+            tell(&format!("note: {text}\n"));
+        }
+    }
+}
+
+/// Writes to stderr. Where nobody listens any more there is nobody to tell that to.
+fn tell(text: &str) {
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
 }
 
 /// Runs the command line of this process and gives its exit code.
@@ -97,24 +109,24 @@ pub fn main() -> i32 {
             match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
                 // A reader that went away (`einc explain --list | head`) is no error.
                 Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-                    eprintln!("error: cannot write to standard output: {error}");
+                    tell(&format!("error: cannot write to standard output: {error}\n"));
                     4
                 }
                 _ => code,
             }
         }
         Ok(Err(failure)) => {
-            eprint!("{}", failure.text(told.format));
+            tell(&failure.text(told.format));
             failure.exit_code()
         }
         Err(_) => {
             let arguments: Vec<String> = std::env::args().collect();
-            eprintln!(
+            tell(&format!(
                 "error[EIN0901]: a bug of einc, in phase `{}`; please report the lines above and the command\n   \
-                 = note: {} --dump all",
+                 = note: {} --dump all\n",
                 pipeline::phase(),
                 arguments.join(" ")
-            );
+            ));
             101
         }
     }

@@ -1,6 +1,6 @@
 //! `einc run`.
 
-use super::args::{RunArgs, Sizes};
+use super::args::{RunArgs, Sizes, TargetName};
 use super::arrays::{self, Arrays};
 use super::failure::Failure;
 use super::open::{self, Opened};
@@ -11,6 +11,7 @@ use crate::program::{self, Entry, Program};
 use crate::source::Sources;
 use einc_runtime::{Tensor, pool};
 use std::borrow::Cow;
+use std::time::Instant;
 
 /// Runs the command; gives the exit code and what goes to stdout.
 pub fn run(args: &RunArgs, told: &Told) -> Result<(i32, String), Failure> {
@@ -20,6 +21,7 @@ pub fn run(args: &RunArgs, told: &Told) -> Result<(i32, String), Failure> {
     }
     let phases = open::phases(&args.dump)?;
     let mut out = String::new();
+    let start = Instant::now();
     let (encryption, sizes) = match encrypted::wanted(&args.cipher) {
         true => {
             let (settings, sizes) = encrypted::settings(&args.cipher, &args.sizes)?;
@@ -29,6 +31,7 @@ pub fn run(args: &RunArgs, told: &Told) -> Result<(i32, String), Failure> {
     };
     let Job { program, warnings, sources, tree, arrays } = job(args, &sizes)?;
     told.warn(&warnings, &sources);
+    told.note(&format!("read and checked `{}` {}", program.name, took(start)));
     if let Some(tree) = tree.filter(|_| phases.contains(&Phase::Tree)) {
         out.push_str(&open::dumped(Phase::Tree, &tree));
     }
@@ -43,7 +46,7 @@ pub fn run(args: &RunArgs, told: &Told) -> Result<(i32, String), Failure> {
         let inputs: Vec<&Tensor> = inputs.iter().map(Cow::as_ref).collect();
         if let Some(emitted) = args.cipher.emit {
             let clears = compiled.clears(&inputs).map_err(|fault| {
-                Failure::Diagnostics(vec![pipeline::fault_diagnostic(&fault, &sources)], sources.clone())
+                Failure::Diagnostics(vec![pipeline::stopped_diagnostic(&fault.into(), &sources)], sources.clone())
             })?;
             out.push_str(&encrypted::emitted(&compiled, &clears, emitted, &sources)?);
             return Ok((0, out));
@@ -52,16 +55,20 @@ pub fn run(args: &RunArgs, told: &Told) -> Result<(i32, String), Failure> {
         let results: Vec<(String, Tensor)> = names.into_iter().zip(results).collect();
         return finished(args, told, &places, &results, out);
     }
-    let settings = Settings {
-        target: args.interpret.then_some(Target::Interpret),
-        memory: args.machine.memory,
-        plan: planning::settings(&args.planning)?,
+    let target = match args.cipher.target {
+        #[cfg(feature = "cranelift")]
+        Some(TargetName::Cranelift) => Some(Target::Cranelift),
+        Some(TargetName::Interpret) => Some(Target::Interpret),
+        Some(TargetName::Ckks) | None => args.interpret.then_some(Target::Interpret),
     };
+    let settings =
+        Settings { target, memory: args.machine.memory, plan: planning::settings(&args.planning)? };
     let mut dump = |phase: Phase, text: &dyn Fn() -> String| {
         if phases.contains(&phase) {
             out.push_str(&open::dumped(phase, &text()));
         }
     };
+    let start = Instant::now();
     let compiled = {
         let _progress = progress::Progress::start(told.progress, "compiling");
         pipeline::compile(program, &settings, &mut dump)
@@ -70,10 +77,12 @@ pub fn run(args: &RunArgs, told: &Told) -> Result<(i32, String), Failure> {
         Ok(executable) => executable,
         Err(diagnostics) => return Err(Failure::Diagnostics(diagnostics, sources)),
     };
-    let inputs = inputs(args, executable.program(), arrays, told, &sources)?;
-    if let Some(hindrance) = executable.hindrance().filter(|_| told.verbose) {
-        eprintln!("note: runs in the interpreter: there is no {} yet", hindrance.what);
+    told.note(&format!("compiled for {} {}", executable.target_text(), took(start)));
+    if let Some(hindrance) = executable.hindrance() {
+        told.note(&format!("runs in the interpreter: there is no {} yet", hindrance.what));
     }
+    let inputs = inputs(args, executable.program(), arrays, told, &sources)?;
+    let start = Instant::now();
     let Some(mut results) = executable.results() else {
         return Err(Failure::of(Diagnostic::error(Code::OutOfMemory, "there is no memory for the results")));
     };
@@ -81,11 +90,12 @@ pub fn run(args: &RunArgs, told: &Told) -> Result<(i32, String), Failure> {
         let _progress = progress::Progress::start(told.progress, "running");
         pipeline::enter("run");
         let inputs: Vec<&Tensor> = inputs.iter().map(Cow::as_ref).collect();
-        if let Err(fault) = executable.run(&inputs, &mut results) {
-            let diagnostic = pipeline::fault_diagnostic(&fault, &sources);
+        if let Err(stopped) = executable.run(&inputs, &mut results) {
+            let diagnostic = pipeline::stopped_diagnostic(&stopped, &sources);
             return Err(Failure::Diagnostics(vec![diagnostic], sources));
         }
     }
+    told.note(&format!("ran {}", took(start)));
     let results: Vec<(String, Tensor)> = names.into_iter().zip(results).collect();
     finished(args, told, &places, &results, out)
 }
@@ -99,7 +109,11 @@ fn finished(
     mut out: String,
 ) -> Result<(i32, String), Failure> {
     pipeline::enter("write");
+    let start = Instant::now();
     arrays::write(places, results)?;
+    if !places.is_empty() {
+        told.note(&format!("wrote {} {}", args.output.join(", "), took(start)));
+    }
     if let Some(path) = &args.compare {
         let mut reference = arrays::read_archive(path)?;
         if let ([(name, _)], [(other, _)]) = (results, reference.as_mut_slice()) {
@@ -120,6 +134,11 @@ fn finished(
         }
     }
     Ok((0, out))
+}
+
+/// `in 1.25 ms`.
+fn took(start: Instant) -> String {
+    format!("in {:.2} ms", start.elapsed().as_secs_f64() * 1e3)
 }
 
 /// What the command line asks for.

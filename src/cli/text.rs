@@ -4,6 +4,7 @@ use super::args::{Command, ExplainArgs, TargetsArgs};
 use super::failure::Failure;
 use super::{calibrate, planning};
 use crate::diagnostic::Code;
+use crate::program::similar;
 use clap::CommandFactory;
 
 /// `einc explain`.
@@ -17,7 +18,9 @@ pub fn explain(args: &ExplainArgs) -> Result<String, Failure> {
     }
     let text = args.code.as_deref().unwrap_or_default();
     let code = Code::parse(text).ok_or_else(|| {
-        Failure::Usage(format!("no code is called `{text}`; `einc explain --list` lists them"))
+        let near = similar(text, Code::all().map(Code::slug));
+        let near = near.map_or(String::new(), |near| format!(" (did you mean `{near}`?)"));
+        Failure::Usage(format!("no code is called `{text}`{near}; `einc explain --list` lists them"))
     })?;
     Ok(format!("{code} {}\n\n{}\n", code.slug(), code.explanation().trim_end()))
 }

@@ -320,7 +320,9 @@ impl Builder {
     }
 
     fn reduce(&mut self, expr: &Expr<NodeId>, reduce: &Reduce<NodeId>, loops: &Loops) -> Expr<NodeId> {
-        if let Some(value) = prefix_sum(&mut self.graph, reduce) {
+        if !self.context.keep_order
+            && let Some(value) = prefix_sum(&mut self.graph, reduce)
+        {
             return self.lower(&value, loops);
         }
         if reduce.op == ReduceOp::Sum

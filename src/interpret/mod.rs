@@ -7,6 +7,7 @@
 mod along;
 mod contract;
 mod eval;
+mod graph;
 mod join;
 mod loops;
 mod plan;
@@ -16,6 +17,7 @@ mod slots;
 mod tests;
 pub mod value;
 
+pub use graph::run_graph;
 pub use loops::run_loops;
 pub use plan::run_plan;
 pub use program::run;

@@ -189,6 +189,8 @@ fn unary_real(op: Unary, x: f64) -> f64 {
         Unary::Sigmoid => sigmoid(x),
         Unary::Relu if x.is_nan() => x,
         Unary::Relu => x.max(0.0),
+        // The limits, which the formulas miss.
+        Unary::Gelu | Unary::GeluTanh | Unary::Silu if x == f64::NEG_INFINITY => -0.0,
         // x/2 (1 + erf(x/sqrt 2)), without its cancellation for negative x.
         Unary::Gelu => 0.5 * x * libm::erfc(-x * std::f64::consts::FRAC_1_SQRT_2),
         Unary::GeluTanh => {

@@ -22,6 +22,8 @@
 mod lower;
 mod text;
 mod verify;
+#[cfg(test)]
+mod verify_tests;
 
 pub use lower::lower;
 pub use verify::verify;

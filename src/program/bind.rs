@@ -61,7 +61,13 @@ impl Checker<'_> {
                     let known = scope.dims.keys().map(String::as_str);
                     let mut diagnostic =
                         Diagnostic::error(Code::UnknownDim, format!("no dim is called `{name}`"));
-                    diagnostic.help = similar(name, known).map(|near| format!("did you mean `{near}`?"));
+                    let mut known: Vec<&str> = known.collect();
+                    known.sort_unstable();
+                    diagnostic.help = match similar(name, known.iter().copied()) {
+                        Some(near) => Some(format!("did you mean `{near}`?")),
+                        None if known.is_empty() => Some("the program has no dims".to_string()),
+                        None => Some(format!("the dims are {}", known.join(", "))),
+                    };
                     self.report(diagnostic);
                 }
             }
@@ -261,7 +267,20 @@ impl Checker<'_> {
         for condition in conditions {
             if let Ok(Some(false)) = self.size_condition(scope, condition) {
                 let message = "the sizes break this condition";
-                self.error(Code::SizeCondition, message, condition.span, "does not hold");
+                let mut names = Vec::new();
+                condition_names(condition, &mut names);
+                let mut values: Vec<String> = Vec::new();
+                for name in names {
+                    if let Ok(Some(size)) = self.dim(scope, &name, condition.span)
+                        && let Ok(Some(value)) = self.sizes.value(&size)
+                        && !values.iter().any(|known| known.starts_with(&format!("{name} = ")))
+                    {
+                        values.push(format!("{name} = {value}"));
+                    }
+                }
+                let label = format!("does not hold for {}", values.join(", "));
+                let label = if values.is_empty() { "does not hold" } else { &label };
+                self.error(Code::SizeCondition, message, condition.span, label);
             }
         }
     }
@@ -403,6 +422,14 @@ pub(super) fn dim_names(ty: &Type) -> Vec<Name> {
         }
     }
     names
+}
+
+/// The names in a condition on sizes, in order.
+fn condition_names(expr: &Expr, names: &mut Vec<String>) {
+    if let ExprKind::Name(name) = &expr.kind {
+        names.push(name.clone());
+    }
+    super::resolve::parts(expr).into_iter().for_each(|part| condition_names(part, names));
 }
 
 pub(super) fn expr_names(expr: &Expr, names: &mut Vec<String>) {

@@ -1,5 +1,6 @@
 //! Checks a module for given sizes and types, or for all of them, and yields the program of one entry point.
 
+use super::bind::dim_names;
 use super::call::CALLS_LIMIT;
 use super::load::Module;
 use super::node::{Symbol, Ty};
@@ -190,13 +191,37 @@ impl<'a> Checker<'a> {
         let names: Vec<String> = self.free_dims.iter().map(|name| format!("`{name}`")).collect();
         let plural = if names.len() == 1 { "dim has" } else { "dims have" };
         let flags: Vec<String> = self.free_dims.iter().map(|name| format!("--set {name}=..")).collect();
-        self.report(
-            Diagnostic::error(
-                Code::UnboundDim,
-                format!("{} {plural} no value: {}", names.len(), names.join(", ")),
-            )
-            .help(format!("no array's shape fixes it; give `{}`", flags.join(" "))),
+        let mut diagnostic = Diagnostic::error(
+            Code::UnboundDim,
+            format!("{} {plural} no value: {}", names.len(), names.join(", ")),
         );
+        for name in &self.free_dims {
+            if let Some(place) = self.introduction(name) {
+                diagnostic = diagnostic.label(place, format!("`{name}` is introduced here"));
+            }
+        }
+        self.report(diagnostic.help(format!("no array's shape fixes it; give `{}`", flags.join(" "))));
+    }
+
+    /// Where the signature at hand or the file introduces a dim.
+    fn introduction(&self, name: &str) -> Option<Span> {
+        let in_type = |ty: &Type| dim_names(ty).into_iter().find(|dim| dim.text == name).map(|dim| dim.span);
+        let items = &self.module.units[0].tree.items;
+        let signature = self.module.function(0, &self.program.name).and_then(|function| {
+            function.params.iter().find_map(|(_, ty)| in_type(ty)).or_else(|| {
+                let mut declared = function.body.iter().flat_map(|item| match &item.kind {
+                    ItemKind::Dim { specs, .. } => specs.as_slice(),
+                    _ => &[],
+                });
+                let declared = declared.find(|spec| spec.name.text == name).map(|spec| spec.name.span);
+                declared.or_else(|| function.results.iter().find_map(|(_, ty)| in_type(ty)))
+            })
+        });
+        let mut declared = items.iter().flat_map(|item| match &item.kind {
+            ItemKind::Dim { specs, .. } => specs.as_slice(),
+            _ => &[],
+        });
+        signature.or_else(|| declared.find(|spec| spec.name.text == name).map(|spec| spec.name.span))
     }
 
     pub(super) fn entry(&mut self, entry: &str) -> Step<()> {
@@ -208,14 +233,22 @@ impl<'a> Checker<'a> {
         match module.function(0, entry) {
             Some(function) => self.function_entry(function),
             None => {
-                let names = module.units[0].tree.items.iter().filter_map(|item| match &item.kind {
-                    ItemKind::Function(function) => Some(function.name.text.as_str()),
+                let functions = module.units[0].tree.items.iter().filter_map(|item| match &item.kind {
+                    ItemKind::Function(function) => Some(&function.name),
                     _ => None,
                 });
+                let names = functions.clone().map(|name| name.text.as_str());
                 let mut diagnostic =
                     Diagnostic::error(Code::UnknownEntry, format!("the file has no function `{entry}`"));
-                diagnostic.help = Some(match similar(entry, names.clone()) {
+                let near = similar(entry, names.clone());
+                for name in functions.filter(|name| near.is_none_or(|near| name.text == near)).take(8) {
+                    diagnostic = diagnostic.label(name.span, format!("`{name}` is one"));
+                }
+                diagnostic.help = Some(match near {
                     Some(near) => format!("did you mean `{near}`?"),
+                    None if names.clone().next().is_none() => {
+                        "it has none, only statements of its own: leave the name out".to_string()
+                    }
                     None => format!("it has: {}", names.collect::<Vec<_>>().join(", ")),
                 });
                 Err(self.report(diagnostic))
@@ -298,15 +331,9 @@ impl<'a> Checker<'a> {
             }
         }
         if results.is_empty() {
-            let mut defined = Vec::new();
-            for item in items {
-                for target in targets(item) {
-                    if !defined.iter().any(|name: &&Name| name.text == target.text) {
-                        defined.push(target);
-                    }
-                }
-            }
-            results = defined.into_iter().map(|name| (name, false)).collect();
+            let mut defined = HashSet::new();
+            let names = items.iter().flat_map(targets);
+            results = names.filter(|name| defined.insert(&name.text)).map(|name| (name, false)).collect();
         }
         self.finish(&scope, results.iter().map(|(name, _)| (name.text.clone(), name.span)).collect())
     }
@@ -425,6 +452,12 @@ impl<'a> Checker<'a> {
     pub(super) fn statement(&mut self, scope: &mut Scope, item: &Item) -> Step<()> {
         if self.program.statements.len() > STATEMENTS_LIMIT || self.program.axes.len() > AXES_LIMIT {
             return Err(self.error(Code::TooBig, "the program is too large", item.span, "here"));
+        }
+        // Where the declaration of what it defines is wrong, that is told already, and the statement says nothing more.
+        let declared_wrong =
+            |name: &Name| scope.broken.contains(&name.text) && !scope.tensors.contains_key(&name.text);
+        if targets(item).into_iter().any(declared_wrong) {
+            return Err(Reported);
         }
         let outcome =
             self.options(scope, item).and_then(|options| self.statement_with(scope, item, &options));

@@ -205,7 +205,9 @@ fn words(term: &str, start: usize) -> Result<Vec<Placed>, EinsumError> {
 fn resolve(terms: Terms, ranks: &[usize]) -> Result<EinsumSpec, EinsumError> {
     if terms.operands.len() != ranks.len() {
         let (terms, operands) = (terms.operands.len(), ranks.len());
-        return refuse(None, format!("there are {terms} terms for {operands} operands"));
+        let count = |count: usize, word: &str| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
+        let (terms, operands) = (count(terms, "term"), count(operands, "operand"));
+        return refuse(None, format!("the string has {terms} for {operands}"));
     }
     let mut unnamed = 0;
     let mut left_over = Vec::new();
@@ -467,7 +469,7 @@ mod tests {
         assert_eq!(error("i>i", &[1]).1, Some(1));
         assert_eq!(error("i-i", &[1]).1, Some(1));
         assert_eq!(error("i->i,i", &[1]).1, Some(4));
-        assert_eq!(error("i,", &[1]).0, "there are 2 terms for 1 operands");
+        assert_eq!(error("i,", &[1]).0, "the string has 2 terms for 1 operand");
         assert_eq!(error("ij", &[1]).0, "operand 0 has 1 dims, but its term has 2 labels");
         assert_eq!(error("......", &[2]), ("operand 0 has more than one ellipsis".to_string(), Some(3)));
         assert_eq!(error("α->β", &[1]), ("`β` is in the result but in no operand".to_string(), Some(4)));

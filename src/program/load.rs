@@ -4,6 +4,7 @@ use crate::diagnostic::{Code, Diagnostic};
 use crate::source::{Sources, Span};
 use einc_grammar::SyntaxError;
 use einc_grammar::tree::{self, ExprKind, Function, Item, ItemKind, Name};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -21,6 +22,8 @@ pub(super) struct Unit {
     file: u32,
     /// Its items.
     pub tree: tree::File,
+    /// Which item defines the function of a name; the first of several.
+    functions: HashMap<String, usize>,
     /// What it imports.
     pub imports: Vec<Import>,
     /// The texts of the plans that it names: path and text.
@@ -50,10 +53,11 @@ const FILES_LIMIT: usize = 1000;
 impl Module {
     /// The function of that name in a file.
     pub(super) fn function(&self, unit: usize, name: &str) -> Option<&Function> {
-        self.units[unit].tree.items.iter().find_map(|item| match &item.kind {
-            ItemKind::Function(function) if function.name.text == name => Some(function),
+        let unit = &self.units[unit];
+        match &unit.tree.items[*unit.functions.get(name)?].kind {
+            ItemKind::Function(function) => Some(function),
             _ => None,
-        })
+        }
     }
 
     /// The function that a bare name means in a file: its own, or an imported one.
@@ -113,7 +117,13 @@ impl Loader<'_> {
         let (tree, errors) = einc_grammar::parse(&self.sources.file(file).text, file);
         self.diagnostics.extend(errors.into_iter().map(syntax_diagnostic));
         let unit = self.module.units.len();
-        self.module.units.push(Unit { file, tree, imports: Vec::new(), plans: Vec::new() });
+        let mut functions = HashMap::new();
+        for (number, item) in tree.items.iter().enumerate() {
+            if let ItemKind::Function(function) = &item.kind {
+                functions.entry(function.name.text.clone()).or_insert(number);
+            }
+        }
+        self.module.units.push(Unit { file, tree, functions, imports: Vec::new(), plans: Vec::new() });
         self.chain.push(unit);
         let imports: Vec<_> = self.module.units[unit]
             .tree

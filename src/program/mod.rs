@@ -40,6 +40,7 @@ mod whole;
 pub use check::{ArgInfo, Bindings, check, check_all};
 pub use entries::{Entry, Param, entries};
 pub use load::{Module, load, syntax_diagnostic};
+pub(crate) use scope::similar;
 
 use crate::expr::{Axes, AxisId, Expr, Outside, Shown, axis_list};
 use crate::id::IdVec;

@@ -47,7 +47,10 @@ impl Checker<'_> {
                 ));
                 continue;
             };
-            let extent = self.extent(&size, place)?;
+            let Ok(extent) = self.extent(&size, place) else {
+                outcome = Err(Reported);
+                continue;
+            };
             context.vars[var].axis = Some(self.program.axes.push(Axis { name, extent }));
         }
         outcome

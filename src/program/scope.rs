@@ -388,10 +388,9 @@ impl Checker<'_> {
 
     /// A symbol's extents as numbers, with the product within bounds.
     pub(super) fn extents(&mut self, name: &str, ty: Ty, shape: &[Size], place: Span) -> Step<Vec<u64>> {
-        let mut extents = Vec::new();
-        for size in shape {
-            extents.push(self.extent(size, place)?);
-        }
+        // All of them before giving up, so that one message lists every dim without a value.
+        let found: Vec<Step<u64>> = shape.iter().map(|size| self.extent(size, place)).collect();
+        let extents = found.into_iter().collect::<Step<Vec<u64>>>()?;
         let bytes = ty.computed().bytes() as u64;
         let total = extents.iter().filter(|&&extent| extent > 0).try_fold(bytes, |n, &e| n.checked_mul(e));
         if total.is_none_or(|total| total > super::size::LIMIT as u64) {
@@ -416,7 +415,7 @@ fn is_size_like(expr: &Expr) -> bool {
 }
 
 /// The known name nearest to a name, if it is near enough to be meant.
-pub(super) fn similar<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn similar<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let distance = |a: &str, b: &str| {
         let b: Vec<char> = b.chars().collect();
         let mut row: Vec<usize> = (0..=b.len()).collect();

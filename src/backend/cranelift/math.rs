@@ -44,7 +44,7 @@ impl Translator<'_, '_, '_> {
             Unary::Sigmoid => self.sigmoid(ty, x),
             Unary::Silu => {
                 let gate = self.sigmoid(ty, x);
-                self.builder.ins().fmul(x, gate)
+                self.gated(ty, x, gate)
             }
             Unary::GeluTanh => {
                 // x/2 (1 + tanh(c (x + a x^3))) = x sigmoid(2 c (x + a x^3))
@@ -54,7 +54,7 @@ impl Translator<'_, '_, '_> {
                 let inner = self.multiply_add(square, a, c);
                 let inner = self.builder.ins().fmul(inner, x);
                 let gate = self.sigmoid(ty, inner);
-                self.builder.ins().fmul(x, gate)
+                self.gated(ty, x, gate)
             }
             Unary::Softplus => self.softplus(ty, x),
             Unary::Erf if !wide => self.erf(ty, x),
@@ -63,11 +63,19 @@ impl Translator<'_, '_, '_> {
                 let turned = self.builder.ins().fmul(x, by);
                 let rest = self.erfc(ty, turned);
                 let half = self.real(ty, 0.5);
-                let half = self.builder.ins().fmul(x, half);
-                self.builder.ins().fmul(half, rest)
+                let gate = self.builder.ins().fmul(half, rest);
+                self.gated(ty, x, gate)
             }
             _ => return None,
         })
+    }
+
+    /// `x * gate`, and its limit 0 where `x` is `-inf` and the gate 0.
+    fn gated(&mut self, ty: Type, x: Value, gate: Value) -> Value {
+        let product = self.builder.ins().fmul(x, gate);
+        let (lowest, limit) = (self.real(ty, f64::NEG_INFINITY), self.real(ty, -0.0));
+        let at_limit = self.builder.ins().fcmp(FloatCC::Equal, x, lowest);
+        self.choose(ty, at_limit, limit, product)
     }
 
     pub(super) fn real(&mut self, ty: Type, value: f64) -> Value {

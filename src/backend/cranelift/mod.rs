@@ -1,6 +1,7 @@
 //! Loops to machine code in memory, by Cranelift.
 
 mod call;
+mod cast;
 mod host;
 mod math;
 mod memory;

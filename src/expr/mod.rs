@@ -12,12 +12,17 @@
 //! sum[j](t0[i,j] * t1[j,k]) + select(i <= k, 1.0, 0.0)
 //! ```
 
+mod affine;
+mod text;
+
+pub use affine::Affine;
+pub use text::{Shown, axis_list, show_scalar};
+
 use crate::id::IdVec;
 use crate::id_type;
 use crate::source::Span;
 use einc_runtime::{DType, Scalar};
 use std::collections::BTreeSet;
-use std::fmt::{self, Display};
 
 id_type! {
     /// Names an axis: a named range `0..extent`.
@@ -472,62 +477,6 @@ impl<S> Expr<S> {
     }
 }
 
-/// `constant + sum of coefficient * axis`.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub struct Affine {
-    /// Axes with coefficients that are not zero, by axis.
-    pub terms: Vec<(AxisId, i64)>,
-    /// The constant part.
-    pub constant: i64,
-}
-
-impl Affine {
-    /// `self + other`, `None` on overflow.
-    pub fn plus(&self, other: &Affine) -> Option<Affine> {
-        let mut terms: std::collections::BTreeMap<AxisId, i64> = self.terms.iter().copied().collect();
-        for &(axis, coefficient) in &other.terms {
-            let entry = terms.entry(axis).or_insert(0);
-            *entry = entry.checked_add(coefficient)?;
-        }
-        Some(Affine {
-            terms: terms.into_iter().filter(|term| term.1 != 0).collect(),
-            constant: self.constant.checked_add(other.constant)?,
-        })
-    }
-
-    /// `factor * self`, `None` on overflow.
-    pub fn scaled(&self, factor: i64) -> Option<Affine> {
-        let mut terms = Vec::new();
-        for &(axis, coefficient) in &self.terms {
-            let scaled = coefficient.checked_mul(factor)?;
-            if scaled != 0 {
-                terms.push((axis, scaled));
-            }
-        }
-        Some(Affine { terms, constant: self.constant.checked_mul(factor)? })
-    }
-
-    /// The single axis it is, if its coefficient is 1 and the constant 0.
-    pub fn axis(&self) -> Option<AxisId> {
-        match self.terms[..] {
-            [(axis, 1)] if self.constant == 0 => Some(axis),
-            _ => None,
-        }
-    }
-
-    /// The least and greatest value over the axes' ranges; `None` if an axis is empty or on overflow.
-    pub fn bounds(&self, axes: &Axes) -> Option<(i64, i64)> {
-        let (mut low, mut high) = (self.constant, self.constant);
-        for &(axis, coefficient) in &self.terms {
-            let last = i64::try_from(axes[axis].extent.checked_sub(1)?).ok()?;
-            let reach = coefficient.checked_mul(last)?;
-            low = low.checked_add(reach.min(0))?;
-            high = high.checked_add(reach.max(0))?;
-        }
-        Some((low, high))
-    }
-}
-
 impl Binary {
     /// Whether the result is a `bool`.
     pub fn is_comparison(self) -> bool {
@@ -640,118 +589,6 @@ impl AlongOp {
             AlongOp::ArgSort => "argsort",
             AlongOp::TopK => "topk",
             AlongOp::ArgTopK => "argtopk",
-        }
-    }
-}
-
-/// An expression with the axes' names at hand, for printing.
-pub struct Shown<'a, S>(pub &'a Expr<S>, pub &'a Axes);
-
-impl<S: Display> Display for Shown<'_, S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        show(self.0, self.1, 0, f)
-    }
-}
-
-/// The names of axes, joined by commas.
-pub fn axis_list(list: &[AxisId], axes: &Axes) -> String {
-    list.iter().map(|&axis| axes[axis].name.as_str()).collect::<Vec<_>>().join(",")
-}
-
-/// Writes a constant so that its dtype can be told: `3`, `3.0`, `(0.0+1.0j)`.
-pub fn show_scalar(value: &Scalar) -> String {
-    match value {
-        Scalar::Int(value) => value.to_string(),
-        Scalar::Real(value) => format!("{value:?}"),
-        Scalar::Complex(re, im) => {
-            format!("({re:?}{}{:?}j)", if im.is_sign_negative() { "-" } else { "+" }, im.abs())
-        }
-    }
-}
-
-fn show<S: Display>(expr: &Expr<S>, axes: &Axes, tight: u8, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let list = |parts: &[Expr<S>], joint: &str, level: u8, f: &mut fmt::Formatter<'_>| {
-        if tight > level {
-            f.write_str("(")?;
-        }
-        for (k, part) in parts.iter().enumerate() {
-            if k > 0 {
-                f.write_str(joint)?;
-            }
-            show(part, axes, level + 1, f)?;
-        }
-        if tight > level {
-            f.write_str(")")?;
-        }
-        Ok(())
-    };
-    match expr {
-        Expr::Const(value, dtype) => {
-            f.write_str(&show_scalar(value))?;
-            if *dtype != DType::I64 { write!(f, "{dtype}") } else { Ok(()) }
-        }
-        Expr::Index(axis) => f.write_str(&axes[*axis].name),
-        Expr::Read(read) => {
-            write!(f, "{}", read.source)?;
-            if read.indices.is_empty() {
-                return Ok(());
-            }
-            f.write_str("[")?;
-            for (k, index) in read.indices.iter().enumerate() {
-                if k > 0 {
-                    f.write_str(",")?;
-                }
-                show(index, axes, 0, f)?;
-            }
-            match &read.outside {
-                Outside::Never => {}
-                Outside::Else(value) => {
-                    f.write_str(" else ")?;
-                    show(value, axes, 0, f)?;
-                }
-                Outside::Checked => f.write_str(" checked")?,
-                Outside::Clamp => f.write_str(" clamp")?,
-                Outside::Trust => f.write_str(" trust")?,
-            }
-            f.write_str("]")
-        }
-        Expr::Unary(op, a) => {
-            write!(f, "{}(", op.name())?;
-            show(a, axes, 0, f)?;
-            f.write_str(")")
-        }
-        Expr::Binary(op, a, b) => {
-            f.write_str("(")?;
-            show(a, axes, 2, f)?;
-            write!(f, " {} ", op.name())?;
-            show(b, axes, 2, f)?;
-            f.write_str(")")
-        }
-        Expr::Sum(parts) => list(parts, " + ", 0, f),
-        Expr::Product(parts) => list(parts, " * ", 1, f),
-        Expr::Select(parts) => {
-            f.write_str("select(")?;
-            list(&parts[..], ", ", 0, f)?;
-            f.write_str(")")
-        }
-        Expr::Cast(dtype, a) => {
-            write!(f, "{dtype}(")?;
-            show(a, axes, 0, f)?;
-            f.write_str(")")
-        }
-        Expr::Reduce(reduce) => {
-            write!(f, "{}[{}](", reduce.op.name(), axis_list(&reduce.axes, axes))?;
-            show(&reduce.body, axes, 0, f)?;
-            f.write_str(")")
-        }
-        Expr::Along(along) => {
-            write!(f, "{}[{}", along.op.name(), axis_list(&along.axes, axes))?;
-            if along.out != along.axes {
-                write!(f, " -> {}", axis_list(&along.out, axes))?;
-            }
-            f.write_str("](")?;
-            show(&along.body, axes, 0, f)?;
-            f.write_str(")")
         }
     }
 }

@@ -1,0 +1,93 @@
+//! Calls from many threads, and reuse of what was compiled.
+
+use super::*;
+use einc_runtime::Scalar;
+
+const LAYER: &str = "fn layer(x: f64[N, K], w: f64[K, M]) -> (y: f64[N, M], top: f64[N]) {
+    y[n, m] = relu(sum[k](x[n, k] * w[k, m]))
+    top[n] = max[m](y[n, m])
+}";
+
+/// A matrix whose elements tell the number `of`.
+fn matrix(rows: u64, columns: u64, of: u64) -> Tensor {
+    let mut tensor = Tensor::zeros(DType::F64, &[rows, columns]).unwrap();
+    for k in 0..tensor.elems() {
+        tensor.set(k, Scalar::Real(((k as u64 * 7 + of * 3) % 11) as f64 - 5.0));
+    }
+    tensor
+}
+
+/// The layer by its formula.
+fn expected(x: &Tensor, w: &Tensor) -> Vec<f64> {
+    let (n, k, m) = (x.shape()[0] as usize, x.shape()[1] as usize, w.shape()[1] as usize);
+    let (x, w) = (x.as_slice::<f64>().unwrap(), w.as_slice::<f64>().unwrap());
+    let element = |row: usize, column: usize| -> f64 {
+        (0..k).map(|j| x[row * k + j] * w[j * m + column]).sum::<f64>().max(0.0)
+    };
+    (0..n * m).map(|at| element(at / m, at % m)).collect()
+}
+
+#[test]
+fn one_function_is_called_from_many_threads_with_many_sizes() {
+    let layer = Module::parse(LAYER).unwrap().function("layer", &Sizes::new(), &Settings::default()).unwrap();
+    std::thread::scope(|scope| {
+        for thread in 0..8u64 {
+            let layer = &layer;
+            scope.spawn(move || {
+                for call in 0..12 {
+                    let of = thread * 100 + call;
+                    let (x, w) = (matrix(2 + call % 3, 5, of), matrix(5, 3, of + 1));
+                    let results = layer.call(&[("x", &x), ("w", &w)]).unwrap();
+                    let found = results.get("y").unwrap();
+                    assert_eq!(
+                        found.as_slice::<f64>().unwrap(),
+                        expected(&x, &w),
+                        "thread {thread}, call {call}"
+                    );
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn one_compiled_program_is_called_from_many_threads_at_once() {
+    let sizes = Sizes::new().dim("N", 40).dim("K", 30).dim("M", 20);
+    let layer = Module::parse(LAYER).unwrap().compile("layer", &sizes).unwrap();
+    std::thread::scope(|scope| {
+        for thread in 0..8 {
+            let layer = &layer;
+            scope.spawn(move || {
+                let (x, w) = (matrix(40, 30, thread), matrix(30, 20, thread + 1));
+                let wanted = expected(&x, &w);
+                let mut results = layer.results().unwrap();
+                for _ in 0..20 {
+                    layer.call_into(&[&x, &w], &mut results).unwrap();
+                    assert_eq!(results[0].as_slice::<f64>().unwrap(), wanted);
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn tensors_that_do_not_fit_are_errors_whatever_runs_the_program() {
+    let module = Module::parse(LAYER).unwrap();
+    let sizes = Sizes::new().dim("N", 2).dim("K", 3).dim("M", 4);
+    for target in pipeline::Target::ALL {
+        let settings = Settings { target: Some(*target), ..Settings::default() };
+        let bindings = program::Bindings { dims: sizes.dims.clone(), ..Default::default() };
+        let layer = module.build("layer", &bindings, &settings).unwrap();
+        let (x, w) = (matrix(2, 3, 0), matrix(3, 4, 1));
+        let mut results = layer.results().unwrap();
+        layer.call_into(&[&x, &w], &mut results).unwrap();
+        let error = layer.call_into(&[&w, &x], &mut results).unwrap_err();
+        assert_eq!(error.diagnostics()[0].code, Code::InputExtent);
+        assert!(error.to_string().contains("x: f64[2, 3]"), "{error}");
+        assert!(layer.call_into(&[&x], &mut results).is_err());
+        results.pop();
+        assert!(layer.call_into(&[&x, &w], &mut results).is_err());
+        // What is beside the typed interface refuses them too.
+        assert!(layer.executable.run(&[&w, &x], &mut []).is_err());
+    }
+}

@@ -1,0 +1,8 @@
+//! libFuzzer on `network_json` of `targets.rs`.
+#![no_main]
+
+#[path = "../targets.rs"]
+#[allow(dead_code)]
+mod targets;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| targets::network_json(bytes));
