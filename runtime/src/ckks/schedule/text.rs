@@ -235,7 +235,7 @@ impl Reader {
                 let name = words.next()?.to_owned();
                 words.expect("=")?;
                 let mut values = Vec::new();
-                while let Some(word) = words.0.next() {
+                for word in words.0.by_ref() {
                     values.push(register(word)?);
                 }
                 self.schedule.outputs.push(Output { name, values, layout: None });
@@ -346,7 +346,7 @@ impl Reader {
             "dense" => Values::Dense(words.rest()?),
             "runs" => {
                 let mut runs = Vec::new();
-                while let Some(word) = words.0.next() {
+                for word in words.0.by_ref() {
                     let (count, value) = word.split_once('*').ok_or_else(|| unexpected(word))?;
                     runs.push((parse(count)?, parse(value)?));
                 }
