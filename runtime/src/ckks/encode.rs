@@ -30,7 +30,7 @@ impl Encoder {
     }
 
     /// The slots of the polynomial with these coefficients: the first half real, the second half imaginary parts.
-    fn coefficients_to_slots(&self, values: &mut [Complex64]) {
+    fn to_slots(&self, values: &mut [Complex64]) {
         let bits = self.slots.ilog2();
         for k in 0..self.slots {
             let other = reverse(k, bits);
@@ -52,7 +52,8 @@ impl Encoder {
         }
     }
 
-    fn slots_to_coefficients(&self, values: &mut [Complex64]) {
+    /// Undoes [`Encoder::to_slots`], but for a factor of the number of slots.
+    fn to_coefficients(&self, values: &mut [Complex64]) {
         let mut half = self.slots / 2;
         while half >= 1 {
             let roots = &self.roots[half - 1..2 * half - 1];
@@ -76,7 +77,7 @@ impl Encoder {
     /// The coefficients, not yet rounded, of the polynomial whose slots are `scale` times these.
     pub fn encode(&self, slots: &[f64], scale: f64) -> Vec<f64> {
         let mut values: Vec<Complex64> = slots.iter().map(|&x| Complex64::new(x, 0.0)).collect();
-        self.slots_to_coefficients(&mut values);
+        self.to_coefficients(&mut values);
         let factor = scale / self.slots as f64;
         let (real, imaginary) = (values.iter().map(|v| v.re), values.iter().map(|v| v.im));
         real.chain(imaginary).map(|coefficient| coefficient * factor).collect()
@@ -87,7 +88,7 @@ impl Encoder {
         let (real, imaginary) = coefficients.split_at(self.slots);
         let mut values: Vec<Complex64> =
             real.iter().zip(imaginary).map(|(&re, &im)| Complex64::new(re / scale, im / scale)).collect();
-        self.coefficients_to_slots(&mut values);
+        self.to_slots(&mut values);
         values
     }
 }

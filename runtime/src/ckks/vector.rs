@@ -47,8 +47,7 @@ unsafe fn once(x: __m512i, bound: __m512i) -> __m512i {
 /// How to multiply modulo a prime.
 ///
 /// # Safety
-///
-/// Its functions may be called only on processors with the instructions that this module names.
+/// Every method may only be called where the machine has what this module needs.
 unsafe trait Multiply: Copy {
     /// How far quotients of [`Factor`] are shifted to the right: 0 or 12.
     const SHIFT: u32;
