@@ -18,6 +18,9 @@ use std::sync::Arc;
 /// The levels that kernels of one step may take, beyond those of its products.
 const LEVELS: usize = 3;
 
+/// The most factors of a product that kernels are planned for: assignments grow with a power of them.
+const MOST_FACTORS: usize = 5;
+
 /// The kernels of a step that is one product of whole tensors; `row` where its target is handed over row by row.
 pub fn planned(network: &Network, step: &Step, places: &Places, slots: u32, row: bool) -> Vec<Kernel> {
     let request = || -> Option<Request> {
@@ -49,7 +52,7 @@ pub fn planned(network: &Network, step: &Step, places: &Places, slots: u32, row:
 fn contraction<'a>(network: &Network, step: &'a Step) -> Option<(&'a Term, Contraction)> {
     let StepKind::Products(terms) = &step.kind else { return None };
     let [term] = &terms[..] else { return None };
-    if term.factors.is_empty() || term.scale != 1.0 {
+    if term.factors.is_empty() || term.factors.len() > MOST_FACTORS || term.scale != 1.0 {
         return None;
     }
     let extent = |axis: usize| step.axes[axis].1;
