@@ -331,6 +331,18 @@ fn stages_can_be_looked_at() {
 }
 
 #[test]
+fn an_order_that_is_to_be_kept_has_no_running_sums() {
+    let folder = Folder::new("order");
+    let text = "y[k] = sum[d](if d <= k then x[d] * w[d] else 0)\n";
+    for (attribute, running) in [("", true), ("@order(keep)\n", false)] {
+        folder.text("o.ein", &format!("dim N\ninput x, w: f64[N]\noutput y: f64[N]\n{attribute}{text}"));
+        let (code, out, error) = folder.einc(&["graph", "o.ein", "--set", "N=100"]);
+        assert_eq!(code, 0, "{error}");
+        assert_eq!(out.contains("cumsum"), running, "{out}");
+    }
+}
+
+#[test]
 fn near_misses_on_the_command_line_are_helped() {
     let folder = Folder::new("near");
     folder.text("m.ein", MATMUL).array("a.npy", &a());

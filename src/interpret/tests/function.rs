@@ -104,6 +104,13 @@ fn real_functions_agree_with_known_values() {
 }
 
 #[test]
+fn gates_close_at_minus_infinity() {
+    for op in [Unary::Gelu, Unary::GeluTanh, Unary::Silu] {
+        assert_eq!(of_reals(op, &[f64::NEG_INFINITY, f64::INFINITY]), [0.0, f64::INFINITY], "{}", op.name());
+    }
+}
+
+#[test]
 fn tails_keep_their_digits() {
     // Gelu of -10 is -10 times the normal tail 7.619853024160526e-24.
     let found = of_reals(Unary::Gelu, &[-10.0])[0];
