@@ -152,7 +152,7 @@ impl Builder {
             _ => self.power(base, exponent / 2),
         };
         let square = self.times(half, half);
-        if exponent % 2 == 0 { square } else { self.times(square, base) }
+        if exponent.is_multiple_of(2) { square } else { self.times(square, base) }
     }
 
     /// Computes each lane alone and packs them.

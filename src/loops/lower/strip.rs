@@ -185,7 +185,7 @@ impl Builder {
         // A value that is the last call goes where the result is.
         let last = strips.calls.len();
         let straight = !accumulate
-            && out.strides.iter().any(|&stride| stride == (strips.axis, 1))
+            && out.strides.contains(&(strips.axis, 1))
             && matches!(value, Expr::Read(read) if read.source == strip_source(strips, last));
         for (number, call) in strips.calls.iter().enumerate() {
             let own = strips.view(call.buffer);
