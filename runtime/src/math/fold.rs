@@ -75,29 +75,14 @@ macro_rules! folds {
 
 macro_rules! sum {
     ($x:expr, $type:ty) => {{
+        if $x.len() <= BLOCK {
+            return block_sum!($x, $type);
+        }
         let mut levels = [0.0; LEVELS];
         let mut count = 0usize;
         for block in $x.chunks(BLOCK) {
-            let mut sums = [0.0; SUMS];
-            let parts = block.chunks_exact(SUMS);
-            let rest = parts.remainder();
-            for part in parts {
-                for (sum, &value) in sums.iter_mut().zip(part) {
-                    *sum += value;
-                }
-            }
-            for (sum, &value) in sums.iter_mut().zip(rest) {
-                *sum += value;
-            }
-            let mut width = SUMS / 2;
-            while width > 0 {
-                for at in 0..width {
-                    sums[at] += sums[at + width];
-                }
-                width /= 2;
-            }
             let mut level = 0;
-            let mut total = sums[0];
+            let mut total = block_sum!(block, $type);
             while count >> level & 1 == 1 {
                 total += levels[level];
                 level += 1;
@@ -112,6 +97,30 @@ macro_rules! sum {
             }
         }
         total
+    }};
+}
+
+macro_rules! block_sum {
+    ($x:expr, $type:ty) => {{
+        let mut sums: [$type; SUMS] = [0.0; SUMS];
+        let parts = $x.chunks_exact(SUMS);
+        let rest = parts.remainder();
+        for part in parts {
+            for (sum, &value) in sums.iter_mut().zip(part) {
+                *sum += value;
+            }
+        }
+        for (sum, &value) in sums.iter_mut().zip(rest) {
+            *sum += value;
+        }
+        let mut width = SUMS / 2;
+        while width > 0 {
+            for at in 0..width {
+                sums[at] += sums[at + width];
+            }
+            width /= 2;
+        }
+        sums[0]
     }};
 }
 
@@ -211,15 +220,31 @@ macro_rules! row_folds {
                     let width = WIDTH.min(n - start);
                     // Of rows, of sums of rows, and of sums of those.
                     let mut sums = [[0.0; WIDTH]; 3];
-                    for row in 0..rows {
-                        let (at, last) = (row as isize * stride, row + 1 == rows);
-                        // SAFETY: the caller's promise.
-                        let x = unsafe { std::slice::from_raw_parts(x.offset(at).add(start), width) };
-                        for (sum, &value) in sums[0][..width].iter_mut().zip(x) {
-                            *sum += value;
+                    let mut row = 0;
+                    while row < rows {
+                        let at = |row: usize| row as isize * stride;
+                        // Four rows at once, as far as there are so many.
+                        let together = if rows - row >= 4 { 4 } else { 1 };
+                        // SAFETY: the caller's promise: rows below `rows` are there.
+                        unsafe {
+                            let x = x.add(start);
+                            if together == 4 {
+                                let [a, b, c, d] = [0, 1, 2, 3]
+                                    .map(|k| std::slice::from_raw_parts(x.offset(at(row + k)), width));
+                                let rows = a.iter().zip(b).zip(c).zip(d);
+                                for (sum, (((a, b), c), d)) in sums[0][..width].iter_mut().zip(rows) {
+                                    *sum += (a + b) + (c + d);
+                                }
+                            } else {
+                                let x = std::slice::from_raw_parts(x.offset(at(row)), width);
+                                for (sum, &value) in sums[0][..width].iter_mut().zip(x) {
+                                    *sum += value;
+                                }
+                            }
                         }
+                        row += together;
                         for level in 0..2 {
-                            if last || (row + 1).is_multiple_of(ROWS.pow(level as u32 + 1)) {
+                            if row == rows || row.is_multiple_of(ROWS.pow(level as u32 + 1)) {
                                 for at in 0..width {
                                     sums[level + 1][at] += sums[level][at];
                                     sums[level][at] = 0.0;

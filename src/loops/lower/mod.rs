@@ -5,6 +5,7 @@ mod along;
 mod build;
 mod contract;
 mod expr;
+mod hoist;
 mod nest;
 mod permute;
 mod reduce;

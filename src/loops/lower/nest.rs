@@ -85,6 +85,11 @@ impl Builder {
         {
             return;
         }
+        if choice.blocks.is_empty()
+            && self.hoist(task, axes, outer, (&choice.order, choice.parallel), machine)
+        {
+            return;
+        }
         if self.row_folds(task, axes, outer, (&choice.order, choice.parallel), machine) {
             return;
         }

@@ -88,7 +88,12 @@ impl<'a> Strips<'a> {
                 if is_mapped(*function, argument.dtype()) && argument.free_axes().contains(&self.axis) =>
             {
                 let (function, dtype) = (*function, argument.dtype());
-                let argument = self.extract(argument, builder);
+                // Where a read stands in the source makes no difference unless it can fail.
+                let argument = self.extract(argument, builder).map_reads(&mut |read, indices, outside| {
+                    let checked = matches!(outside, Outside::Checked);
+                    let place = if checked { read.place } else { Span::default() };
+                    Expr::Read(Read { source: read.source, dtype: read.dtype, indices, outside, place })
+                });
                 let known =
                     self.calls.iter().position(|call| call.function == function && call.argument == argument);
                 let number = known.unwrap_or_else(|| {
@@ -309,7 +314,7 @@ impl Builder {
         let extent = |axis: AxisId| scope.axes[axis].extent;
         let (axis, (buffer, affine)) = reduction.axes.iter().find_map(|&axis| {
             let found = plain_read(&reduction.body, scope.operands, axis, dtype)?;
-            (extent(axis) >= LEAST_FOLD).then_some((axis, found))
+            (extent(axis) >= STRIP).then_some((axis, found))
         })?;
         let outer: Vec<AxisId> = reduction.axes.iter().copied().filter(|&other| other != axis).collect();
         // The folds are added up one after the other.
