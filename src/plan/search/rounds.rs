@@ -196,8 +196,10 @@ impl<'a, 'b> Search<'a, 'b> {
         let least = self.pool[0].0;
         let mut firsts: Vec<(f64, Shape)> =
             self.firsts.iter().flatten().filter(|(value, _)| *value < 1.7 * least + 1.0).cloned().collect();
-        if hots.len() == HOTS.len() && self.islands() {
-            firsts.clear();
+        if hots.len() == HOTS.len()
+            && let Some(last) = self.islands()
+        {
+            firsts.retain(|(value, _)| *value > last);
         }
         let total = self.budget.left();
         let least_share = total / 48;
@@ -252,8 +254,8 @@ impl<'a, 'b> Search<'a, 'b> {
     /// Anneals several starts apart, each for more and more work, and drops the worse half every time: which start a
     /// tree comes from decides more than how long it is annealed.
     ///
-    /// Does nothing where there is too little work for that.
-    fn islands(&mut self) -> bool {
+    /// Does nothing where there is too little work for that; gives the value of the worst start that took part.
+    fn islands(&mut self) -> Option<f64> {
         let mut trees: Vec<(f64, Shape)> = self.firsts.iter().flatten().chain(&self.pool).cloned().collect();
         trees.sort_by(|a, b| a.0.total_cmp(&b.0));
         trees.dedup_by(|a, b| a.0 == b.0);
@@ -265,8 +267,9 @@ impl<'a, 'b> Search<'a, 'b> {
             trees.truncate(trees.len() / 2);
         }
         if trees.len() < 2 {
-            return false;
+            return None;
         }
+        let last = trees.last()?.0;
         let each = work / levels(trees.len());
         loop {
             let share = each / trees.len() as u64;
@@ -277,7 +280,7 @@ impl<'a, 'b> Search<'a, 'b> {
                 *known = (self.value(&tree), tree.shape());
             }
             if trees.len() == 1 || self.budget.over() {
-                return true;
+                return Some(last);
             }
             trees.sort_by(|a, b| a.0.total_cmp(&b.0));
             trees.truncate(trees.len() / 2);
