@@ -451,6 +451,45 @@ fn plans_graphs_and_layouts_come_out() {
     assert_eq!(folder.einc(&["fmt", "--check", "odd.ein"]).0, 0);
 }
 
+/// A search that is interrupted gives the best plan that it has found.
+#[test]
+#[cfg(unix)]
+fn an_interrupted_search_gives_what_it_has() {
+    let folder = Folder::new("interrupted-search");
+    // A grid of thirty by thirty: far more than a second's work.
+    let at = |x: usize, y: usize| 30 * y + x;
+    let mut edges = Vec::new();
+    let mut inputs = vec![Vec::new(); 900];
+    for (x, y) in (0..900).map(|k| (k % 30, k / 30)) {
+        for other in [(x + 1, y), (x, y + 1)] {
+            if other.0 < 30 && other.1 < 30 {
+                inputs[at(x, y)].push(edges.len());
+                inputs[at(other.0, other.1)].push(edges.len());
+                edges.push(2);
+            }
+        }
+    }
+    let network = serde_json::json!({ "inputs": inputs, "output": [], "sizes": edges });
+    folder.text("grid.json", &network.to_string());
+    let mut child = Command::new(env!("CARGO_BIN_EXE_einc"))
+        .args(["plan", "grid.json", "--time-limit", "600", "--format", "json", "-o", "plan.json"])
+        .current_dir(&folder.0)
+        .env("EINC_HOME", folder.0.join("home"))
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the einc command");
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill");
+    assert!(kill.success());
+    assert_eq!(child.wait().expect("the end of einc").code(), Some(0));
+    let text = std::fs::read_to_string(folder.path("plan.json")).expect("the plan");
+    let plan: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(plan["path"].as_array().map(Vec::len), Some(899));
+    assert_eq!(plan["capped"], true);
+    let seconds = plan["seconds"].as_f64().expect("a number");
+    assert!(seconds < 300.0, "{seconds}");
+}
+
 /// A plan goes out as JSON and comes back, whole or refused.
 #[test]
 fn orders_of_a_program_are_given_back() {

@@ -73,8 +73,14 @@ fn measure() -> Option<Rates> {
         Some(((each * rate - 1.0) * short as f64).clamp(0.1, 200.0))
     };
     let halves = [half(4, 768, 768, 4)?, half(768, 4, 768, 4)?, half(768, 768, 4, 4)?];
-    // Small enough for the first cache, and too small to pack.
-    let loops = macs(64, 64, 1) / (seconds("ij,j->i", &[&[64, 64], &[64]])? - call).max(1e-9);
+    // Loops in the order of their operands, and loops whose operands have other orders: neither is the rule.
+    let rate_of = |macs: u64, spec: &str, shapes: &[&[u64]]| {
+        Some(macs as f64 / (seconds(spec, shapes)? - call).max(1e-9))
+    };
+    let straight = rate_of(64 * 64, "ij,j->i", &[&[64, 64], &[64]])?;
+    let crossed = rate_of(4 * 4 * 4 * 256, "abc,cbd->bad", &[&[4, 256, 4], &[4, 256, 4]])?;
+    let loops = (straight * crossed).sqrt();
+    let maps = rate_of(16 * 16 * 16 * 32, "abc,dc->badc", &[&[16, 16, 32], &[16, 32]])?;
     let map =
         |elems: u64| Some((seconds("i,i->i", &[&[elems], &[elems]])? - call).max(1e-9) / (24 * elems) as f64);
     let cache = 1.0 / map(1 << 14)?;
@@ -85,6 +91,7 @@ fn measure() -> Option<Rates> {
         gemm: rate,
         half: halves,
         loops,
+        map: maps,
         cache,
         memory: memory.min(cache),
         ..shipped

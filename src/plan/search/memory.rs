@@ -98,7 +98,7 @@ fn search(network: &Network, options: &mut Options<'_>, limit: Limit, outcome: &
     let everything = solve::budget(network, options);
     let mut budget = Budget::new(
         everything - outcome.work.min(everything),
-        solve::deadline(options, start),
+        solve::deadline(options, start, 1.0),
         options.cancel,
     );
     let done = outcome.work;

@@ -24,7 +24,7 @@ const SHALLOW: f64 = 20.0;
 const ISLANDS: usize = 8;
 
 /// Sweeps that a tree needs to show what it is worth.
-const TRIAL: u64 = 200;
+const TRIAL: u64 = 1000;
 
 /// Inverse temperatures at which rounds start, hottest first.
 const HOTS: [f64; 5] = [0.2, 0.4, 0.8, 1.6, 4.0];
@@ -194,22 +194,19 @@ impl<'a, 'b> Search<'a, 'b> {
         // What costs least at first is not what can be improved most, so every way to make starts gets a round; but
         // those far behind will not catch up.
         let least = self.pool[0].0;
-        let firsts: Vec<Shape> = self
-            .firsts
-            .iter()
-            .flatten()
-            .filter(|(value, _)| *value < 1.7 * least + 1.0)
-            .map(|(_, shape)| shape.clone())
-            .collect();
-        if hots.len() == HOTS.len() {
-            self.islands();
+        let mut firsts: Vec<(f64, Shape)> =
+            self.firsts.iter().flatten().filter(|(value, _)| *value < 1.7 * least + 1.0).cloned().collect();
+        if hots.len() == HOTS.len()
+            && let Some(last) = self.islands()
+        {
+            firsts.retain(|(value, _)| *value > last);
         }
         let total = self.budget.left();
         let least_share = total / 48;
         let mut share = least_share;
-        // The best that each temperature has led to.
         // One more arm stands for rounds on regions of the best tree.
         let arms = hots.len() + 1;
+        // The best that each temperature has led to.
         let mut best = vec![f64::INFINITY; arms];
         let mut round = 0;
         while !self.budget.over() {
@@ -225,7 +222,7 @@ impl<'a, 'b> Search<'a, 'b> {
                 (0..arms).min_by(|&a, &b| best[a].total_cmp(&best[b])).unwrap_or(0)
             };
             let shape = if round < firsts.len() {
-                firsts[round].clone()
+                firsts[round].1.clone()
             } else if arm < hots.len() && self.random.below(4) == 0 {
                 self.pool[self.random.below(self.pool.len())].1.clone()
             } else {
@@ -249,24 +246,30 @@ impl<'a, 'b> Search<'a, 'b> {
         }
     }
 
+    /// The work of a sweep over a whole tree.
+    fn sweep_work(&self) -> u64 {
+        (30 + 3 * self.problem.logs.len().div_ceil(64) as u64) * self.problem.count() as u64
+    }
+
     /// Anneals several starts apart, each for more and more work, and drops the worse half every time: which start a
     /// tree comes from decides more than how long it is annealed.
-    fn islands(&mut self) {
+    ///
+    /// Does nothing where there is too little work for that; gives the value of the worst start that took part.
+    fn islands(&mut self) -> Option<f64> {
         let mut trees: Vec<(f64, Shape)> = self.firsts.iter().flatten().chain(&self.pool).cloned().collect();
         trees.sort_by(|a, b| a.0.total_cmp(&b.0));
         trees.dedup_by(|a, b| a.0 == b.0);
         trees.truncate(ISLANDS);
-        let Some((_, first)) = trees.first() else { return };
-        let first = self.tree(first);
-        let trial = TRIAL * first.visit_work() * first.count as u64;
+        let trial = TRIAL * self.sweep_work();
         let work = self.budget.left() / 5 * 3;
         let levels = |trees: usize| u64::from(usize::BITS - trees.leading_zeros());
         while trees.len() > 1 && work / (trees.len() as u64 * levels(trees.len())) < trial {
             trees.truncate(trees.len() / 2);
         }
         if trees.len() < 2 {
-            return;
+            return None;
         }
+        let last = trees.last()?.0;
         let each = work / levels(trees.len());
         loop {
             let share = each / trees.len() as u64;
@@ -277,7 +280,7 @@ impl<'a, 'b> Search<'a, 'b> {
                 *known = (self.value(&tree), tree.shape());
             }
             if trees.len() == 1 || self.budget.over() {
-                break;
+                return Some(last);
             }
             trees.sort_by(|a, b| a.0.total_cmp(&b.0));
             trees.truncate(trees.len() / 2);

@@ -127,7 +127,7 @@ fn medium(network: &Network, options: &mut Options<'_>, start: Instant) -> Resul
     // Filling the tables is work, too.
     let tables = (count as u64) << count;
     let cancelled = options.cancel.is_some_and(|cancel| cancel.load(Ordering::Relaxed));
-    let late = deadline(options, start).is_some_and(|deadline| Instant::now() >= deadline);
+    let late = deadline(options, start, 1.0).is_some_and(|deadline| Instant::now() >= deadline);
     if 2 * tables <= left && !cancelled && !late {
         let axes = small_axes(network);
         let limit = (known, (left - tables) / WORK_PER_SPLIT);
@@ -182,9 +182,9 @@ pub(super) struct Outcome {
 /// A good order of a network of many operands, for that share of the work.
 fn large(network: &Network, options: &mut Options<'_>, start: Instant, share: f64) -> Outcome {
     let inputs = network.inputs().len();
-    let deadline = deadline(options, start);
-    // Under a memory limit most of the work goes into slicing.
+    // Under a memory limit most of the work, and of the time, goes into slicing.
     let share = if options.memory.is_some() { 0.25 } else { share };
+    let deadline = deadline(options, start, if options.memory.is_some() { share } else { 1.0 });
     let limit = (share * budget(network, options) as f64) as u64;
     let canonical = Canonical::new(network, true);
     let components = canonical.components();
@@ -250,10 +250,9 @@ fn large(network: &Network, options: &mut Options<'_>, start: Instant, share: f6
     outcome
 }
 
-/// When the search has to end.
-pub(super) fn deadline(options: &Options<'_>, start: Instant) -> Option<Instant> {
-    let seconds = options.seconds?.clamp(0.0, 1e9);
-    // Under a memory limit the first part may only take its share.
+/// When the search has to end, or a part of it that may take that share of the time.
+pub(super) fn deadline(options: &Options<'_>, start: Instant, share: f64) -> Option<Instant> {
+    let seconds = share * options.seconds?.clamp(0.0, 1e9);
     Some(start + Duration::from_secs_f64(seconds))
 }
 

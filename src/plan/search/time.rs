@@ -54,8 +54,10 @@ pub struct Rates {
     pub gemm: f64,
     /// The `m`, `n` and `k` at which a matrix product reaches half of its rate.
     pub half: [f64; 3],
-    /// Multiply-adds of `f64` in a second in loops.
+    /// Multiply-adds of `f64` in a second in loops that sum.
     pub loops: f64,
+    /// Elements in a second that products without a sum write, most of them not in the order of their operands.
+    pub map: f64,
     /// Bytes in a second that are read or written in the cache.
     pub cache: f64,
     /// Bytes in a second that are read or written in memory.
@@ -67,12 +69,13 @@ pub struct Rates {
 impl Rates {
     /// Those of a current x86-64 core, where nothing has been measured.
     pub const SHIPPED: Rates = Rates {
-        step: 3e-7,
+        step: 1e-7,
         gemm: 2e10,
-        half: [4.0, 4.0, 16.0],
-        loops: 2e9,
-        cache: 2e10,
-        memory: 6e9,
+        half: [1.0, 3.0, 5.0],
+        loops: 4e9,
+        map: 6e8,
+        cache: 1e11,
+        memory: 1e10,
         cache_bytes: 1e6,
     };
 }
@@ -85,6 +88,7 @@ impl Rates {
             "gemm": self.gemm,
             "half": self.half,
             "loops": self.loops,
+            "map": self.map,
             "cache": self.cache,
             "memory": self.memory,
             "cache_bytes": self.cache_bytes,
@@ -103,6 +107,7 @@ impl Rates {
             gemm: number("gemm")?,
             half: half.try_into().ok()?,
             loops: number("loops")?,
+            map: number("map")?,
             cache: number("cache")?,
             memory: number("memory")?,
             cache_bytes: number("cache_bytes")?,
@@ -123,10 +128,11 @@ impl fmt::Display for Rates {
         write!(
             f,
             "{:.2} us a step, f64 matrix products {:.1} GMAC/s (half at m = {m:.0}, n = {n:.0}, k = {k:.0}), \
-             loops {:.2} GMAC/s, {:.1} GB/s in {:.0} KiB of cache, {:.1} GB/s beyond",
+             loops {:.2} GMAC/s, maps {:.2} Gelem/s, {:.1} GB/s in {:.0} KiB of cache, {:.1} GB/s beyond",
             self.step * 1e6,
             giga(self.gemm),
             giga(self.loops),
+            giga(self.map),
             giga(self.cache),
             self.cache_bytes / 1024.0,
             giga(self.memory)
@@ -148,6 +154,7 @@ pub struct StepTime {
     gemm: f64,
     half: [f64; 3],
     loops: f64,
+    map: f64,
     /// Seconds for an element in the cache and in memory.
     element: [f64; 2],
     /// Elements that fit the cache.
@@ -167,6 +174,7 @@ impl StepTime {
             gemm: log(rates.gemm) + wide,
             half: rates.half.map(log),
             loops: log(rates.loops) + wide,
+            map: log(rates.map),
             element: [log(bytes / rates.cache), log(bytes / rates.memory)],
             cached: log(rates.cache_bytes / bytes),
         }
@@ -182,8 +190,7 @@ impl StepTime {
                 step.all - self.gemm + add(0.0, hm - m) + add(0.0, hn - n) + add(0.0, hk - k)
             }
             Kernel::Loops => step.all - self.loops,
-            // One multiplication for three elements that are moved costs nothing beside these.
-            Kernel::Map => f64::NEG_INFINITY,
+            Kernel::Map => step.all - self.map,
         };
         let moved = add(add(step.left, step.right), step.result);
         let level = usize::from(moved > self.cached);
@@ -242,6 +249,17 @@ mod tests {
         assert!(seconds(2.0, n, n) > seconds(4.0, n, n) / 2.0);
         let single = StepTime::new(&rates, 4);
         near(seconds(n, n, n) / single.seconds(&gemm(n, n, n)), 2.0);
+    }
+
+    #[test]
+    fn rates_survive_writing_and_reading() {
+        assert_eq!(Rates::from_json(&Rates::SHIPPED.json()), Some(Rates::SHIPPED));
+        for (from, to) in
+            [("\"loops\"", "\"loop\""), ("\"step\": ", "\"step\": -"), ("half", "whole"), ("{", "")]
+        {
+            assert_eq!(Rates::from_json(&Rates::SHIPPED.json().replacen(from, to, 1)), None, "{from}");
+        }
+        assert!(Rates::SHIPPED.to_string().contains("20.0 GMAC/s"));
     }
 
     #[test]
