@@ -72,7 +72,6 @@ codes! {
     Secret = 601, "secret-not-supported", "A `secret` input needs a target that computes on ciphertexts, and this target does not.";
     TargetSetting = 602, "target-setting", "A `target` block names an unknown target or setting.\n\n    target cpu { threads = 2, deterministic = 1 }";
     Format = 603, "format-not-supported", "This storage format is checked but tensors cannot be stored in it yet.\n\n    csr csc coo csf mask(csr)\n\nThe dense formats `packed`, `bitpacked` and `colmajor` are taken and stored unpacked, row by row.";
-    TargetOnly = 604, "other-target", "This attribute has a meaning on another target only.";
     Unsupported = 605, "unsupported", "The target cannot express this part of the program.";
     SecretOperation = 606, "secret-operation", "A secret is used in a way that ciphertexts do not allow.\n\n    secret input x: f64[N]\n    y[i] = if x[i] > 0 then x[i] else 0    # error: a condition depends on a secret\n    @approx(relu, degree = 15, range = (-4, 4))\n    y[i] = relu(x[i])\n\nCiphertexts are added, multiplied and rotated, nothing else: no comparison, no division, no position of an access that depends on a secret. `@approx` says by which polynomial a function is replaced.";
     MissingInput = 701, "missing-input", "The program needs an array that was not given.\n\n    einc run file.ein A=a.npy --inputs more.npz\n\n`einc check FILE` lists the inputs.";
