@@ -204,6 +204,9 @@ pub struct PlanArgs {
     /// How long to search for a contraction order, in seconds
     #[arg(long, value_name = "S")]
     pub time_limit: Option<f64>,
+    /// Inputs whose elements are counted as parameters, such as A,B; those declared `param` are in any case
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub params: Vec<String>,
     /// The seed of the search
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,

@@ -39,11 +39,16 @@ fn program(args: &PlanArgs, told: &Told) -> Result<(i32, String), Failure> {
     };
     let cost = cost(&plan);
     let written = flops_as_written(&program);
+    let input = |name: &String| program.inputs.iter().any(|&id| program.tensors[id].name == *name);
+    if let Some(name) = args.params.iter().find(|name| !input(name)) {
+        let message = format!("`--params` names `{name}`, and `{}` has no such input", program.name);
+        return Err(Failure::of(Diagnostic::error(Code::UnknownName, message)));
+    }
     let parameters: u64 = program
         .inputs
         .iter()
         .map(|&id| &program.tensors[id])
-        .filter(|tensor| tensor.role == Role::Param)
+        .filter(|tensor| tensor.role == Role::Param || args.params.contains(&tensor.name))
         .map(|tensor| tensor.shape.iter().product::<u64>())
         .sum();
     let (contractions, others) = count(&plan.steps);

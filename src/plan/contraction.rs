@@ -3,8 +3,9 @@
 //! Numbers and operands without axes wait until the smallest value that they can scale. Axes that only one operand
 //! has are summed first. Then the operands are contracted pair by pair in the order that costs least; a pair that
 //! sums nothing, or that has no free axis, is a loop nest, every other a contraction. Where no order beats a single
-//! loop nest over all axes, that is what runs. Where the intermediates would not fit the memory limit, some axes are
-//! sliced: the pairs run once for each of their values, inside a scan, and add to the result.
+//! loop nest over all axes, that is what runs. Where the intermediates would not fit the memory limit, or would leave the
+//! cache though slices that are no more work keep them there, some axes are sliced: the pairs run once for each of their
+//! values, inside a scan, and add to the result.
 
 use super::lower::{Lowering, Parts, reduced};
 use super::order::{Order, Product};
@@ -14,6 +15,9 @@ use crate::graph::{NodeId, Term, is_one};
 use crate::source::Span;
 use einc_runtime::{DType, Scalar};
 use std::collections::BTreeSet;
+
+/// The bytes of a core's own cache that intermediates may take.
+const CACHE: f64 = 524_288.0;
 
 /// An operand or an intermediate: where it lies and over which axes.
 #[derive(Clone)]
@@ -70,7 +74,7 @@ impl Lowering<'_> {
         self.sum_alone(&site, &mut factors, &loops);
         let wanted: BTreeSet<AxisId> = loops.iter().copied().collect();
         let keep_order = node.keep_order || self.settings.keep_order;
-        let Some((pairs, slices)) = self.pairs(&factors, &wanted, keep_order) else {
+        let Some((pairs, slices)) = self.pairs(&factors, &wanted, keep_order, site.dtype.bytes()) else {
             return self.product_nest(&site, &loops, &factors, scale, out, accumulate);
         };
         if slices.is_empty() {
@@ -200,6 +204,7 @@ impl Lowering<'_> {
         factors: &[Factor],
         wanted: &BTreeSet<AxisId>,
         keep_order: bool,
+        bytes: usize,
     ) -> Option<(Vec<(usize, usize)>, Vec<AxisId>)> {
         if factors.len() < 2 {
             return None;
@@ -226,6 +231,11 @@ impl Lowering<'_> {
         if product.points() * (factors.len() - 1) as f64 <= order.cost {
             return None;
         }
+        let order = match self.limit {
+            _ if self.whole => order,
+            None => self.orders.cached(&product, self.settings.seed, order, CACHE / bytes as f64),
+            Some(_) => order,
+        };
         Some((order.pairs, order.slices.into_iter().map(|k| all[k as usize]).collect()))
     }
 

@@ -1,6 +1,6 @@
 //! The order in which the operands of one product are contracted.
 
-use super::search::{MemoryLimit, Network, Objective, Options, evaluate, optimize};
+use super::search::{MemoryLimit, Network, Objective, Options, evaluate, optimize, steps};
 use std::cell::RefCell;
 use std::collections::HashMap;
 
@@ -54,7 +54,62 @@ impl Orders {
     }
 }
 
+/// What an order does in all its runs.
+#[derive(Clone, Copy)]
+struct Work {
+    macs: f64,
+    /// Elements that steps read and write.
+    moved: f64,
+    /// Elements of the results that are alive at once.
+    peak: f64,
+}
+
+/// How many times the cache intermediates take that lie outside of it to a good part.
+const OUTSIDE: f64 = 4.0;
+
+/// How many times the multiply-adds slices may take that keep intermediates in the cache.
+const MORE_MACS: f64 = 1.05;
+
+/// How many times the elements such slices may read and write: what is read again lies in the cache, but a step with
+/// little work for each element is no matrix product any more.
+const MORE_MOVED: f64 = 2.0;
+
+impl Orders {
+    /// An order whose intermediates stay in a cache of so many elements, in place of one whose do not, if its slices are
+    /// hardly more work.
+    pub fn cached(&self, product: &Product, seed: u64, order: Order, cache: f64) -> Order {
+        let Some(now) =
+            product.work(&order).filter(|now| now.peak > OUTSIDE * cache && order.slices.is_empty())
+        else {
+            return order;
+        };
+        let cheap = |other: &Order| {
+            product.work(other).is_some_and(|then| {
+                then.peak <= cache
+                    && then.macs <= MORE_MACS * now.macs
+                    && then.moved <= MORE_MOVED * now.moved
+            })
+        };
+        match self.order(product, seed, Some(cache)) {
+            Some(other) if cheap(&other) => other,
+            _ => order,
+        }
+    }
+}
+
 impl Product {
+    /// What an order does; `None` where that cannot be told.
+    fn work(&self, order: &Order) -> Option<Work> {
+        let network = Network::new(self.operands.clone(), self.output.clone(), self.extents.clone()).ok()?;
+        let cost = evaluate(&network, &order.pairs, &order.slices).ok()?;
+        let runs = order.slices.iter().fold(1.0, |n, &axis| n * self.extents[axis as usize] as f64);
+        let each = steps(&network, &order.pairs, &order.slices).ok()?;
+        let moved = each.iter().map(|step| {
+            [step.shape.left, step.shape.right, step.shape.result].iter().map(|size| size.exp2()).sum::<f64>()
+        });
+        Some(Work { macs: cost.macs.value(), moved: runs * moved.sum::<f64>(), peak: cost.peak.value() })
+    }
+
     /// The number of points of all axes; as a float, which cannot overflow.
     pub fn points(&self) -> f64 {
         self.extents.iter().fold(1.0, |n, &extent| n * extent as f64)

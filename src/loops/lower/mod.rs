@@ -6,7 +6,9 @@ mod contract;
 mod expr;
 mod nest;
 mod permute;
+mod ranges;
 mod reduce;
+mod running;
 mod scatter;
 
 use crate::expr::Axes;

@@ -6,6 +6,7 @@
 
 use super::build::{Builder, Lin};
 use super::expr::{Point, Scope, Val, view_at};
+use super::ranges;
 use super::reduce::Sums;
 use crate::expr::{Affine, Axes, AxisId, Binary, Expr, Outside, Read, ReduceOp, Unary};
 use crate::loops::*;
@@ -167,7 +168,7 @@ impl Builder {
         for reduction in task.reductions {
             let lanes =
                 if choice.vector.is_none() { self.inner_lanes(reduction, scope, machine) } else { None };
-            let sums = Sums { reduction, points, scopes: &scopes, vector: lanes };
+            let sums = Sums { reduction, points, scopes: &scopes, vector: lanes, ranges: Vec::new() };
             let results = self.reduce(&sums);
             scopes.iter_mut().zip(results).for_each(|(scope, result)| scope.reduced.push(result));
         }
@@ -247,6 +248,8 @@ impl Builder {
             task.reductions.iter().flat_map(|r| reads_of(&r.body, task.operands)).collect();
         let last = reads_of(task.value, task.operands);
         let lanes = common_lanes(task, machine);
+        // Points with different ranges are not computed together.
+        let pinned = ranges::pinned(task.reductions);
         let weight = volume as f64;
         let cost = |axis: AxisId, lanes: u8| {
             let store = match stride_of_view(task.out, axis) {
@@ -268,7 +271,7 @@ impl Builder {
             let best = task
                 .axes
                 .iter()
-                .filter(|&&axis| extent(axis) >= u64::from(lanes))
+                .filter(|&&axis| extent(axis) >= u64::from(lanes) && !pinned.contains(&axis))
                 .map(|&axis| {
                     let whole = extent(axis) / u64::from(lanes);
                     let rest = extent(axis) % u64::from(lanes);
@@ -308,6 +311,7 @@ impl Builder {
                 .iter()
                 .copied()
                 .filter(|&axis| Some(axis) != vector.map(|v| v.0) && extent(axis) > 1)
+                .filter(|axis| !pinned.contains(axis))
                 .filter(|&axis| inner.iter().any(|read| stride_of(read, axis) == Some(0)))
                 .collect();
             shared.reverse();
