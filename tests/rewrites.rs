@@ -181,3 +181,26 @@ fn kernels_of_one_operand_become_one() {
         check(text, &[("C", 5), ("O", 4), ("I", i)], |_| vec![()], |graph, ()| Some(graph.clone()));
     }
 }
+
+#[test]
+fn a_softmax_over_two_indices_fits_a_small_memory() {
+    let text =
+        "fn f(Q: f64[I, D], K: f64[J, D], L: f64[M, D], V: f64[J, E], W: f64[M, E]) -> (Y: f64[I, E]) {
+        P[i,j,k] = softmax[j, k where j <= i, k <= i](sum[d](Q[i,d] * K[j,d] * L[k,d]) / D)
+        Y[i,e] = P[i,j,k] * V[j,e] * W[k,e]
+    }";
+    let (program, inputs) = program(text, &[("I", 24), ("J", 24), ("M", 24), ("D", 4), ("E", 3)]);
+    let inputs: Vec<&Tensor> = inputs.iter().collect();
+    let expected = interpret::run(&program, &inputs).expect("indices inside");
+    // All scores together are 110,592 bytes.
+    let settings = Settings { memory_limit: Some(40_000), ..Settings::default() };
+    let plan = plan::plan(&pipeline::graph(&program), &settings).expect("it fits");
+    let found = interpret::run_plan(&plan, &inputs).expect("indices inside");
+    for at in 0..expected[0].elems() {
+        let (found, expected) = (found[0].get(at).re(), expected[0].get(at).re());
+        assert!(
+            (found - expected).abs() <= 1e-12 * expected.abs().max(1.0),
+            "{at}: {found}, expected {expected}"
+        );
+    }
+}

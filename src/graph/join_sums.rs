@@ -9,13 +9,14 @@
 //! They are read nowhere else, and at equal places, which need not be affine. Takes time linear in the text.
 
 use super::rewrite::{map_parts, substitute_affine};
-use super::{Graph, NodeId, Op};
+use super::{Graph, NodeId, Op, drop_unused};
 use crate::expr::{Affine, AxisId, Expr, Outside};
 use std::collections::BTreeMap;
 
 /// Makes one value of several convolutions that are only added.
 pub fn join_sums(graph: &Graph) -> Graph {
-    let mut graph = graph.clone();
+    // What nothing needs any more must not count as a reader.
+    let mut graph = drop_unused(graph);
     let uses = graph.uses();
     for id in graph.ids() {
         if !graph.contains(id) || !graph.node(id).dtype.is_float() {

@@ -282,6 +282,16 @@ impl Builder {
             (best.0 < scalar && inner_vector.is_none_or(|inner| best.0 <= inner)).then_some((best.1, lanes))
         });
         let mut order: Vec<AxisId> = task.axes.to_vec();
+        // A read of far more elements than are written says in which order they lie.
+        let reach = |read: &Affine| read.terms.iter().fold(1u64, |n, term| n.saturating_mul(extent(term.0)));
+        if let Some(read) = inner.iter().flatten().max_by_key(|read| reach(read))
+            && reach(read) / 8 > points
+        {
+            let stride = |axis: &AxisId| {
+                read.terms.iter().find(|term| term.0 == *axis).map_or(0, |term| term.1.unsigned_abs())
+            };
+            order.sort_by_key(|axis| std::cmp::Reverse(stride(axis)));
+        }
         let mut tile = Vec::new();
         let mut registers = machine.vector_registers as i64 * 3 / 4;
         let size = size_of(task.value) + task.reductions.iter().map(|r| size_of(&r.body)).sum::<usize>();
