@@ -92,8 +92,8 @@ impl Builder {
                 let last = builder.sub(stop, ahead);
                 let bounds = (Some(first), Some(last));
                 builder.looped_within(&name, (0, extent - step + 1, step), bounds, &mut |builder, at| {
-                    for copy in 0..copies {
-                        let at = at.shifted(copy as i64 * i64::from(lanes));
+                    for (copy, ahead) in (0..copies).map(|copy| (copy, copy as i64 * i64::from(lanes))) {
+                        let at = at.shifted(ahead);
                         for (k, point) in points.iter().enumerate() {
                             let mut point = point.with(run.innermost, at.clone());
                             if lanes > 1 {
