@@ -1,5 +1,6 @@
 //! Tests of the whole compiler, in one binary: each folder has one harness, and the rest is data.
 
+mod bad_input;
 #[cfg(feature = "ckks")]
 mod ckks;
 #[cfg(feature = "ckks")]
@@ -16,6 +17,7 @@ mod layers;
 mod papers;
 mod property;
 mod readme;
+mod rewrites;
 mod run;
 mod support;
 mod ui;

@@ -59,12 +59,32 @@ pub fn argtopk<T: Key>(row: &[T], positions: &mut [i64]) {
         return;
     }
     let descending = |&a: &i64, &b: &i64| row[b as usize].order(&row[a as usize]).then(a.cmp(&b));
-    let mut all: Vec<i64> = (0..row.len() as i64).collect();
-    if k < all.len() {
-        all.select_nth_unstable_by(k - 1, descending);
+    let mut best: Vec<i64>;
+    if k < row.len() / 4 {
+        // Few values pass the least of the best so far; a later one that equals it comes after it.
+        let room = (2 * k).max(64).min(row.len());
+        best = (0..room as i64).collect();
+        best.select_nth_unstable_by(k - 1, descending);
+        best.truncate(k);
+        let mut least = row[best[k - 1] as usize];
+        for (at, value) in row.iter().enumerate().skip(room) {
+            if value.order(&least) == Ordering::Greater {
+                best.push(at as i64);
+                if best.len() == room {
+                    best.select_nth_unstable_by(k - 1, descending);
+                    best.truncate(k);
+                    least = row[best[k - 1] as usize];
+                }
+            }
+        }
+    } else {
+        best = (0..row.len() as i64).collect();
     }
-    all[..k].sort_unstable_by(descending);
-    positions.copy_from_slice(&all[..k]);
+    if k < best.len() {
+        best.select_nth_unstable_by(k - 1, descending);
+    }
+    best[..k].sort_unstable_by(descending);
+    positions.copy_from_slice(&best[..k]);
 }
 
 /// Writes a row's greatest values, descending, NaN first; as many as `top` is long.
@@ -148,6 +168,25 @@ mod tests {
         let mut top = [0.0; 4];
         topk(&row, &mut top);
         assert!(top[0].is_nan() && top[1].is_nan() && top[2..] == [3.0, 3.0]);
+    }
+
+    #[test]
+    fn the_greatest_are_those_of_the_sorted_row() {
+        for n in [1usize, 5, 63, 64, 65, 300, 1000] {
+            for k in [0, 1, 2, 7, 40, n / 5, n / 2, n].into_iter().filter(|&k| k <= n) {
+                let row: Vec<f32> = (0..n)
+                    .map(|at| match at * 7919 % 31 {
+                        30 => f32::NAN,
+                        value => (value as f32) * if at % 3 == 0 { 1.0 } else { (at % 50) as f32 },
+                    })
+                    .collect();
+                let mut wanted: Vec<i64> = (0..n as i64).collect();
+                wanted.sort_by(|&a, &b| row[b as usize].order(&row[a as usize]).then(a.cmp(&b)));
+                let mut positions = vec![0; k];
+                argtopk(&row, &mut positions);
+                assert_eq!(positions, wanted[..k], "{k} of {n}");
+            }
+        }
     }
 
     #[test]

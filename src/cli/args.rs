@@ -289,6 +289,9 @@ pub struct PlanArgs {
     /// How much to search, in units of about a nanosecond: gives the same plan on any machine
     #[arg(long, value_name = "N")]
     pub work: Option<u64>,
+    /// Inputs whose elements are counted as parameters, such as A,B; those declared `param` are in any case
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub params: Vec<String>,
     /// The seed of the search
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,

@@ -84,6 +84,11 @@ fn program(args: &PlanArgs, told: &Told, cancel: &Arc<AtomicBool>) -> Result<Str
         },
         ..pipeline::Settings::default()
     };
+    let input = |name: &String| program.inputs.iter().any(|&id| program.tensors[id].name == *name);
+    if let Some(name) = args.params.iter().find(|name| !input(name)) {
+        let message = format!("`--params` names `{name}`, and `{}` has no such input", program.name);
+        return Err(Failure::of(Diagnostic::error(Code::UnknownName, message)));
+    }
     let plan = {
         let _progress = progress::Progress::start(told.progress, "planning");
         match pipeline::plan(&program, &settings) {
@@ -95,7 +100,7 @@ fn program(args: &PlanArgs, told: &Told, cancel: &Arc<AtomicBool>) -> Result<Str
         .inputs
         .iter()
         .map(|&id| &program.tensors[id])
-        .filter(|tensor| tensor.role == Role::Param)
+        .filter(|tensor| tensor.role == Role::Param || args.params.contains(&tensor.name))
         .map(|tensor| tensor.shape.iter().product::<u64>())
         .sum();
     let report = plan::report::Report {

@@ -46,7 +46,10 @@ pub fn run(args: &RunArgs, told: &Told) -> Result<(i32, String), Failure> {
         let inputs: Vec<&Tensor> = inputs.iter().map(Cow::as_ref).collect();
         if let Some(emitted) = args.cipher.emit {
             let clears = compiled.clears(&inputs).map_err(|fault| {
-                Failure::Diagnostics(vec![pipeline::stopped_diagnostic(&fault.into(), &sources)], sources.clone())
+                Failure::Diagnostics(
+                    vec![pipeline::stopped_diagnostic(&fault.into(), &sources)],
+                    sources.clone(),
+                )
             })?;
             out.push_str(&encrypted::emitted(&compiled, &clears, emitted, &sources)?);
             return Ok((0, out));

@@ -14,7 +14,7 @@ use super::prefix_sum::prefix_sum;
 use super::product::{Product, collect_products, in_place};
 use super::rewrite::{affine_expr, map_parts, multiply, scalar_of};
 use super::{Access, Along, Graph, Node, NodeId, Op, Scan, ScanId, Scatter, Term};
-use crate::expr::{Affine, Axis, AxisId, Binary, Expr, Outside, Read, Reduce, ReduceOp};
+use crate::expr::{Affine, AlongOp, Axis, AxisId, Binary, Expr, Outside, Read, Reduce, ReduceOp};
 use crate::program::{Define, Program, Role, Statement, TensorId};
 use crate::source::Span;
 use einc_runtime::DType;
@@ -233,16 +233,18 @@ impl Builder {
             return Op::Along(Along { op: along.op, axes: along.axes.clone(), out: along.out.clone(), body });
         }
         let value = self.lower(value, &loops);
-        self.take_contraction(&loops.outer, &value).unwrap_or(Op::Map(value))
+        self.take_part(&loops.outer, &value).unwrap_or(Op::Map(value))
     }
 
-    /// The contraction that a value only repeats at its own axes, taken out of the node just made for it.
-    fn take_contraction(&mut self, outer: &[AxisId], value: &Expr<NodeId>) -> Option<Op> {
+    /// The contraction or map along axes that a value only repeats at its own axes, taken out of the node just made
+    /// for it.
+    fn take_part(&mut self, outer: &[AxisId], value: &Expr<NodeId>) -> Option<Op> {
         let Expr::Read(read) = value else { return None };
         let part = self.graph.node(read.source);
         let own: Vec<Expr<NodeId>> = part.axes().into_iter().map(Expr::Index).collect();
         let whole = own.len() == outer.len() && own == read.indices;
-        if !whole || !matches!(part.op, Op::Contract(_)) || self.last_part != Some(read.source) {
+        let taken = matches!(part.op, Op::Contract(_) | Op::Along(_));
+        if !whole || !taken || self.last_part != Some(read.source) {
             return None;
         }
         self.last_part = None;
@@ -267,6 +269,25 @@ impl Builder {
         let indices = axes.into_iter().map(Expr::Index).collect();
         let place = self.context.place;
         Expr::Read(Read { source, dtype, indices, outside: Outside::Never, place })
+    }
+
+    /// A map along axes computed once; running sums and products in the order of axes in which they are read, since
+    /// they can run along any.
+    fn materialise_along(
+        &mut self,
+        expr: &Expr<NodeId>,
+        along: &crate::expr::Along<NodeId>,
+        outer: &[AxisId],
+    ) -> Expr<NodeId> {
+        let mut axes = self.own_axes(expr);
+        let anywhere = matches!(along.op, AlongOp::CumSum | AlongOp::CumProd);
+        if !anywhere || axes.iter().any(|axis| !outer.contains(axis)) {
+            return self.materialise(expr);
+        }
+        axes.sort_by_key(|axis| outer.iter().position(|other| other == axis));
+        let dims: Vec<Vec<AxisId>> = axes.iter().map(|&axis| vec![axis]).collect();
+        let op = self.value(&dims, expr);
+        self.part(axes, op, expr.dtype())
     }
 
     /// An expression computed once over its own axes.
@@ -313,7 +334,7 @@ impl Builder {
     /// The expression with everything that must be a value of its own replaced by a read of a new node.
     fn lower(&mut self, expr: &Expr<NodeId>, loops: &Loops) -> Expr<NodeId> {
         match expr {
-            Expr::Along(_) => self.materialise(expr),
+            Expr::Along(along) => self.materialise_along(expr, along, &loops.outer),
             Expr::Reduce(reduce) => self.reduce(expr, reduce, loops),
             _ => map_parts(expr, &mut |part| self.lower(part, loops)),
         }

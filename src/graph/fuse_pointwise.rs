@@ -16,9 +16,6 @@ use std::collections::BTreeSet;
 /// What writing and reading an element costs, in multiply-adds.
 const MEMORY: u64 = 12;
 
-/// How often maps along axes evaluate their bodies.
-const PASSES_OF_ALONG: u64 = 2;
-
 /// The longest formula, in multiply-adds at a point, that grows by fusion.
 const LONGEST: u64 = 4096;
 
@@ -119,8 +116,7 @@ fn collect_sites(graph: &Graph, id: NodeId, reader: NodeId, sites: &mut Vec<Site
                 axes.remove(axis);
             });
             axes.extend(&along.axes);
-            let times = graph.points(&axes).saturating_mul(PASSES_OF_ALONG);
-            walk.expr(&along.body, times, false, true);
+            walk.expr(&along.body, graph.points(&axes), false, true);
         }
         Op::Scatter(scatter) => {
             if scatter.base == Some(id) {

@@ -24,7 +24,9 @@ mod fold_copies;
 mod fuse_pointwise;
 mod hoist_from_scan;
 mod inline;
+mod join_sums;
 mod keep_state;
+mod merge_kernels;
 mod prefix_sum;
 mod product;
 mod program;
@@ -32,8 +34,10 @@ mod rewrite;
 #[cfg(test)]
 pub(crate) mod sample;
 mod share_common;
+mod share_contraction;
 mod show;
 mod slice;
+mod sum_before_window;
 mod verify;
 
 pub use distribute::{distributable, distribute};
@@ -44,11 +48,15 @@ pub use fold_constants::fold_constants;
 pub use fold_copies::fold_copies;
 pub use fuse_pointwise::fuse_pointwise;
 pub use hoist_from_scan::hoist_from_scan;
+pub use join_sums::join_sums;
 pub use keep_state::keep_state;
+pub use merge_kernels::merge_kernels;
 pub use program::to_program;
 pub use share_common::share_common;
+pub use share_contraction::{Shared, share, shareable};
 pub(crate) use show::is_one;
 pub use slice::slice;
+pub use sum_before_window::{Window, open_windows, sum_before_window};
 
 use crate::expr::{Affine, AlongOp, Axes, AxisId, Expr, Outside, Read};
 use crate::id::{Id, IdVec};
@@ -80,6 +88,8 @@ pub const PASSES: &[Pass<Graph>] = &[
     Pass { name: "fuse-pointwise", run: fuse_pointwise },
     Pass { name: "find-contractions", run: find_contractions }, // products that were fused into their sums
     Pass { name: "flatten-contraction", run: flatten_contraction },
+    Pass { name: "join-sums", run: join_sums },
+    Pass { name: "merge-kernels", run: merge_kernels }, // sums of contractions are one node now
     Pass { name: "hoist-from-scan", run: hoist_from_scan },
     Pass { name: "keep-state", run: keep_state }, // after what could leave the scan has left it
     Pass { name: "drop-unused", run: drop_unused }, // what the others left without a reader

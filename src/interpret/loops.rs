@@ -136,8 +136,10 @@ impl Runner<'_> {
     }
 
     fn run(&mut self, looped: &For) -> Result<(), Fault> {
-        let mut at = looped.start;
-        while at < looped.end {
+        let bound = |value: ValueId| int(self.values[&value][0]) as i64;
+        let mut at = looped.from.map_or(looped.start, |from| bound(from).max(looped.start));
+        let end = looped.to.map_or(looped.end, |to| bound(to).min(looped.end));
+        while at < end {
             self.vars.insert(looped.var, at);
             self.list(&looped.body)?;
             at += looped.step;

@@ -368,15 +368,19 @@ pub struct Sort {
     pub positions: Address,
 }
 
-/// A loop `for var in start..end step step`.
+/// A loop `for var in start..end step step`, from the greater of its two starts to the lesser of its two ends.
 #[derive(Clone, Debug)]
 pub struct For {
     /// Its variable.
     pub var: VarId,
-    /// The first value.
+    /// The least first value.
     pub start: i64,
-    /// Where it ends; not reached.
+    /// Where it ends at the latest; not reached.
     pub end: i64,
+    /// A start that is only known when the program runs; not in a parallel loop.
+    pub from: Option<ValueId>,
+    /// An end that is only known when the program runs; not in a parallel loop.
+    pub to: Option<ValueId>,
     /// The step, at least 1.
     pub step: i64,
     /// Whether iterations are independent and worth spreading over threads.

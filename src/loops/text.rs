@@ -147,7 +147,13 @@ impl Loops {
             Stmt::Let(value, op) => writeln!(out, "{value}: {} = {}", self.values[*value], self.op(op)),
             Stmt::Store(address, value) => writeln!(out, "store {} = {value}", self.address(address)),
             Stmt::For(looped) => {
-                write!(out, "for {} in {}..{}", self.var(looped.var), looped.start, looped.end)?;
+                let bound = |constant: i64, name: &str, value: Option<ValueId>| match value {
+                    None => constant.to_string(),
+                    Some(value) => format!("{name}({constant}, {value})"),
+                };
+                let start = bound(looped.start, "max", looped.from);
+                let end = bound(looped.end, "min", looped.to);
+                write!(out, "for {} in {start}..{end}", self.var(looped.var))?;
                 if looped.step != 1 {
                     write!(out, " step {}", looped.step)?;
                 }

@@ -109,10 +109,19 @@ impl Check<'_> {
                 if looped.step < 1 {
                     return Err(format!("{} does not step forward", self.loops.var(looped.var)));
                 }
+                for bound in [looped.from, looped.to].into_iter().flatten() {
+                    if self.known(bound)? != Type::scalar(DType::I64) || looped.parallel {
+                        return Err(format!("{bound} is no bound of {}", self.loops.var(looped.var)));
+                    }
+                }
                 if looped.start >= looped.end {
                     return Ok(());
                 }
-                let last = looped.start + (looped.end - 1 - looped.start) / looped.step * looped.step;
+                // Steps from a start that is not known yet may hit every value.
+                let last = match looped.from {
+                    Some(_) => looped.end - 1,
+                    None => looped.start + (looped.end - 1 - looped.start) / looped.step * looped.step,
+                };
                 self.ranges.insert(looped.var, (looped.start, last));
                 let outside = self.defined.clone();
                 if looped.parallel {

@@ -3,8 +3,9 @@
 //! Numbers and operands without axes wait until the smallest value that they can scale. Axes that only one operand
 //! has are summed first. Then the operands are contracted pair by pair in the order that costs least; a pair that
 //! sums nothing, or that has no free axis, is a loop nest, every other a contraction. Where no order beats a single
-//! loop nest over all axes, that is what runs. Where the intermediates would not fit the memory limit, some axes are
-//! sliced: the pairs run once for each of their values, inside a scan, and add to the result.
+//! loop nest over all axes, that is what runs. Where the intermediates would not fit the memory limit, or would leave the
+//! cache though slices that are no more work keep them there, some axes are sliced: the pairs run once for each of their
+//! values, inside a scan, and add to the result.
 
 use super::lower::{Lowering, Parts, reduced};
 use super::order::{Chosen, Order, Product};
@@ -14,6 +15,9 @@ use crate::graph::{NodeId, Term, is_one};
 use crate::source::Span;
 use einc_runtime::{DType, Scalar};
 use std::collections::BTreeSet;
+
+/// The bytes of a core's own cache that intermediates may take.
+const CACHE: f64 = 524_288.0;
 
 /// An operand or an intermediate: where it lies and over which axes.
 #[derive(Clone)]
@@ -221,7 +225,10 @@ impl Lowering<'_> {
             output: wanted.iter().filter_map(number).collect(),
             bytes: site.dtype.bytes() as u64,
         };
-        let order = self.orders.order(&product, self.limit);
+        let order = self.orders.order(&product, self.limit).map(|order| match self.limit {
+            None if !self.whole => self.orders.cached(&product, order, CACHE / site.dtype.bytes() as f64),
+            _ => order,
+        });
         if let Some(network) = product.network() {
             self.plan.orders.push(Chosen {
                 network,

@@ -6,8 +6,9 @@
 
 use super::search::{Kernel, Rates, StepShape, StepTime};
 use super::{Operand, Place, Plan, Source, Step, View, arena};
-use crate::expr::{AlongOp, Axes, AxisId, Expr};
+use crate::expr::{AlongOp, Axes, AxisId, Binary, Expr};
 use crate::program::{Program, Statement};
+use std::collections::BTreeSet;
 
 /// What a plan costs.
 #[derive(Clone, Debug, PartialEq)]
@@ -106,6 +107,60 @@ pub fn flops_as_written(program: &Program) -> f64 {
         .sum()
 }
 
+/// A time that counts only the bytes of tensors which leave the caches, and more for products that are too thin for
+/// their operands to be packed.
+pub(super) fn far_time(plan: &Plan, rates: &Rates) -> f64 {
+    let mut far = plan.clone();
+    let ids: Vec<super::BufferId> = far.buffers.iter().map(|(id, _)| id).collect();
+    for id in ids {
+        let buffer = &mut far.buffers[id];
+        if buffer.elems.saturating_mul(buffer.dtype.bytes() as u64) <= CACHES {
+            buffer.elems = 0;
+        }
+    }
+    let cost = cost(&far, rates);
+    let thin: f64 = plan.steps.iter().map(|step| thin_flops(plan, step, &[], rates)).sum();
+    cost.flops + THIN * thin + FLOPS_PER_BYTE * cost.bytes
+}
+
+/// How much longer an operation of a thin product takes.
+const THIN: f64 = 7.0;
+
+/// The operations of contractions that are matrix times vector, or nearly so.
+fn thin_flops(plan: &Plan, step: &Step, fixed: &[AxisId], rates: &Rates) -> f64 {
+    match step {
+        Step::Contract(contract) => {
+            let moves = |view: &View, axis: AxisId| view.strides.iter().any(|stride| stride.0 == axis);
+            let all: BTreeSet<AxisId> = [&contract.a, &contract.b]
+                .iter()
+                .flat_map(|view| view.strides.iter().map(|stride| stride.0))
+                .filter(|axis| !fixed.contains(axis))
+                .collect();
+            let volume = |wanted: [bool; 3]| {
+                let own = |axis: &AxisId| {
+                    [&contract.a, &contract.b, &contract.out].map(|view| moves(view, *axis)) == wanted
+                };
+                points(&plan.axes, &all.iter().copied().filter(own).collect::<Vec<_>>())
+            };
+            let sides = [[true, false, true], [false, true, true], [true, true, false]].map(volume);
+            let thin = sides.into_iter().fold(f64::INFINITY, f64::min) < 4.0;
+            if thin { step_cost(plan, step, fixed, rates).flops } else { 0.0 }
+        }
+        Step::Scan(scan) => {
+            let inner: Vec<AxisId> = fixed.iter().copied().chain([scan.axis]).collect();
+            let body: f64 = scan.body.iter().map(|step| thin_flops(plan, step, &inner, rates)).sum();
+            plan.axes[scan.axis].extent as f64 * body
+        }
+        _ => 0.0,
+    }
+}
+
+/// The bytes that all caches together hold, about.
+const CACHES: u64 = 8 << 20;
+
+/// How many operations a core does while a byte comes from memory.
+const FLOPS_PER_BYTE: f64 = 4.0;
+
 fn points(axes: &Axes, list: &[AxisId]) -> f64 {
     list.iter().fold(1.0, |n, &axis| n * axes[axis].extent as f64)
 }
@@ -185,7 +240,8 @@ fn step_cost(plan: &Plan, step: &Step, fixed: &[AxisId], rates: &Rates) -> StepC
                 .reductions
                 .iter()
                 .map(|reduction| {
-                    points(&plan.axes, &reduction.axes) * (1.0 + operations(&reduction.body, &plan.axes))
+                    let (share, body) = masked(&reduction.body, &reduction.axes, &step.axes, &plan.axes);
+                    share * points(&plan.axes, &reduction.axes) * (1.0 + operations(body, &plan.axes))
                 })
                 .sum();
             let inner = step.reductions.iter().map(|r| points(&plan.axes, &r.axes)).fold(1.0, f64::max);
@@ -208,12 +264,13 @@ fn step_cost(plan: &Plan, step: &Step, fixed: &[AxisId], rates: &Rates) -> StepC
             )
         }
         Step::Scatter(step) => {
-            let outer = points(&plan.axes, &step.axes);
+            let (share, value) = masked(&step.value, &step.axes, &step.axes, &plan.axes);
+            let outer = share * points(&plan.axes, &step.axes);
             let each = plan.buffers[step.out.buffer].dtype.bytes() as f64;
             loops(
                 named(step.out.buffer),
                 "scatter",
-                outer * (1.0 + operations::<Source>(&step.value, &plan.axes)),
+                outer * (1.0 + operations::<Source>(value, &plan.axes)),
                 2.0 * outer * each + operand_bytes(plan, &step.operands, outer),
             )
         }
@@ -238,6 +295,41 @@ fn step_cost(plan: &Plan, step: &Step, fixed: &[AxisId], rates: &Rates) -> StepC
                 alive: 0,
             }
         }
+    }
+}
+
+/// The share of its points at which a masked value is computed, and what is computed there: loops run over ranges only.
+///
+/// Where the ends of a range are read from memory, the ranges are taken to be those that part the axis: `p[i]` to
+/// `p[i + 1]` for all `i` together run over it once.
+fn masked<'a>(
+    body: &'a Expr<Source>,
+    inner: &[AxisId],
+    outer: &[AxisId],
+    axes: &Axes,
+) -> (f64, &'a Expr<Source>) {
+    let Expr::Select(parts) = body else { return (1.0, body) };
+    let mut list = vec![&parts[0]];
+    let mut owners: BTreeSet<AxisId> = BTreeSet::new();
+    while let Some(condition) = list.pop() {
+        let Expr::Binary(op, a, b) = condition else { continue };
+        match op {
+            Binary::And => list.extend([&**a, &**b]),
+            Binary::Lt | Binary::Le | Binary::Gt | Binary::Ge => {
+                for (own, other) in [(a, b), (b, a)] {
+                    let single =
+                        own.affine().is_some_and(|form| form.terms.iter().any(|t| inner.contains(&t.0)));
+                    if single && other.affine().is_none() {
+                        owners.extend(other.free_axes().into_iter().filter(|axis| outer.contains(axis)));
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    match owners.is_empty() {
+        true => (1.0, body),
+        false => (1.0 / points(axes, &owners.into_iter().collect::<Vec<_>>()).max(1.0), &parts[1]),
     }
 }
 

@@ -1,29 +1,43 @@
-//! Decides which sums inside products are multiplied out: `X (W + s B A)` is one product with a merged matrix or two
-//! with thin factors, whichever the plan is faster with.
+//! Decides which rewrites of contractions pay, by planning with and without each: which sums inside products are
+//! multiplied out (`X (W + s B A)` is one product with a merged matrix or two with thin factors), which contractions
+//! are read in others, and which operands of windows are summed before the windows are opened.
 
 use super::Settings;
 use super::cost::cost;
 use super::lower::Lowering;
 use super::order::Orders;
-use crate::graph::{Graph, distributable, distribute};
+use crate::graph::{Graph, distributable, distribute, open_windows, share, shareable, sum_before_window};
 
-/// How many plans are compared at most.
+/// How many plans are compared at most for each kind of rewrite.
 const TRIALS: usize = 24;
 
-/// The graph with those sums multiplied out that make its plan cheaper.
+/// The graph with those rewrites made that make its plan cheaper.
 pub(super) fn decide(graph: &Graph, settings: &Settings, orders: &Orders<'_>) -> Graph {
-    let mut best = graph.clone();
-    let mut places = distributable(&best);
-    if places.is_empty() {
-        return best;
-    }
-    // With a product that a locked plan has no order for, a graph is no choice.
+    // Slices move no more and compute no more, and would only blur the comparison. With a product that a locked plan
+    // has no order for, a graph is no choice.
     let time = |graph: &Graph| {
         orders.missing.take();
-        let plan = Lowering::new(graph, settings, orders, None).run();
+        let lowering = Lowering { whole: true, ..Lowering::new(graph, settings, orders, None) };
+        let plan = lowering.run();
         let missing = orders.missing.take().is_some();
         if missing { f64::INFINITY } else { cost(&plan, &settings.rates).seconds }
     };
+    let graph = improve(graph.clone(), &time, &distributable, &mut |graph, place| distribute(graph, *place));
+    let graph = improve(graph, &time, &shareable, &mut share);
+    improve(graph, &time, &open_windows, &mut sum_before_window)
+}
+
+/// Makes one rewrite after the other, as long as some make the plan cheaper.
+fn improve<P>(
+    mut best: Graph,
+    time: &dyn Fn(&Graph) -> f64,
+    list: &dyn Fn(&Graph) -> Vec<P>,
+    rewrite: &mut dyn FnMut(&Graph, &P) -> Option<Graph>,
+) -> Graph {
+    let mut places = list(&best);
+    if places.is_empty() {
+        return best;
+    }
     let mut least = time(&best);
     let mut trials = 0;
     while let Some(place) = places.pop() {
@@ -31,12 +45,12 @@ pub(super) fn decide(graph: &Graph, settings: &Settings, orders: &Orders<'_>) ->
             break;
         }
         trials += 1;
-        let Some(other) = distribute(&best, place) else { continue };
+        let Some(other) = rewrite(&best, &place) else { continue };
         let cheaper = time(&other);
         if cheaper < least {
             (best, least) = (other, cheaper);
-            // What was multiplied out may hold further sums.
-            places = distributable(&best);
+            // What has changed may hold further places.
+            places = list(&best);
         }
     }
     best

@@ -1,5 +1,6 @@
-//! Makes plans smaller until they fit their memory.
+//! Makes plans smaller until they fit their memory, or where values that no cache holds need not exist whole.
 
+use super::cost::far_time;
 use super::lower::Lowering;
 use super::order::Orders;
 use super::{Plan, Settings, arena, in_place};
@@ -10,6 +11,12 @@ const ROUNDS: usize = 8;
 
 /// How many of the largest values are tried in each round.
 const CANDIDATES: usize = 4;
+
+/// Values of so many bytes are in no cache.
+const FAR: u64 = 64 << 20;
+
+/// What share of the time a plan in slices may take.
+const WORTH: f64 = 0.8;
 
 /// The plan of a graph, within so many elements of intermediates for each contraction if there is a limit.
 fn lower(graph: &Graph, settings: &Settings, orders: &Orders<'_>, limit: Option<f64>) -> Plan {
@@ -23,15 +30,17 @@ fn lower(graph: &Graph, settings: &Settings, orders: &Orders<'_>, limit: Option<
 pub(super) fn plan(graph: &Graph, settings: &Settings, orders: &Orders<'_>, allowed: u64) -> Plan {
     let mut best = lower(graph, settings, orders, None);
     if best.memory() <= allowed {
-        return best;
+        return near(graph, settings, orders, allowed, best);
     }
+    let memory = |plan: &Plan| plan.memory() as f64;
     let mut graph = graph.clone();
     for _ in 0..ROUNDS {
         contract_within(&graph, settings, orders, allowed, &mut best);
         if best.memory() <= allowed {
             return best;
         }
-        let Some((sliced, plan)) = slice_one(&graph, settings, orders, allowed, best.memory()) else { break };
+        let bounds = (allowed as f64, best.memory() as f64);
+        let Some((sliced, plan)) = slice_one(&graph, settings, orders, &memory, bounds) else { break };
         (graph, best) = (sliced, plan);
         if best.memory() <= allowed {
             return best;
@@ -54,37 +63,65 @@ fn contract_within(graph: &Graph, settings: &Settings, orders: &Orders<'_>, allo
     }
 }
 
-/// The graph with one large value in slices, and its plan, if that needs less memory.
+/// The graph with one large value in slices, and its plan, if that measures less; the first that is small enough.
 fn slice_one(
     graph: &Graph,
     settings: &Settings,
     orders: &Orders<'_>,
-    allowed: u64,
-    memory: u64,
+    measure: &dyn Fn(&Plan) -> f64,
+    (enough, now): (f64, f64),
 ) -> Option<(Graph, Plan)> {
-    let mut large: Vec<NodeId> = graph
-        .ids()
-        .into_iter()
-        .filter(|&id| !graph.node(id).is_source() && graph.node(id).scan.is_none())
-        .filter(|&id| !graph.outputs.iter().any(|(_, output)| *output == id))
-        .collect();
+    let mut large: Vec<NodeId> = intermediates(graph);
     large.sort_by_key(|&id| (std::cmp::Reverse(graph.node(id).elems()), id));
     let mut best: Option<(Graph, Plan)> = None;
+    let mut least = now;
     for id in large.into_iter().take(CANDIDATES) {
         let mut axes = graph.node(id).axes();
         axes.sort_by_key(|&axis| (graph.axes[axis].extent, axis));
         for axis in axes.into_iter().filter(|&axis| graph.axes[axis].extent > 1) {
             let Some(sliced) = slice(graph, id, axis) else { continue };
             let plan = lower(&sliced, settings, orders, None);
-            let least = best.as_ref().map_or(memory, |(_, plan)| plan.memory());
-            if plan.memory() < least {
-                let fits = plan.memory() <= allowed;
+            let size = measure(&plan);
+            if size < least {
+                least = size;
                 best = Some((sliced, plan));
-                if fits {
+                if size <= enough {
                     return best;
                 }
             }
         }
+    }
+    best
+}
+
+/// The values outside scans that are neither given nor wanted.
+fn intermediates(graph: &Graph) -> Vec<NodeId> {
+    graph
+        .ids()
+        .into_iter()
+        .filter(|&id| !graph.node(id).is_source() && graph.node(id).scan.is_none())
+        .filter(|&id| !graph.outputs.iter().any(|(_, output)| *output == id))
+        .collect()
+}
+
+/// A plan that computes values slice by slice which no cache holds, where their way to memory and back costs more than
+/// that.
+fn near(graph: &Graph, settings: &Settings, orders: &Orders<'_>, allowed: u64, mut best: Plan) -> Plan {
+    let bytes = |graph: &Graph, id: NodeId| {
+        graph.node(id).elems().saturating_mul(graph.node(id).dtype.bytes() as u64)
+    };
+    let far = |plan: &Plan| far_time(plan, &settings.rates);
+    let mut graph = graph.clone();
+    for _ in 0..ROUNDS {
+        if !intermediates(&graph).into_iter().any(|id| bytes(&graph, id) >= FAR) {
+            break;
+        }
+        let now = far(&best) * WORTH;
+        let Some((sliced, plan)) = slice_one(&graph, settings, orders, &far, (0.0, now)) else { break };
+        if plan.memory() > allowed {
+            break;
+        }
+        (graph, best) = (sliced, plan);
     }
     best
 }

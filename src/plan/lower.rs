@@ -6,7 +6,7 @@ use super::{
     Source, Step, View, distribute, fit, limit,
 };
 use crate::diagnostic::{Code, Diagnostic};
-use crate::expr::{Affine, AxisId, Expr, Outside, Read};
+use crate::expr::{Affine, Axes, AxisId, Expr, Outside, Read};
 use crate::graph::{Graph, Node, NodeId, Op, Unit};
 use crate::id::IdVec;
 use einc_runtime::DType;
@@ -57,6 +57,8 @@ pub(super) struct Lowering<'a> {
     pub steps: Vec<Step>,
     /// How many elements the intermediates of one contraction may have at once.
     pub limit: Option<f64>,
+    /// Whether no contraction is sliced for the sake of caches.
+    pub whole: bool,
     pub orders: &'a Orders<'a>,
 }
 
@@ -91,7 +93,16 @@ impl<'a> Lowering<'a> {
             arena: 0,
             orders: Vec::new(),
         };
-        Lowering { graph, settings, plan, values: BTreeMap::new(), steps: Vec::new(), limit, orders }
+        Lowering {
+            graph,
+            settings,
+            plan,
+            values: BTreeMap::new(),
+            steps: Vec::new(),
+            limit,
+            whole: false,
+            orders,
+        }
     }
 
     pub fn run(mut self) -> Plan {
@@ -317,8 +328,8 @@ impl<'a> Lowering<'a> {
             Expr::Reduce(reduce) => {
                 let dtype = expr.dtype();
                 let body = self.expr(&reduce.body, parts);
-                parts.reductions.push(Reduction { op: reduce.op, axes: reduce.axes.clone(), body });
-                reduced(parts.reductions.len() - 1, dtype)
+                let reduction = Reduction { op: reduce.op, axes: reduce.axes.clone(), body };
+                reduced(parts.reduction(reduction, &self.plan.axes), dtype)
             }
             Expr::Along(_) => unreachable!("law 5 of the graph: no map along axes inside an expression"),
         }
@@ -364,6 +375,23 @@ impl Parts {
     /// The operand that shows a whole value.
     fn operand(&mut self, value: &Value) -> Source {
         self.add(Operand { buffer: value.buffer, offset: 0, dims: value.dims.clone() })
+    }
+
+    /// The number of a reduction; one that differs from another in the names of its axes alone is that.
+    fn reduction(&mut self, reduction: Reduction, axes: &Axes) -> usize {
+        let same = |other: &Reduction| {
+            let pairs: Vec<(AxisId, AxisId)> =
+                other.axes.iter().copied().zip(reduction.axes.iter().copied()).collect();
+            let extent = |axis: AxisId| axes[axis].extent;
+            other.op == reduction.op
+                && other.axes.len() == reduction.axes.len()
+                && pairs.iter().all(|&(a, b)| extent(a) == extent(b))
+                && other.body.with_axes(&pairs) == reduction.body
+        };
+        self.reductions.iter().position(same).unwrap_or_else(|| {
+            self.reductions.push(reduction);
+            self.reductions.len() - 1
+        })
     }
 
     /// The operand, once.

@@ -1,7 +1,7 @@
 //! The order in which the operands of one product are contracted.
 
 use super::Settings;
-use super::search::{self, MemoryLimit, Network, Objective, Options, StepTime, steps};
+use super::search::{self, MemoryLimit, Network, Objective, Options, StepTime, evaluate, steps};
 use serde_json::{Value, json};
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -123,9 +123,50 @@ pub(super) struct Orders<'a> {
     pub missing: RefCell<Option<Product>>,
 }
 
+/// What an order does in all its runs.
+#[derive(Clone, Copy)]
+struct Work {
+    macs: f64,
+    /// Elements that steps read and write.
+    moved: f64,
+    /// Elements of the results that are alive at once.
+    peak: f64,
+}
+
+/// How many times the cache intermediates take that lie outside of it to a good part.
+const OUTSIDE: f64 = 4.0;
+
+/// How many times the multiply-adds slices may take that keep intermediates in the cache.
+const MORE_MACS: f64 = 1.05;
+
+/// How many times the elements such slices may read and write: what is read again lies in the cache, but a step with
+/// little work for each element is no matrix product any more.
+const MORE_MOVED: f64 = 2.0;
+
 impl<'a> Orders<'a> {
     pub fn new(settings: &'a Settings) -> Orders<'a> {
         Orders { settings, known: RefCell::default(), missing: RefCell::default() }
+    }
+
+    /// An order whose intermediates stay in a cache of so many elements, in place of one whose do not, if its slices are
+    /// hardly more work.
+    pub fn cached(&self, product: &Product, order: Order, cache: f64) -> Order {
+        let Some(now) =
+            product.work(&order).filter(|now| now.peak > OUTSIDE * cache && order.slices.is_empty())
+        else {
+            return order;
+        };
+        let cheap = |other: &Order| {
+            product.work(other).is_some_and(|then| {
+                then.peak <= cache
+                    && then.macs <= MORE_MACS * now.macs
+                    && then.moved <= MORE_MOVED * now.moved
+            })
+        };
+        match self.order(product, Some(cache)) {
+            Some(other) if cheap(&other) => other,
+            _ => order,
+        }
     }
 
     /// The cheapest order, within so many elements of intermediates if there is a limit.
@@ -192,6 +233,18 @@ impl Product {
     /// The product as a network; none if it is too large for one.
     pub fn network(&self) -> Option<Network> {
         Network::new(self.operands.clone(), self.output.clone(), self.extents.clone()).ok()
+    }
+
+    /// What an order does; `None` where that cannot be told.
+    fn work(&self, order: &Order) -> Option<Work> {
+        let network = self.network()?;
+        let cost = evaluate(&network, &order.pairs, &order.slices).ok()?;
+        let runs = order.slices.iter().fold(1.0, |n, &axis| n * self.extents[axis as usize] as f64);
+        let each = steps(&network, &order.pairs, &order.slices).ok()?;
+        let moved = each.iter().map(|step| {
+            [step.shape.left, step.shape.right, step.shape.result].iter().map(|size| size.exp2()).sum::<f64>()
+        });
+        Some(Work { macs: cost.macs.value(), moved: runs * moved.sum::<f64>(), peak: cost.peak.value() })
     }
 
     /// The number of points of all axes; as a float, which cannot overflow.

@@ -152,7 +152,8 @@ fn attention_is_two_contractions_and_a_softmax() {
     s.output(o);
     let plan = plan_of(&s.program);
     assert_eq!(contracts(&plan), 2, "{plan}");
-    assert!(plan.steps.iter().any(|step| matches!(step, Step::Along(_))), "{plan}");
+    assert_eq!(plan.steps.len(), 3, "the scale is a part of the map along axes: {plan}");
+    assert_eq!(plan.arena, 4 * 4 * 32 * 32, "which works in place: {plan}");
 }
 
 /// A window that leaves the image becomes a padded copy and a contraction that reads it in place.
@@ -466,7 +467,7 @@ fn large_values_are_sliced_to_fit() {
     let limit = free.memory() - free.arena + 8 * 8 * 8 * 2;
     let settings = Settings { memory_limit: Some(limit), ..Settings::default() };
     let sliced = plan_with(&s.program, &settings);
-    assert!(free.arena > 2 * sliced.arena, "{free}\n{sliced}");
+    assert!(free.arena > sliced.arena, "{free}\n{sliced}");
     assert!(matches!(sliced.steps[..], [Step::Scan(_)]), "{sliced}");
 }
 

@@ -378,7 +378,9 @@ impl Checker<'_> {
         self.numeric(b.0.1, b.1, "**")?;
         if a.0.1 == Ty::Int && b.0.1 == Ty::Int {
             let low = crate::program::bounds::interval(&b.0.0, &self.program).map(|range| range.0);
-            if low.is_none_or(|low| low < 0) && self.concrete {
+            // What is never evaluated is not negative.
+            let never = b.0.0.free_axes().iter().any(|&axis| self.program.axes[axis].extent == 0);
+            if low.is_none_or(|low| low < 0) && !never && self.concrete {
                 a.0 = (converted(a.0.0, DType::F64), Ty::Real);
             }
         }

@@ -324,9 +324,28 @@ impl Translator<'_, '_, '_> {
             }
             Stmt::For(looped) if looped.parallel => self.parallel(looped),
             Stmt::For(looped) => {
-                let start = self.builder.ins().iconst(types::I64, looped.start);
-                let end = self.builder.ins().iconst(types::I64, looped.end);
+                let mut start = self.builder.ins().iconst(types::I64, looped.start);
+                let mut end = self.builder.ins().iconst(types::I64, looped.end);
+                if looped.from.is_none() && looped.to.is_none() {
+                    return self.run(looped, start, end);
+                }
+                if let Some(from) = looped.from {
+                    let from = self.value(from);
+                    start = self.builder.ins().smax(start, from);
+                }
+                if let Some(to) = looped.to {
+                    let to = self.value(to);
+                    end = self.builder.ins().smin(end, to);
+                }
+                let (some, none) = (self.builder.create_block(), self.builder.create_block());
+                let runs = self.builder.ins().icmp(IntCC::SignedLessThan, start, end);
+                self.builder.ins().brif(runs, some, &[], none, &[]);
+                self.builder.switch_to_block(some);
+                self.builder.seal_block(some);
                 self.run(looped, start, end);
+                self.builder.ins().jump(none, &[]);
+                self.builder.switch_to_block(none);
+                self.builder.seal_block(none);
             }
             Stmt::If(condition, then, otherwise) => {
                 let condition = self.value(*condition);

@@ -33,6 +33,9 @@ impl Builder {
         if volume(&step.rows) == 0 || volume(&step.out_axes) == 0 {
             return;
         }
+        if self.running_rows(step, axes, point, machine) {
+            return;
+        }
         let mut axes = axes.clone();
         let flat = axes.push(Axis { name: "r".into(), extent: length });
         let dtype = match step.op {
@@ -247,8 +250,13 @@ impl Builder {
             return result.one();
         }
         let vector = self.inner_lanes(&reduction, &scopes[0], machine);
-        let sums =
-            Sums { reduction: &reduction, points: std::slice::from_ref(point), scopes: &scopes, vector };
+        let sums = Sums {
+            reduction: &reduction,
+            points: std::slice::from_ref(point),
+            scopes: &scopes,
+            vector,
+            ranges: Vec::new(),
+        };
         self.reduce(&sums)[0].one()
     }
 

@@ -158,7 +158,30 @@ impl Builder {
         self.block().closed = parallel;
         body(self, Lin { offset: 0, terms: vec![(var, 1)] });
         let body = self.close();
-        self.push(Stmt::For(Box::new(For { var, start, end, step, parallel, body })));
+        let (from, to) = (None, None);
+        self.push(Stmt::For(Box::new(For { var, start, end, from, to, step, parallel, body })));
+    }
+
+    /// Writes a loop that starts no sooner than one value and ends no later than another.
+    pub(super) fn looped_within(
+        &mut self,
+        name: &str,
+        (start, end, step): (i64, i64, i64),
+        (from, to): (Option<ValueId>, Option<ValueId>),
+        body: &mut dyn FnMut(&mut Builder, Lin),
+    ) {
+        if from.is_none() && to.is_none() {
+            return self.looped(name, (start, end, step), false, body);
+        }
+        if start >= end {
+            return;
+        }
+        let var = self.var(name);
+        self.ranges.insert(var, (start, end - 1));
+        self.open();
+        body(self, Lin { offset: 0, terms: vec![(var, 1)] });
+        let body = self.close();
+        self.push(Stmt::For(Box::new(For { var, start, end, from, to, step, parallel: false, body })));
     }
 
     /// Scratch memory of each worker.

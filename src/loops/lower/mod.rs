@@ -8,7 +8,9 @@ mod expr;
 mod hoist;
 mod nest;
 mod permute;
+mod ranges;
 mod reduce;
+mod running;
 mod scatter;
 mod strip;
 

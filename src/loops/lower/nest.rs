@@ -6,6 +6,7 @@
 
 use super::build::{Builder, Lin};
 use super::expr::{Point, Scope, Val, small_exponent, view_at};
+use super::ranges;
 use super::reduce::Sums;
 use crate::expr::{Affine, Axes, AxisId, Binary, Expr, Outside, Read, ReduceOp, Unary};
 use crate::loops::*;
@@ -209,7 +210,7 @@ impl Builder {
             }
             let lanes =
                 if choice.vector.is_none() { self.inner_lanes(reduction, scope, machine) } else { None };
-            let sums = Sums { reduction, points, scopes: &scopes, vector: lanes };
+            let sums = Sums { reduction, points, scopes: &scopes, vector: lanes, ranges: Vec::new() };
             let results = self.reduce(&sums);
             scopes.iter_mut().zip(results).for_each(|(scope, result)| scope.reduced.push(result));
         }
@@ -289,6 +290,8 @@ impl Builder {
             task.reductions.iter().flat_map(|r| reads_of(&r.body, task.operands)).collect();
         let last = reads_of(task.value, task.operands);
         let lanes = common_lanes(task, machine);
+        // Points with different ranges are not computed together.
+        let pinned = ranges::pinned(task.reductions);
         let weight = volume as f64;
         let cost = |axis: AxisId, lanes: u8| {
             let store = match stride_of_view(task.out, axis) {
@@ -310,7 +313,7 @@ impl Builder {
             let best = task
                 .axes
                 .iter()
-                .filter(|&&axis| extent(axis) >= u64::from(lanes))
+                .filter(|&&axis| extent(axis) >= u64::from(lanes) && !pinned.contains(&axis))
                 .map(|&axis| {
                     let whole = extent(axis) / u64::from(lanes);
                     let rest = extent(axis) % u64::from(lanes);
@@ -321,6 +324,16 @@ impl Builder {
             (best.0 < scalar && inner_vector.is_none_or(|inner| best.0 <= inner)).then_some((best.1, lanes))
         });
         let mut order: Vec<AxisId> = task.axes.to_vec();
+        // A read of far more elements than are written says in which order they lie.
+        let reach = |read: &Affine| read.terms.iter().fold(1u64, |n, term| n.saturating_mul(extent(term.0)));
+        if let Some(read) = inner.iter().flatten().max_by_key(|read| reach(read))
+            && reach(read) / 8 > points
+        {
+            let stride = |axis: &AxisId| {
+                read.terms.iter().find(|term| term.0 == *axis).map_or(0, |term| term.1.unsigned_abs())
+            };
+            order.sort_by_key(|axis| std::cmp::Reverse(stride(axis)));
+        }
         let mut tile = Vec::new();
         let mut registers = machine.vector_registers as i64 * 3 / 4;
         let size = size_of(task.value) + task.reductions.iter().map(|r| size_of(&r.body)).sum::<usize>();
@@ -350,6 +363,7 @@ impl Builder {
                 .iter()
                 .copied()
                 .filter(|&axis| Some(axis) != vector.map(|v| v.0) && extent(axis) > 1)
+                .filter(|axis| !pinned.contains(axis))
                 .filter(|&axis| inner.iter().any(|read| stride_of(read, axis) == Some(0)))
                 .collect();
             shared.reverse();

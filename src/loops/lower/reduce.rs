@@ -3,9 +3,12 @@
 //! A long sum of floats is cut into blocks that are summed for themselves, so that its error grows with the block and
 //! with the number of blocks, not with the length.
 
+mod ranged;
+
 use super::build::{Builder, Lin};
 use super::expr::{Point, Scope, Val};
 use super::nest::size_of;
+use super::ranges::Range;
 use crate::expr::{Axes, AxisId, Binary, ReduceOp, Unary};
 use crate::loops::*;
 use crate::plan::Reduction;
@@ -20,6 +23,8 @@ pub(super) struct Sums<'a> {
     pub(super) scopes: &'a [Scope<'a>],
     /// The reduction's axis that runs along the lanes, if the points have no vector of their own.
     pub(super) vector: Option<(AxisId, u8)>,
+    /// What is known of the ranges of the reduction's axes.
+    pub(super) ranges: Vec<Range>,
 }
 
 /// Adds the value at a point (of the tile's point of that number) to an accumulator.
@@ -48,6 +53,13 @@ struct Inner {
 impl Builder {
     /// The result at each point.
     pub(super) fn reduce(&mut self, sums: &Sums) -> Vec<Val> {
+        match self.ranged(sums.reduction, &sums.scopes[0], sums.points) {
+            Some((reduction, ranges)) => self.reduce_within(&Sums { reduction: &reduction, ranges, ..*sums }),
+            None => self.reduce_within(sums),
+        }
+    }
+
+    fn reduce_within(&mut self, sums: &Sums) -> Vec<Val> {
         let reduction = sums.reduction;
         match reduction.op {
             ReduceOp::ArgMin | ReduceOp::ArgMax => {
@@ -184,6 +196,9 @@ impl Builder {
         };
         outer.retain(|&axis| axis != innermost);
         let lanes = sums.vector.map_or(1, |vector| i64::from(vector.1));
+        if !sums.ranges.is_empty() {
+            return self.join_ranged(sums, innermost, &outer, op, term);
+        }
         let groups = extent(innermost) / lanes;
         let tile = points.len() as i64;
         let size = size_of(&sums.reduction.body) as i64;

@@ -6,7 +6,16 @@ use super::nest::{PARALLEL_WORK, lanes_of, size_of};
 use crate::expr::{Axes, AxisId, Expr, Outside};
 use crate::loops::*;
 use crate::machine::Machine;
-use crate::plan::ScatterStep;
+use crate::plan::{ScatterStep, Source};
+
+/// The loops of additions.
+struct ScatterLoops<'a> {
+    step: &'a ScatterStep,
+    scope: &'a Scope<'a>,
+    vector: Option<(AxisId, u8)>,
+    /// What the ranges of the loops come from, if all of it does.
+    condition: Option<&'a Expr<Source>>,
+}
 
 impl Builder {
     pub(super) fn scatter(&mut self, step: &ScatterStep, axes: &Axes, point: &Point, machine: &Machine) {
@@ -44,29 +53,38 @@ impl Builder {
             order.retain(|&other| other != axis);
             order.insert(0, axis);
         }
+        let fixed: Vec<AxisId> = vector.map(|vector| vector.0).into_iter().chain(spread).collect();
+        let mask = unmasked(step, &mut order, &fixed);
+        let (step, condition) = mask.as_ref().map_or((step, None), |(step, mask)| (step, Some(mask)));
         let scope = Scope { axes, operands: &step.operands, reduced: Vec::new() };
-        self.scatter_loops(step, &scope, &order, spread.is_some(), vector, point);
+        let loops = ScatterLoops { step, scope: &scope, vector, condition };
+        self.scatter_loops(&loops, &order, spread.is_some(), point);
     }
 
-    fn scatter_loops(
-        &mut self,
-        step: &ScatterStep,
-        scope: &Scope,
-        order: &[AxisId],
-        parallel: bool,
-        vector: Option<(AxisId, u8)>,
-        point: &Point,
-    ) {
-        let Some((&axis, inner)) = order.split_first() else { return self.scatter_one(step, scope, point) };
-        let extent = i64::try_from(scope.axes[axis].extent).unwrap_or(i64::MAX);
-        let name = scope.axes[axis].name.clone();
-        let lanes = vector.filter(|vector| vector.0 == axis).map_or(1, |vector| vector.1);
+    fn scatter_loops(&mut self, loops: &ScatterLoops, order: &[AxisId], parallel: bool, point: &Point) {
+        let Some((&axis, inner)) = order.split_first() else {
+            return self.scatter_one(loops.step, loops.scope, point);
+        };
+        let axes = loops.scope.axes;
+        let extent = i64::try_from(axes[axis].extent).unwrap_or(i64::MAX);
+        let name = axes[axis].name.clone();
+        let range = match loops.condition {
+            Some(condition) if !parallel => self.range_of(condition, axis, loops.scope, point),
+            _ => None,
+        };
+        if let Some(range) = range {
+            let bounds = (range.from, range.to);
+            return self.looped_within(&name, (0, extent, 1), bounds, &mut |builder, at| {
+                builder.scatter_loops(loops, inner, false, &point.with(axis, at));
+            });
+        }
+        let lanes = loops.vector.filter(|vector| vector.0 == axis).map_or(1, |vector| vector.1);
         let whole = extent / i64::from(lanes) * i64::from(lanes);
         for (start, end, lanes) in [(0, whole, lanes), (whole, extent, 1)] {
             self.looped(&name, (start, end, lanes.into()), parallel, &mut |builder, at| {
                 let point = point.with(axis, at);
                 let point = if lanes > 1 { point.along(axis, lanes) } else { point };
-                builder.scatter_loops(step, scope, inner, false, vector, &point);
+                builder.scatter_loops(loops, inner, false, &point);
             });
         }
     }
@@ -119,4 +137,26 @@ fn lands_apart(step: &ScatterStep, axis: AxisId) -> bool {
     let (Some(index), None) = (uses.next(), uses.next()) else { return false };
     let own = |index: &Expr<_>| index.affine().is_some_and(|affine| affine.terms.len() == 1);
     own(index) && !matches!(step.outside, Outside::Clamp)
+}
+
+/// The step without its mask, and the mask, if the ranges of loops say all that it says. Loops whose ranges depend on
+/// others are moved inside these.
+fn unmasked(
+    step: &ScatterStep,
+    order: &mut Vec<AxisId>,
+    fixed: &[AxisId],
+) -> Option<(ScatterStep, Expr<Source>)> {
+    let Expr::Select(parts) = &step.value else { return None };
+    let condition = &parts[0];
+    let mut moved = order.clone();
+    if !super::ranges::is_zero(&parts[2]) || !super::ranges::is_bounds(condition, &mut moved, fixed) {
+        return None;
+    }
+    let inner = |index: &Expr<Source>| match index {
+        Expr::Select(parts) if parts[0] == *condition => parts[1].clone(),
+        other => other.clone(),
+    };
+    let indices = step.indices.iter().map(inner).collect();
+    *order = moved;
+    Some((ScatterStep { indices, value: parts[1].clone(), ..step.clone() }, condition.clone()))
 }

@@ -229,3 +229,57 @@ fn permutes_run_in_blocks() {
         super::random::assert_agrees(&build.plan, &format!("permute of {extents:?}"));
     }
 }
+
+#[test]
+fn masks_with_computed_bounds_are_ranges_of_loops() {
+    use crate::expr::Binary;
+    // So long that only a loop over the range comes to an end.
+    let long = 1 << 50;
+    let low = [i64::MIN, 2, i64::MAX, 7, -3, 1000, long - 2];
+    let high = [2, i64::MIN, i64::MAX, 9, 40, 1700, i64::MAX];
+    for columns in [1, 3, 4, 11] {
+        for op in [ReduceOp::Sum, ReduceOp::Max] {
+            let mut build = Build::new();
+            let (i, e) = (build.axis("i", low.len() as u64), build.axis("e", long as u64));
+            let n = build.axis("n", columns);
+            let [from, to] = [(); 2].map(|()| build.input(DType::I64, &[low.len() as u64]));
+            let x = build.input(DType::F64, &[low.len() as u64, columns]);
+            let y = build.output(DType::F64, &[low.len() as u64, columns]);
+            let compare = |op, a: &Expr<_>, b: Expr<_>| Expr::Binary(op, Box::new(a.clone()), Box::new(b));
+            let start = compare(Binary::Le, &build.at(0, &from, &[i]), Expr::Index(e));
+            let end = compare(Binary::Le, &Expr::Index(e), build.at(1, &to, &[i]));
+            let position = Expr::Cast(DType::F64, Box::new(Expr::Index(e)));
+            let neutral = if op == ReduceOp::Sum { 0.0 } else { f64::NEG_INFINITY };
+            let body = Expr::Select(Box::new([
+                compare(Binary::And, &start, end),
+                Expr::Product(vec![build.at(2, &x, &[i, n]), position]),
+                Expr::number(neutral, DType::F64),
+            ]));
+            let view = build.view(&y, &[i, n]);
+            let operands = [&from, &to, &x];
+            build.nest(&[i, n], &operands, vec![reduction(op, &[e], body)], reduced(0, DType::F64), view);
+            let tensors = [low, high].map(|list| Tensor::from_slice(&[list.len() as u64], &list).unwrap());
+            let values = reals(DType::F64, &[low.len() as u64, columns], 3);
+            let inputs = [&tensors[0], &tensors[1], &values];
+            let result = build.run(&inputs).unwrap().remove(0);
+            let loops = crate::loops::lower(&build.plan, &crate::machine::Machine::host());
+            assert_eq!(crate::loops::verify(&loops), Ok(()));
+            let slow = crate::interpret::run_loops(&loops, &inputs).unwrap().remove(0);
+            for row in 0..low.len() {
+                for column in 0..columns as usize {
+                    let at = row * columns as usize + column;
+                    let range = low[row].max(0)..high[row].min(long - 1).saturating_add(1);
+                    let terms = range.map(|e| e as f64 * real(&values, at));
+                    let wanted = match op {
+                        ReduceOp::Sum => terms.sum::<f64>(),
+                        _ => terms.fold(f64::NEG_INFINITY, f64::max),
+                    };
+                    for found in [real(&result, at), real(&slow, at)] {
+                        let fits = found == wanted || (found - wanted).abs() <= 1e-12 * wanted.abs();
+                        assert!(fits, "{op:?} {columns} at {row},{column}: {found}, expected {wanted}");
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! How fast the programs of the papers run at their papers' sizes: `cargo bench --bench papers [-- FILTER ..]`.
+//!
+//! The cases are those of `cases.json`, in f32. Writes `target/papers.json`, one entry for each case with its best time in
+//! seconds; `benches/papers/compare.py` runs the same cases with NumPy (and PyTorch, if it is installed) and prints ratios.
+//! Times of one thread are those that it ran, not those that it waited for a core. Environment: `EINC_THREADS` (default 1).
+
+use einc::pipeline::{self, Settings};
+use einc::program;
+use einc::source::Sources;
+use einc_runtime::{DType, Scalar, Tensor, pool};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// How long a case may take, its first call aside.
+const TIME: Duration = Duration::from_millis(1000);
+
+/// The seconds that this thread has run, where the system tells: other programs on the machine do not count.
+fn own_seconds() -> Option<f64> {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    Some(text.split(' ').next()?.parse::<f64>().ok()? * 1e-9)
+}
+
+/// The best mean of a batch of calls, in seconds.
+fn best(alone: bool, mut call: impl FnMut()) -> f64 {
+    call();
+    let start = Instant::now();
+    call();
+    // The system counts in steps of some milliseconds.
+    let batch = (0.1 / start.elapsed().as_secs_f64()).clamp(1.0, 1e5) as u32;
+    let now = || own_seconds().filter(|_| alone).unwrap_or_else(|| start.elapsed().as_secs_f64());
+    let mut best = f64::INFINITY;
+    let mut batches = 0;
+    while batches < 3 || start.elapsed() < TIME {
+        let before = now();
+        (0..batch).for_each(|_| call());
+        best = best.min((now() - before) / f64::from(batch));
+        batches += 1;
+    }
+    best
+}
+
+/// Numbers that look random, below a bound or, `step` given, at even steps.
+fn integers(tensor: &mut Tensor, below: i64, step: Option<i64>) {
+    let mut state = 1u64;
+    for at in 0..tensor.elems() {
+        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        let value = match step {
+            Some(step) => at as i64 * step,
+            None => ((state >> 33) as i64) % below.max(1),
+        };
+        tensor.set(at, Scalar::Int(value.into()));
+    }
+}
+
+fn time(case: &Value, alone: bool) -> f64 {
+    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/papers"));
+    let path = folder.join(case["file"].as_str().expect("a file"));
+    let text = std::fs::read_to_string(&path).expect("a program of a paper");
+    let mut sources = Sources::default();
+    let file = sources.add(&path.display().to_string(), Some(path.clone()), &text);
+    let (module, _) = program::load(&mut sources, file);
+    let set = case["set"].as_object().expect("sizes");
+    let dims = set.iter().map(|(name, size)| (name.clone(), size.as_i64().expect("a size"))).collect();
+    let dtypes = BTreeMap::from([(case["type"].as_str().expect("a variable").to_string(), DType::F32)]);
+    let bindings = pipeline::bindings(dims, dtypes, std::iter::empty());
+    let function = case["fn"].as_str().expect("a function");
+    let (program, _) = pipeline::check(&module, function, &bindings).expect("sizes that fit");
+    let inputs: Vec<Tensor> = program
+        .inputs
+        .iter()
+        .map(|&id| {
+            let declared = &program.tensors[id];
+            let mut tensor =
+                pipeline::random(1, &declared.name, declared.dtype, &declared.shape).expect("memory");
+            let given = |key: &str| case[key][&declared.name].as_i64();
+            if declared.dtype.is_integer() {
+                integers(&mut tensor, given("below").unwrap_or(2), given("step"));
+            }
+            tensor
+        })
+        .collect();
+    let executable = pipeline::compile(program, &Settings::default(), &mut |_, _| ()).expect("it fits");
+    assert!(executable.hindrance().is_none(), "it runs in native code");
+    let operands: Vec<&Tensor> = inputs.iter().collect();
+    let mut results = executable.results().expect("memory");
+    best(alone, || executable.run(&operands, &mut results).expect("no index leaves a tensor"))
+}
+
+fn main() {
+    let threads = std::env::var("EINC_THREADS").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
+    pool::set_threads(threads);
+    let filters: Vec<String> =
+        std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
+    let cases: Value = serde_json::from_str(include_str!("cases.json")).expect("valid JSON");
+    let mut results = Vec::new();
+    for case in cases.as_array().expect("a list") {
+        let name = case["name"].as_str().expect("a name");
+        if !filters.is_empty() && !filters.iter().any(|filter| name.contains(filter.as_str())) {
+            continue;
+        }
+        let seconds = time(case, threads == 1);
+        println!("{name:<24} {:10.3} ms", seconds * 1e3);
+        results.push(json!({ "name": name, "seconds": seconds }));
+    }
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/target/papers.json");
+    let value = json!({ "threads": threads, "cases": results });
+    std::fs::write(path, format!("{value:#}\n")).expect("the target folder");
+    println!("written to target/papers.json");
+}

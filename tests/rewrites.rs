@@ -1,0 +1,210 @@
+//! Rewrites of graphs that a planner asks for: each, made wherever it can be, changes no result, and is found where it
+//! should be.
+//!
+//! Inputs are small integers, so that sums are exact in any order and results must be equal.
+
+use crate::support::{Invocation, Opened, open};
+use einc::graph::{Graph, distributable, distribute, open_windows, share, shareable, sum_before_window};
+use einc::plan::{self, Settings, cost, plan};
+use einc::program::Program;
+use einc::{interpret, pipeline};
+use einc_runtime::{DType, Scalar, Tensor};
+use std::collections::BTreeMap;
+
+/// The program of a text at some sizes, and inputs of small integers.
+fn program(text: &str, sizes: &[(&str, i64)]) -> (Program, Vec<Tensor>) {
+    let opened: Opened = open("rewrite.ein", None, text);
+    let dims: BTreeMap<String, i64> = sizes.iter().map(|&(name, size)| (name.to_string(), size)).collect();
+    let invocation = Invocation { entry: "f".to_string(), dims, ..Invocation::default() };
+    let (program, _) = match opened.program(&invocation) {
+        Ok(checked) => checked,
+        Err(diagnostics) => panic!("{}", opened.text(&diagnostics)),
+    };
+    let mut state = 7u64;
+    let inputs = program.inputs.iter().map(|&id| {
+        let declared = &program.tensors[id];
+        let mut tensor = Tensor::zeros(declared.dtype, &declared.shape).expect("small");
+        for at in 0..tensor.elems() {
+            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            let value = (state >> 33) % 7;
+            let value = if declared.dtype == DType::I64 {
+                Scalar::Int(value.into())
+            } else {
+                Scalar::Real(value as f64 - 3.0)
+            };
+            tensor.set(at, value);
+        }
+        tensor
+    });
+    let inputs = inputs.collect();
+    (program, inputs)
+}
+
+/// Checks a rewrite at every place in a program; gives how many there are, and the flops without and with the first.
+fn check<P>(
+    text: &str,
+    sizes: &[(&str, i64)],
+    list: impl Fn(&Graph) -> Vec<P>,
+    rewrite: impl Fn(&Graph, &P) -> Option<Graph>,
+) -> (usize, f64, f64) {
+    let (program, inputs) = program(text, sizes);
+    let inputs: Vec<&Tensor> = inputs.iter().collect();
+    let expected = interpret::run(&program, &inputs).expect("indices inside");
+    let graph = pipeline::graph(&program);
+    let settings = Settings::default();
+    let flops = |graph: &Graph| cost(&plan(graph, &settings).expect("small"), &settings.rates).flops;
+    let mut made = 0;
+    let mut after = f64::INFINITY;
+    for place in list(&graph) {
+        let Some(other) = rewrite(&graph, &place) else { continue };
+        other.verify().unwrap_or_else(|law| panic!("{law}\n{other}"));
+        let plan = plan(&other, &settings).expect("small");
+        plan.verify().unwrap_or_else(|law| panic!("{law}\n{plan}"));
+        let found = interpret::run_plan(&plan, &inputs).expect("indices inside");
+        for (found, expected) in found.iter().zip(&expected) {
+            assert_eq!(found.bytes(), expected.bytes(), "{sizes:?}\n{graph}\n{other}");
+        }
+        made += 1;
+        after = after.min(flops(&other));
+    }
+    (made, flops(&graph), after)
+}
+
+const SIZES: [i64; 5] = [1, 2, 3, 5, 8];
+
+#[test]
+fn contractions_are_shared_with_named_tensors() {
+    let text =
+        "fn f(z: f64[T, I, S], e: f64[T, I], y: f64[T, V, S], d: f64[T, V]) -> (G: f64[T, S], imp: f64[I]) {
+        G[t,s] = y[t,v,s] * d[t,v]
+        imp[i] = z[t,i,s] * e[t,i] * y[t,v,s] * d[t,v]
+    }";
+    for t in SIZES {
+        for v in SIZES {
+            let sizes = [("T", t), ("I", 4), ("S", 3), ("V", v)];
+            check(text, &sizes, shareable, share);
+        }
+    }
+    let (made, before, after) = check(text, &[("T", 9), ("I", 40), ("S", 30), ("V", 50)], shareable, share);
+    assert!(made == 1 && after <= before, "{made}: {before} to {after}");
+    // Diagonals, sums that another factor needs too, and other extents are not the same contraction.
+    let other = "fn f(A: f64[N, N], B: f64[N, N], x: f64[N]) -> (C: f64[N, N], d: f64[N], g: f64[N, N]) {
+        C[i,k] = A[i,j] * B[j,k]
+        d[i] = A[i,j] * B[j,i] * x[i]
+        g[i,k] = A[i,j] * B[j,k] * x[j]
+    }";
+    for n in SIZES {
+        let (made, ..) = check(other, &[("N", n)], shareable, share);
+        assert!(made == 0 || n == 1);
+    }
+}
+
+#[test]
+fn sums_are_drawn_in_front_of_windows() {
+    let text =
+        "fn f(X: f64[N, I, H, W], U: f64[I, A], K: f64[A, B, 3, 2], V: f64[B, O]) -> (Y: f64[N, O, H, W]) {
+        Y[n,o,y,x] = X[n,i, y + u - 1, x + v else 0] * U[i,a] * K[a,b,u,v] * V[b,o]
+    }";
+    for i in SIZES {
+        for h in SIZES {
+            let sizes = [("N", 2), ("I", i), ("H", h), ("W", 4), ("A", 2), ("B", 3), ("O", 4)];
+            check(text, &sizes, open_windows, sum_before_window);
+        }
+    }
+    let sizes = [("N", 1), ("I", 16), ("H", 6), ("W", 6), ("A", 2), ("B", 2), ("O", 4)];
+    let (made, before, after) = check(text, &sizes, open_windows, sum_before_window);
+    assert!(made > 0 && after <= before, "{made}: {before} to {after}");
+}
+
+#[test]
+fn sums_are_multiplied_out() {
+    let text = "fn f(X: f64[N, I], W: f64[O, I], B: f64[O, R], A: f64[R, I]) -> (Y: f64[N, O]) {
+        M[o,i] = W[o,i] + 2 * B[o,r] * A[r,i]
+        Y[n,o] = X[n,i] * M[o,i]
+    }";
+    for n in SIZES {
+        for r in SIZES {
+            let sizes = [("N", n), ("I", 4), ("O", 3), ("R", r)];
+            check(text, &sizes, distributable, |graph, place| distribute(graph, *place));
+        }
+    }
+}
+
+#[test]
+fn slices_keep_intermediates_in_the_cache() {
+    let text = "fn f(A: f64[B, N, N]) -> (q: f64[B]) {
+        q[b] = A[b,k,l] * A[b,i,j] * A[b,i,k] * A[b,i,l] * A[b,j,k] * A[b,j,l]
+    }";
+    for n in [2, 3, 5] {
+        check(text, &[("B", 2), ("N", n)], |_| vec![()], |graph, ()| Some(graph.clone()));
+    }
+    let (program, _) = program(text, &[("B", 16), ("N", 64)]);
+    let plan = plan::plan(&pipeline::graph(&program), &Settings::default()).expect("small");
+    assert!(plan.arena <= 600_000, "{} bytes of intermediates", plan.arena);
+    let fourth = 16.0 * 64f64.powi(4);
+    assert!(
+        cost(&plan, &Settings::default().rates).flops < 2.2 * fourth,
+        "{} of {fourth}",
+        cost(&plan, &Settings::default().rates).flops
+    );
+}
+
+#[test]
+fn equal_reductions_of_one_formula_are_computed_once() {
+    let (program, _) = program(
+        "fn f(x: f64[N, M]) -> (s: f64[N]) { s[i] = sqrt(var[j](x[i,j]) + 1) }",
+        &[("N", 3), ("M", 9)],
+    );
+    let graph = pipeline::graph(&program);
+    let plan = plan::plan(&graph, &Settings::default()).expect("small").to_string();
+    assert_eq!(plan.matches("= sum[").count(), 2, "{plan}");
+}
+
+#[test]
+fn kernels_of_one_operand_become_one() {
+    let text = "fn f(z: f64[B, C, I, J], v: f64[O, C, 1, 1], w: f64[O, C, 3, 3], u: f64[O, C, 5, 3]) -> (y: f64[B, O, I, J]) {
+        y[b,o,i,j] = v[o,c,r,s] * z[b,c, i + r, j + s else 0] + 2 * w[o,c,p,q] * z[b,c, i + p - 1, j + q - 1 else 0]
+                   - u[o,c,m,n] * z[b,c, i + m - 2, j + n - 1 else 0]
+    }";
+    for i in SIZES {
+        for c in SIZES {
+            let sizes = [("B", 2), ("C", c), ("O", 3), ("I", i), ("J", 4)];
+            check(text, &sizes, |_| vec![()], |graph, ()| Some(graph.clone()));
+        }
+    }
+    let (program, _) = program(text, &[("B", 2), ("C", 8), ("O", 8), ("I", 20), ("J", 20)]);
+    let plan = plan::plan(&pipeline::graph(&program), &Settings::default()).expect("small");
+    assert_eq!(plan.to_string().lines().filter(|line| line.starts_with("contract")).count(), 1, "{plan}");
+    // Kernels of other operands, and windows of which none holds the other, stay apart.
+    let text =
+        "fn f(z: f64[C, I], v: f64[C, I], w: f64[O, C, 3], u: f64[O, C, 3]) -> (y: f64[O, I], x: f64[O, I]) {
+        y[o,i] = w[o,c,r] * z[c, i + r - 1 else 0] + u[o,c,r] * v[c, i + r - 1 else 0]
+        x[o,i] = w[o,c,r] * z[c, i + r - 2 else 0] + u[o,c,r] * z[c, i + r else 0]
+    }";
+    for i in SIZES {
+        check(text, &[("C", 5), ("O", 4), ("I", i)], |_| vec![()], |graph, ()| Some(graph.clone()));
+    }
+}
+
+#[test]
+fn a_softmax_over_two_indices_fits_a_small_memory() {
+    let text =
+        "fn f(Q: f64[I, D], K: f64[J, D], L: f64[M, D], V: f64[J, E], W: f64[M, E]) -> (Y: f64[I, E]) {
+        P[i,j,k] = softmax[j, k where j <= i, k <= i](sum[d](Q[i,d] * K[j,d] * L[k,d]) / D)
+        Y[i,e] = P[i,j,k] * V[j,e] * W[k,e]
+    }";
+    let (program, inputs) = program(text, &[("I", 24), ("J", 24), ("M", 24), ("D", 4), ("E", 3)]);
+    let inputs: Vec<&Tensor> = inputs.iter().collect();
+    let expected = interpret::run(&program, &inputs).expect("indices inside");
+    // All scores together are 110,592 bytes.
+    let settings = Settings { memory_limit: Some(40_000), ..Settings::default() };
+    let plan = plan::plan(&pipeline::graph(&program), &settings).expect("it fits");
+    let found = interpret::run_plan(&plan, &inputs).expect("indices inside");
+    for at in 0..expected[0].elems() {
+        let (found, expected) = (found[0].get(at).re(), expected[0].get(at).re());
+        assert!(
+            (found - expected).abs() <= 1e-12 * expected.abs().max(1.0),
+            "{at}: {found}, expected {expected}"
+        );
+    }
+}
