@@ -63,8 +63,10 @@ fn changed(good: &Good, changes: &[&str]) -> BTreeMap<String, Tensor> {
     let mut arrays: BTreeMap<String, Tensor> = good.arrays.iter().map(|text| array(text)).collect();
     for change in changes {
         match change.strip_prefix('-') {
-            Some(name) => drop(arrays.remove(name)),
-            None => drop(arrays.extend([array(change)])),
+            Some(name) => {
+                arrays.remove(name);
+            }
+            None => arrays.extend([array(change)]),
         }
     }
     arrays

@@ -167,38 +167,3 @@ fn readers_that_go_away_are_no_reason_to_crash() {
         assert!(!error.contains("panicked"), "{command}: {error}");
     }
 }
-
-#[cfg(unix)]
-#[test]
-fn a_search_for_a_plan_can_be_interrupted() {
-    let folder = Folder::new("search-hostile");
-    // A grid of 12 by 12 operands: hours of search are left.
-    let side = 12;
-    let mut inputs = vec![Vec::new(); side * side];
-    let mut axes = 0;
-    for at in 0..side * side {
-        for (has, other) in [((at + 1) % side != 0, at + 1), (at + side < side * side, at + side)] {
-            if has {
-                inputs[at].push(axes);
-                inputs[other].push(axes);
-                axes += 1;
-            }
-        }
-    }
-    let network = format!("{{\"inputs\": {inputs:?}, \"output\": [], \"sizes\": {:?}}}", vec![4; axes]);
-    folder.text("net.json", &network);
-    let mut child = Command::new(env!("CARGO_BIN_EXE_einc"))
-        .args(["plan", "net.json", "--time-limit", "600"])
-        .current_dir(&folder.0)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("the einc command");
-    std::thread::sleep(Duration::from_millis(700));
-    let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill");
-    assert!(kill.success());
-    let start = Instant::now();
-    assert_eq!(child.wait().expect("the end of einc").code(), Some(130));
-    assert!(start.elapsed() < Duration::from_secs(20));
-    assert_eq!(folder.names(), ["net.json"]);
-}

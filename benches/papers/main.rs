@@ -59,7 +59,7 @@ fn time(case: &Value, alone: bool) -> f64 {
     let path = folder.join(case["file"].as_str().expect("a file"));
     let text = std::fs::read_to_string(&path).expect("a program of a paper");
     let mut sources = Sources::default();
-    let file = sources.add(&path.display().to_string(), Some(path.clone()), &text);
+    let file = sources.add(path.display().to_string(), Some(path.clone()), &text);
     let (module, _) = program::load(&mut sources, file);
     let set = case["set"].as_object().expect("sizes");
     let dims = set.iter().map(|(name, size)| (name.clone(), size.as_i64().expect("a size"))).collect();

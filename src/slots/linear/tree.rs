@@ -10,7 +10,7 @@ use super::Circuit;
 /// ```
 /// use einc::slots::linear::tree::addition_chain;
 ///
-/// assert_eq!(addition_chain(27), [1, 2, 3, 6, 9, 18, 27]);
+/// assert_eq!(addition_chain(27).len(), 1 + 6); // such as 1, 2, 3, 6, 9, 18, 27
 /// assert_eq!(addition_chain(1), [1]);
 /// ```
 pub fn addition_chain(n: usize) -> Vec<usize> {
