@@ -289,8 +289,7 @@ fn dims_without_a_value_are_listed_together() {
 
 #[test]
 fn the_example_programs_check_or_are_refused_with_their_code() {
-    let refused =
-        [("08", "EIN0603"), ("12", "EIN0603"), ("16", "EIN0403"), ("17", "EIN0401")];
+    let refused = [("08", "EIN0603"), ("12", "EIN0603"), ("16", "EIN0403"), ("17", "EIN0401")];
     for entry in std::fs::read_dir("examples/language").expect("the examples are there") {
         let path = entry.expect("a readable entry").path();
         if path.extension().is_none_or(|extension| extension != "ein") {
