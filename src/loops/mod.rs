@@ -333,8 +333,6 @@ pub struct FoldRows {
 /// Whether there is a call for many values of a function at once.
 pub fn is_mapped(function: Unary, dtype: DType) -> bool {
     match dtype {
-        // The call gives 0 at -inf, where the product that defines it is NaN.
-        _ if function == Unary::Silu => false,
         DType::F32 => einc_runtime::math::ARRAY_F32.iter().any(|entry| entry.0 == function.name()),
         DType::F64 => einc_runtime::math::ARRAY_F64.iter().any(|entry| entry.0 == function.name()),
         _ => false,

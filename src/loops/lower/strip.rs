@@ -83,7 +83,6 @@ impl<'a> Strips<'a> {
     /// The expression with functions that vary along the axis replaced by reads of their strips.
     fn extract(&mut self, expr: &Expr<Source>, builder: &mut Builder) -> Expr<Source> {
         match expr {
-            Expr::Unary(Unary::Silu, a) => self.extract(&silu(a), builder),
             Expr::Unary(function, argument)
                 if is_mapped(*function, argument.dtype()) && argument.free_axes().contains(&self.axis) =>
             {
@@ -474,11 +473,6 @@ fn strip_source(strips: &Strips, calls: usize) -> Source {
     Source::Operand((strips.operands.len() - strips.calls.len() + calls).saturating_sub(1) as u32)
 }
 
-/// `silu` in other words.
-fn silu(a: &Expr<Source>) -> Expr<Source> {
-    Expr::Product(vec![a.clone(), Expr::Unary(Unary::Sigmoid, Box::new(a.clone()))])
-}
-
 fn address(buffer: BufferId, lin: Lin) -> Address {
     Address { buffer, offset: lin.offset, terms: lin.terms, dynamic: None }
 }
@@ -491,7 +485,6 @@ fn has_calls(expr: &Expr<Source>, axis: AxisId) -> bool {
         {
             true
         }
-        Expr::Unary(Unary::Silu, a) => has_calls(&silu(a), axis),
         Expr::Read(_) | Expr::Select(_) => false,
         _ => expr.parts().into_iter().any(|part| has_calls(part, axis)),
     }
