@@ -206,6 +206,15 @@ pub enum Qualifier {
     Inout,
 }
 
+/// Whether what is declared so comes from outside: what is only `secret` does.
+pub fn is_given(qualifiers: &[(Qualifier, Span)]) -> bool {
+    let has = |wanted| qualifiers.iter().any(|(qualifier, _)| *qualifier == wanted);
+    has(Qualifier::Input)
+        || has(Qualifier::Param)
+        || has(Qualifier::Inout)
+        || (has(Qualifier::Secret) && !has(Qualifier::Output))
+}
+
 /// One dim of a `dim` declaration.
 #[derive(Clone, Debug)]
 pub struct DimSpec {

@@ -7,7 +7,7 @@ use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::pipeline::{self, Phase};
 use crate::program::{self, Module};
 use crate::source::Sources;
-use einc_grammar::tree::{ItemKind, Qualifier};
+use einc_grammar::tree::{ItemKind, is_given};
 use einc_runtime::DType;
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -57,9 +57,7 @@ pub fn text(name: &str, text: &str, arrays: &Arrays) -> Result<Opened, Failure> 
     let mut declared = Vec::new();
     for item in &tree.items {
         if let ItemKind::Declare { names, qualifiers, .. } = &item.kind
-            && qualifiers
-                .iter()
-                .any(|(q, _)| matches!(q, Qualifier::Input | Qualifier::Param | Qualifier::Inout))
+            && is_given(qualifiers)
         {
             declared.extend(names.iter().map(|name| name.text.clone()));
         }

@@ -2,6 +2,7 @@
 
 use super::ckks::{Encrypted, seconds};
 use crate::plan::show_bytes;
+use crate::program::Approximation;
 use crate::slots::lower::Interface;
 use crate::slots::{Cell, Counts, Op, Packing, Slots, ValueId};
 use crate::source::Span;
@@ -112,7 +113,7 @@ pub fn text(encrypted: &Encrypted) -> String {
     );
     let _ = writeln!(
         out,
-        "{} keys, {}; {} ciphertexts in, {} out; error about {:.0e} for inputs of magnitude 1; about {:.2} s",
+        "{} keys, {}; {} ciphertexts in, {} out; noise about {:.0e} for inputs of magnitude 1; about {:.2} s",
         counts.keys,
         show_bytes(key_bytes(encrypted)),
         counts.inputs,
@@ -120,6 +121,13 @@ pub fn text(encrypted: &Encrypted) -> String {
         noise.error,
         seconds(slots, parameters)
     );
+    for (approximation, error) in &encrypted.network.approximated {
+        let Approximation { function, degree, range: (low, high), .. } = approximation;
+        let _ = writeln!(
+            out,
+            "`{function}` by a polynomial of degree {degree}: within {error:.0e} on ({low}, {high})"
+        );
+    }
     out.push_str("executor: embedded RNS-CKKS, unaudited, not constant time, for evaluation\n");
     out
 }
@@ -161,6 +169,10 @@ pub fn json(encrypted: &Encrypted) -> Value {
         "security_row": security_row(parameters.ring),
         "insecure_toy": parameters.insecure_toy,
         "error": encrypted.noise(1.0).error,
+        "approximations": encrypted.network.approximated.iter().map(|(approximation, error)| json!({
+            "function": approximation.function, "degree": approximation.degree,
+            "range": [approximation.range.0, approximation.range.1], "error": error,
+        })).collect::<Vec<_>>(),
         "seconds": seconds(slots, parameters),
         "inputs": slots.inputs.iter().map(|(_, input)| json!({
             "name": input.name, "packing": packing(&input.packing), "ciphertexts": input.packing.ciphertexts(),

@@ -12,7 +12,7 @@ use crate::diagnostic::{Code, Diagnostic};
 use crate::expr::Axes;
 use crate::id::IdVec;
 use crate::source::Span;
-use einc_grammar::tree::{Expr, Function, Item, ItemKind, Name, Qualifier, Type};
+use einc_grammar::tree::{Expr, Function, Item, ItemKind, Name, Qualifier, Type, is_given};
 use einc_runtime::DType;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -269,7 +269,7 @@ impl<'a> Checker<'a> {
                     secrets.extend(names.iter().map(|name| name.text.as_str()));
                 }
                 let role = if has(Qualifier::Param) { Role::Param } else { Role::Input };
-                if has(Qualifier::Input) || has(Qualifier::Param) || has(Qualifier::Inout) {
+                if is_given(qualifiers) {
                     parameters.extend(names.iter().map(|name| Parameter { name, ty, role }));
                 }
             }

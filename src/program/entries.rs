@@ -2,7 +2,7 @@
 
 use super::load::Module;
 use crate::source::{Sources, Span};
-use einc_grammar::tree::{Function, Item, ItemKind, Qualifier};
+use einc_grammar::tree::{Function, Item, ItemKind, Qualifier, is_given};
 
 /// Something that can be run.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,7 +47,7 @@ fn own(items: &[Item], sources: &Sources) -> Option<Entry> {
             ItemKind::Declare { qualifiers, names, ty, .. } => {
                 let has = |wanted| qualifiers.iter().any(|(qualifier, _)| *qualifier == wanted);
                 let params = names.iter().map(|name| param(&name.text, ty.span, sources));
-                if has(Qualifier::Input) || has(Qualifier::Param) || has(Qualifier::Inout) {
+                if is_given(qualifiers) {
                     inputs.extend(params.clone());
                 }
                 if has(Qualifier::Output) || has(Qualifier::Inout) {

@@ -282,6 +282,15 @@ fn squares_of_squares_in_a_function_of_elements_are_refused_soon() {
 }
 
 #[test]
+fn what_is_only_secret_is_an_input() {
+    let alone = program("secret x: f64[3]\ny[i] = x[i] * x[i]", "main", &[]);
+    assert_eq!((alone.inputs.len(), alone.secrets.len()), (1, 1));
+    assert_eq!(run(&alone), [[1.0, 4.0, 9.0]]);
+    let result = program("input x: f64[3]\nsecret output y: f64[3]\ny[i] = x[i] * x[i]", "main", &[]);
+    assert_eq!((result.inputs.len(), result.secrets.len()), (1, 0));
+}
+
+#[test]
 fn dims_without_a_value_are_listed_together() {
     let text = "dim N, R\noutput y: f64[N, R]\ny[i, r] = i + r";
     assert_eq!(codes_for(text, &[]), ["EIN0212"]);

@@ -1,4 +1,4 @@
-//! Functions of one number, and their polynomials.
+//! Functions of one number that polynomials stand for.
 
 use crate::expr::Unary;
 use std::f64::consts::PI;
@@ -35,46 +35,4 @@ pub fn of(op: Unary) -> Option<Box<dyn Fn(f64) -> f64>> {
         _ => return None,
     };
     Some(function)
-}
-
-/// The coefficients of the Chebyshev polynomials on the range whose sum equals the function at the Chebyshev nodes.
-pub fn chebyshev(function: &dyn Fn(f64) -> f64, range: (f64, f64), degree: usize) -> Vec<f64> {
-    let nodes = degree + 1;
-    let (middle, half) = ((range.0 + range.1) / 2.0, (range.1 - range.0) / 2.0);
-    let angle = |k: usize| PI * (k as f64 + 0.5) / nodes as f64;
-    let values: Vec<f64> = (0..nodes).map(|k| function(middle + half * angle(k).cos())).collect();
-    let scale = values.iter().fold(0.0f64, |most, value| most.max(value.abs()));
-    (0..nodes)
-        .map(|j| {
-            let sum: f64 =
-                values.iter().enumerate().map(|(k, value)| value * (j as f64 * angle(k)).cos()).sum();
-            let coefficient = sum * if j == 0 { 1.0 } else { 2.0 } / nodes as f64;
-            // Odd and even functions have coefficients that are zero but for rounding.
-            if coefficient.abs() < 1e-15 * scale { 0.0 } else { coefficient }
-        })
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn interpolates_as_closely_as_tables_say() {
-        // Largest errors of degree 15 on (-8, 8): sigmoid 1e-3, gelu 5e-2.
-        for (op, bound) in [(Unary::Sigmoid, 1.5e-3), (Unary::Gelu, 6e-2)] {
-            let function = of(op).unwrap();
-            let coefficients = chebyshev(&*function, (-8.0, 8.0), 15);
-            let error = (0..=1000)
-                .map(|k| -8.0 + 16.0 * f64::from(k) / 1000.0)
-                .map(|x| {
-                    let t: f64 = x / 8.0;
-                    let sum: f64 =
-                        coefficients.iter().enumerate().map(|(j, c)| c * (j as f64 * t.acos()).cos()).sum();
-                    (sum - function(x)).abs()
-                })
-                .fold(0.0, f64::max);
-            assert!(error < bound && error > bound / 10.0, "{op:?}: {error}");
-        }
-    }
 }

@@ -5,6 +5,7 @@
 
 use crate::expr::{Affine, AxisId};
 use crate::graph::Graph;
+use crate::program::Approximation;
 use crate::source::Span;
 use std::collections::BTreeSet;
 
@@ -21,6 +22,8 @@ pub struct Network {
     pub clears: Vec<ClearTensor>,
     /// What the client gets: names and secret tensors.
     pub outputs: Vec<(String, usize)>,
+    /// The functions that are computed by polynomials, and how far these are from them on their range at most.
+    pub approximated: Vec<(Approximation, f64)>,
     /// The graph whose outputs are the clear tensors, by name, and then the outputs that are no secrets.
     pub clear_graph: Graph,
 }

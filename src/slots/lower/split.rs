@@ -5,6 +5,7 @@ use crate::diagnostic::{Code, Diagnostic};
 use crate::expr::{Affine, AlongOp, AxisId, Binary, Expr, Outside, Read, Reduce, ReduceOp, Unary};
 use crate::graph::{Graph, Node, NodeId, Op};
 use crate::program::Approximation;
+use crate::slots::approx::{ApproximationError, MOST_DEGREE, Polynomial};
 use crate::source::Span;
 use einc_runtime::{DType, Scalar};
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,6 +31,7 @@ pub fn split(
             steps: Vec::new(),
             clears: Vec::new(),
             outputs: Vec::new(),
+            approximated: Vec::new(),
             clear_graph: Graph::empty(&graph.name, graph.axes.clone()),
         },
         secrets: BTreeMap::new(),
@@ -364,13 +366,17 @@ impl Split<'_> {
             return Err(refuse(place, format!("`{}` cannot be approximated yet", op.name())));
         };
         let (low, high) = approximation.range;
-        let coefficients = super::function::chebyshev(&*function, (low, high), approximation.degree as usize);
-        if coefficients.iter().any(|coefficient| !coefficient.is_finite()) {
-            return Err(refuse(
-                place,
-                format!("`{}` is not finite everywhere on ({low}, {high})", op.name()),
-            ));
-        }
+        let degree = approximation.degree as usize;
+        let Polynomial { coefficients, error, .. } =
+            Polynomial::interpolate(&*function, approximation.range, degree).map_err(|error| {
+                let why = match error {
+                    ApproximationError::Range => format!("({low}, {high}) is no range"),
+                    ApproximationError::NotFinite(x) => format!("`{}` is not finite at {x}", op.name()),
+                    ApproximationError::Degree => format!("degree {degree} is above {MOST_DEGREE}"),
+                };
+                refuse(place, why)
+            })?;
+        self.network.approximated.push((approximation.clone(), error));
         // The range is mapped to -1..1 where the argument is computed; clear factors take that up for free.
         let (middle, half) = ((low + high) / 2.0, (high - low) / 2.0);
         let mut argument = scaled(self.products(a)?, 1.0 / half);
