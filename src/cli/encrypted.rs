@@ -7,6 +7,7 @@ use crate::backend::openfhe;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::pipeline::ckks::{self, Encrypted, Failed, Settings};
 use crate::pipeline::{self, show_slots};
+use crate::plan::picture::escaped;
 use crate::program::Program;
 use crate::slots::lower::Interface;
 use crate::source::Sources;
@@ -125,7 +126,7 @@ pub fn plan(encrypted: &Encrypted, format: PlanFormat) -> String {
         PlanFormat::Html => format!(
             "<!doctype html>\n<meta charset=\"utf-8\">\n<title>encrypted schedule</title>\n{}\n<pre>{}</pre>\n",
             show_slots::svg(encrypted),
-            show_slots::text(encrypted).replace('&', "&amp;").replace('<', "&lt;"),
+            escaped(&show_slots::text(encrypted)),
         ),
     }
 }

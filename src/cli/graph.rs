@@ -7,6 +7,7 @@ use super::failure::Failure;
 use super::open::{self, Opened};
 use crate::graph::{Graph, NodeId};
 use crate::pipeline;
+use crate::plan::picture::escaped;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -133,8 +134,4 @@ fn svg(graph: &Graph) -> String {
         rows.len() * 80 + 20,
         escaped(&graph.name)
     )
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

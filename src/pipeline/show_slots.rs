@@ -1,6 +1,7 @@
 //! Reports of encrypted programs: as text, as JSON, and as a picture of the slots.
 
 use super::ckks::{Encrypted, seconds};
+use crate::plan::picture::escaped;
 use crate::plan::show_bytes;
 use crate::program::Approximation;
 use crate::slots::lower::Interface;
@@ -276,8 +277,4 @@ pub fn svg(encrypted: &Encrypted) -> String {
     out.push_str(&body);
     out.push_str("</svg>\n");
     out
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
