@@ -4,28 +4,11 @@
 
 mod targets;
 
-use crate::support::programs;
+use crate::support::{Random, programs};
 use einc_runtime::{Scalar, Tensor, npy, npz, safetensors};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 use targets::TARGETS;
-
-/// The generator of Steele, Lea and Flood (splitmix64).
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        (self.next() % limit.max(1) as u64) as usize
-    }
-}
 
 /// Words and numbers that lie near what readers must decide about.
 const WORDS: [&str; 34] = [

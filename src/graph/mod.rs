@@ -349,6 +349,17 @@ impl Graph {
         self.nodes.node_indices().map(|index| NodeId::new(index.index())).collect()
     }
 
+    /// The numbers of the inputs that are in the graph, ascending: one that nothing reads may have left it.
+    pub fn inputs_read(&self) -> Vec<usize> {
+        let number = |id| match self.node(id).op {
+            Op::Input(number) => Some(number),
+            _ => None,
+        };
+        let mut numbers: Vec<usize> = self.ids().into_iter().filter_map(number).collect();
+        numbers.sort_unstable();
+        numbers
+    }
+
     /// Whether the graph has a node of that id.
     pub fn contains(&self, id: NodeId) -> bool {
         self.nodes.contains_node(NodeIndex::new(id.number()))

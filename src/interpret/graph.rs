@@ -1,7 +1,7 @@
 //! Runs a [`Graph`] as the program that it stands for.
 
 use crate::fault::Fault;
-use crate::graph::{Graph, Op, to_program};
+use crate::graph::{Graph, to_program};
 use einc_runtime::Tensor;
 
 /// Runs a graph. Results come in the order of its outputs.
@@ -13,16 +13,7 @@ use einc_runtime::Tensor;
 /// Where a value depends on itself, which no graph does that keeps its laws, and where memory is short.
 pub fn run_graph(graph: &Graph, inputs: &[&Tensor]) -> Result<Vec<Tensor>, Fault> {
     let (program, constants) = to_program(graph).expect("no value of a graph depends on itself");
-    // An input that nothing reads may have left the graph.
-    let mut numbers: Vec<usize> = graph
-        .ids()
-        .into_iter()
-        .filter_map(|id| match graph.node(id).op {
-            Op::Input(number) => Some(number),
-            _ => None,
-        })
-        .collect();
-    numbers.sort_unstable();
-    let arguments = numbers.into_iter().map(|number| inputs[number]).chain(constants.iter().map(|c| &**c));
+    let arguments =
+        graph.inputs_read().into_iter().map(|number| inputs[number]).chain(constants.iter().map(|c| &**c));
     super::run(&program, &arguments.collect::<Vec<_>>())
 }

@@ -4,7 +4,7 @@ use super::enter;
 use crate::backend::ckks::{self, Noise};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::fault::Fault;
-use crate::graph::{Graph, Op, to_program};
+use crate::graph::{Graph, to_program};
 use crate::interpret;
 use crate::pass;
 use crate::program::{Program, Role};
@@ -237,16 +237,7 @@ impl Encrypted {
     pub fn clears(&self, inputs: &[&Tensor]) -> Result<BTreeMap<String, Tensor>, Fault> {
         let graph = &self.network.clear_graph;
         let Some((program, constants)) = to_program(graph) else { return Ok(BTreeMap::new()) };
-        let mut numbers: Vec<usize> = graph
-            .ids()
-            .into_iter()
-            .filter_map(|id| match graph.node(id).op {
-                Op::Input(number) => Some(number),
-                _ => None,
-            })
-            .collect();
-        numbers.sort_unstable();
-        let mut given: Vec<&Tensor> = numbers.into_iter().map(|number| inputs[number]).collect();
+        let mut given: Vec<&Tensor> = graph.inputs_read().into_iter().map(|number| inputs[number]).collect();
         given.extend(constants.iter().map(|constant| &**constant));
         let values = interpret::run(&program, &given)?;
         Ok(program.outputs.iter().map(|output| output.0.clone()).zip(values).collect())

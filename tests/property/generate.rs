@@ -5,6 +5,7 @@
 //! sums of products. Integers wrap, so that every order of evaluation gives equal bits; reals use functions whose
 //! errors can be bounded.
 
+use crate::support::Random;
 use einc::expr::{Along, AlongOp, Axis, AxisId, Binary, Expr, Outside, Read, Reduce, ReduceOp, Unary};
 use einc::id::IdVec;
 use einc::program::{Define, Program, Role, Scan, Scatter, Statement, Tensor as Declared, TensorId};
@@ -18,41 +19,6 @@ type E = Expr<TensorId>;
 pub struct Case {
     pub program: Program,
     pub inputs: Vec<Tensor>,
-}
-
-/// The generator of Steele, Lea and Flood (splitmix64): equal seeds give equal programs everywhere.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        (self.next() % limit.max(1) as u64) as usize
-    }
-
-    fn between(&mut self, low: i64, high: i64) -> i64 {
-        low + self.below((high - low + 1) as usize) as i64
-    }
-
-    fn percent(&mut self, chance: usize) -> bool {
-        self.below(100) < chance
-    }
-
-    fn pick<T: Copy>(&mut self, list: &[T]) -> T {
-        list[self.below(list.len())]
-    }
-
-    fn shuffle<T>(&mut self, list: &mut [T]) {
-        for k in (1..list.len()).rev() {
-            list.swap(k, self.below(k + 1));
-        }
-    }
 }
 
 /// Extents, the likely ones several times.
