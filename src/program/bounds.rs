@@ -306,15 +306,20 @@ impl Checker<'_> {
             Some((_, high)) => format!("reads index {high}"),
             None => "cannot be shown to stay inside".to_string(),
         };
+        // One past the end at every point: the name of a dim, where an index was meant.
+        let help = match range {
+            Some((low, high)) if low == high && high == i128::from(extent) => {
+                "a dim inside an access is its value, and no index: give the index a name that no dim has"
+            }
+            _ => "give a value for outside, `[.. else 0]`, wrap with `%`, or shorten the range with `where`",
+        };
         Err(self.report(
             Diagnostic::error(
                 Code::OutOfRange,
                 format!("an access leaves `{name}`: it {what}, and dim {dim} is {extent} long"),
             )
             .label(place, "leaves the tensor")
-            .help(
-                "give a value for outside, `[.. else 0]`, wrap with `%`, or shorten the range with `where`",
-            ),
+            .help(help),
         ))
     }
 
