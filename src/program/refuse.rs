@@ -190,7 +190,7 @@ impl Checker<'_> {
         };
         self.error(
             Code::TargetSetting,
-            &format!("`{setting}` is {expected}"),
+            format!("`{setting}` is {expected}"),
             value.span,
             "another value stands here",
         );
