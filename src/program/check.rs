@@ -74,7 +74,7 @@ pub fn check_all(module: &Module) -> Vec<Diagnostic> {
     });
     for entry in names.chain(["main".to_string()]) {
         let _ = checker.entry(&entry);
-        checker.program = Program::empty(&entry);
+        checker.program = Program::new(&entry);
         if checker.inlined > CALLS_LIMIT {
             break;
         }
@@ -90,7 +90,8 @@ fn sorted(mut diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
 }
 
 impl Program {
-    pub(super) fn empty(name: &str) -> Program {
+    /// A program that computes nothing.
+    pub fn new(name: &str) -> Program {
         Program {
             name: name.to_string(),
             axes: Axes::new(),
@@ -143,7 +144,7 @@ impl<'a> Checker<'a> {
         Checker {
             module,
             sizes: Sizes::default(),
-            program: Program::empty("main"),
+            program: Program::new("main"),
             diagnostics: Vec::new(),
             reported: HashSet::new(),
             concrete: bindings.is_some(),
