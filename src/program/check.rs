@@ -124,8 +124,10 @@ pub(super) struct Checker<'a> {
     pub type_choices: HashMap<(usize, String), Vec<Name>>,
     pub file_scopes: Vec<Option<Scope>>,
     pub calls: Vec<(usize, String)>,
-    /// Nesting of constants and computed dims.
-    pub depth: usize,
+    /// The constants and computed dims that are being worked out, outermost first.
+    pub unfolding: Vec<String>,
+    /// How many were worked out.
+    pub unfolded: usize,
     /// Whether a scan's body is being checked.
     pub in_scan: bool,
     /// How many calls were inlined.
@@ -153,7 +155,8 @@ impl<'a> Checker<'a> {
             type_choices: HashMap::new(),
             file_scopes: vec![None; module.units.len()],
             calls: Vec::new(),
-            depth: 0,
+            unfolding: Vec::new(),
+            unfolded: 0,
             in_scan: false,
             inlined: 0,
         }
