@@ -391,6 +391,32 @@ fn warnings_are_said_or_not_or_taken_for_errors() {
 }
 
 #[test]
+fn several_files_are_written_all_or_none() {
+    let folder = Folder::new("several");
+    folder.text("two.ein", "input x: f64[2]\noutput y, z: f64[2]\ny[i] = x[i]\nz[i] = 2 * x[i]\n");
+    let run = |outputs: [&str; 2]| {
+        folder.einc(&["run", "two.ein", "--random", "1", "-o", outputs[0], "-o", outputs[1]])
+    };
+    let files = || std::fs::read_dir(&folder.0).expect("a folder").count();
+    let (code, _, error) = run(["z=z.npy", "y=none/y.npy"]);
+    assert!(code == 4 && error.contains("none/y.npy") && files() == 1, "{code} {error}");
+    let (code, _, error) = run(["z=z.npy", "y=z.npy"]);
+    assert!(code == 2 && error.contains("`-o` names `z.npy` twice"), "{code} {error}");
+    assert_eq!(run(["z=z.npy", "y=y.npy"]).0, 0);
+    assert_eq!(files(), 3);
+}
+
+#[test]
+fn names_of_arrays_are_words_of_the_text() {
+    let folder = Folder::new("words");
+    let half = matrix(1, 2, &[0.5, 0.5]);
+    folder.array("a.npy", &a()).array("u.npy", &half);
+    let (code, _, error) =
+        folder.einc(&["run", "-e", "input b: f64\ny = 2.0 * b", "--set", "b=1", "u=u.npy"]);
+    assert!(code != 0 && error.contains("the program takes no array `u`"), "{error}");
+}
+
+#[test]
 fn what_was_done_is_told_where_it_is_asked_for() {
     let folder = Folder::new("verbose");
     folder.text("m.ein", MATMUL).array("a.npy", &a()).array("b.npy", &b());

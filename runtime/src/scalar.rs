@@ -79,7 +79,8 @@ impl Scalar {
         let round = |value: f64| match dtype.real_part() {
             DType::F32 => f64::from(value as f32),
             DType::F16 => f64::from(f16_of(value)),
-            DType::Bf16 => f64::from(bf16::from_f64(value)),
+            // `bf16::from_f64` ignores the lower half of the bits.
+            DType::Bf16 => f64::from(bf16::from_f32(value as f32)),
             _ => value,
         };
         let re = match (self, dtype.real_part()) {

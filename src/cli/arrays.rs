@@ -138,6 +138,15 @@ pub fn places(words: &[String]) -> Result<Vec<Place>, Failure> {
 pub fn check_places(places: &[Place], results: &[String]) -> Result<(), Failure> {
     let list = || results.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     for place in places {
+        let (Place::Archive(path) | Place::One(_, path)) = place;
+        if places
+            .iter()
+            .filter(|other| matches!(other, Place::Archive(other) | Place::One(_, other) if other == path))
+            .count()
+            > 1
+        {
+            return Err(Failure::Usage(format!("`-o` names `{}` twice", path.display())));
+        }
         match place {
             Place::One(Some(name), _) if !results.contains(name) => {
                 return Err(Failure::Usage(format!("no result is called `{name}`; there is {}", list())));
@@ -155,23 +164,50 @@ pub fn check_places(places: &[Place], results: &[String]) -> Result<(), Failure>
     Ok(())
 }
 
-/// Writes results to their places, each file whole or not at all.
+/// Writes results to their places: every file whole, or none of them.
 pub fn write(places: &[Place], results: &[(String, Tensor)]) -> Result<(), Failure> {
     let _writing = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
     let all: Vec<(&str, &Tensor)> = results.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
-    for place in places {
-        let written = match place {
-            Place::Archive(path) if extension(path) == "npz" => npz::write(path, &all),
-            Place::Archive(path) => safetensors::write(path, &all),
-            Place::One(wanted, path) => {
+    // Several files are written beside their places first, and moved there once all of them are there.
+    let beside = |path: &Path| match places {
+        [_] => path.to_path_buf(),
+        _ => {
+            let mut name = path.file_stem().unwrap_or_default().to_os_string();
+            name.push(format!(".{}.whole.{}", std::process::id(), extension(path)));
+            path.with_file_name(name)
+        }
+    };
+    let mut moves = Vec::new();
+    let written = places.iter().try_for_each(|place| {
+        let (Place::Archive(path) | Place::One(_, path)) = place;
+        let target = beside(path);
+        if target != *path {
+            moves.push((target.clone(), path));
+        }
+        match place {
+            Place::Archive(_) if extension(path) == "npz" => npz::write(&target, &all),
+            Place::Archive(_) => safetensors::write(&target, &all),
+            Place::One(wanted, _) => {
                 let found =
                     all.iter().find(|(name, _)| wanted.as_deref().is_none_or(|wanted| wanted == *name));
-                found.map_or(Ok(()), |(_, tensor)| npy::write(path, tensor))
+                found.map_or(Ok(()), |(_, tensor)| npy::write(&target, tensor))
             }
-        };
-        written.map_err(file_failure)?;
+        }
+    });
+    let moved = written.map_err(file_failure).and_then(|()| {
+        moves.iter().try_for_each(|(from, to)| {
+            let failure = |error| format!("cannot write `{}`: {error}", to.display());
+            let moved = std::fs::rename(from, to).map_err(failure);
+            moved.map_err(|message| Failure::of(Diagnostic::error(Code::File, message)))
+        })
+    });
+    if moved.is_err() {
+        for (from, _) in &moves {
+            // The write has failed already; that a leftover cannot be removed either adds nothing.
+            let _ = std::fs::remove_file(from);
+        }
     }
-    Ok(())
+    moved
 }
 
 /// Writes a text, whole or not at all.

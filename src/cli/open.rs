@@ -24,11 +24,13 @@ pub struct Opened {
 impl Opened {
     /// Whether a name stands anywhere in the program.
     pub fn mentions(&self, name: &str) -> bool {
-        let words = |text: &str| {
-            text.split(|c: char| !c.is_alphanumeric() && c != '_' && c != '\'').any(|word| word == name)
-        };
-        self.sources.files().iter().any(|file| words(&file.text))
+        self.sources.files().iter().any(|file| has_word(&file.text, name))
     }
+}
+
+/// Whether a name stands in a text.
+fn has_word(text: &str, name: &str) -> bool {
+    text.split(|c: char| !c.is_alphanumeric() && c != '_' && c != '\'').any(|word| word == name)
 }
 
 /// The longest text that is read at all; the grammar's limit is below it.
@@ -65,7 +67,7 @@ pub fn text(name: &str, text: &str, arrays: &Arrays) -> Result<Opened, Failure> 
     // Behind the text, so that places in it stay what they are.
     let mut full = text.trim_end().to_string() + "\n";
     for (name, tensor) in &arrays.tensors {
-        if declared.contains(name) || !text.contains(name.as_str()) {
+        if declared.contains(name) || !has_word(text, name) {
             continue;
         }
         let shape: Vec<String> = tensor.shape().iter().map(u64::to_string).collect();

@@ -28,6 +28,8 @@ impl<'a> Checker<'a> {
             }
         }
         self.note_later(scope, &function.body);
+        // The accumulator of the statement that calls comes back afterwards.
+        let acc = self.acc;
         let mut returned: Option<(&Vec<Expr>, Span)> = None;
         for item in &function.body {
             match &item.kind {
@@ -50,6 +52,7 @@ impl<'a> Checker<'a> {
                 }
             }
         }
+        self.acc = acc;
         let mut results = Vec::new();
         match returned {
             Some((values, span)) => {

@@ -128,6 +128,8 @@ pub(super) struct Checker<'a> {
     pub unfolding: Vec<String>,
     /// How many were worked out.
     pub unfolded: usize,
+    /// The accumulator of the statement at hand, where it names one.
+    pub acc: Option<DType>,
     /// Whether a scan's body is being checked.
     pub in_scan: bool,
     /// How many calls were inlined.
@@ -157,6 +159,7 @@ impl<'a> Checker<'a> {
             calls: Vec::new(),
             unfolding: Vec::new(),
             unfolded: 0,
+            acc: None,
             in_scan: false,
             inlined: 0,
         }

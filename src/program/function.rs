@@ -39,8 +39,14 @@ impl<'a> Checker<'a> {
         };
         if !want.contains(&args.len()) || args.iter().any(|arg| arg.name.is_some()) {
             let count = *want.start();
-            let message = format!("`{name}` takes {count} {}, not {}", plural(count, "argument"), args.len());
-            return Err(self.error(Code::WrongArguments, message, span, "here"));
+            let least = if *want.end() > count { "at least " } else { "" };
+            let message =
+                format!("`{name}` takes {least}{count} {}, not {}", plural(count, "argument"), args.len());
+            let mut diagnostic = Diagnostic::error(Code::WrongArguments, message).label(span, "here");
+            if least != "" {
+                diagnostic = diagnostic.help(format!("of all elements it is a reduction: `{name}[i](..)`"));
+            }
+            return Err(self.report(diagnostic));
         }
         let mut nodes = Vec::new();
         for arg in args {

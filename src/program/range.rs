@@ -37,13 +37,26 @@ impl Checker<'_> {
             }
             let (name, place) = (index.name.clone(), index.place);
             let Some(size) = index.extent.clone() else {
+                let inner = (0..context.vars.len()).find(|&k| k != var && context.vars[k].name == name);
+                let renamed = context.renamed.iter().find(|pair| Some(pair.0) == inner);
+                let help = match (inner, renamed) {
+                    (_, Some(&(_, to))) => {
+                        format!("the map renames `{name}`: write `{}` outside it", context.vars[to].name)
+                    }
+                    (Some(_), None) => {
+                        format!(
+                            "the reduction has an `{name}` of its own: leave this one out, or rename one of them"
+                        )
+                    }
+                    (None, None) => format!("add `where {name} in 0..n`"),
+                };
                 outcome = Err(self.report(
                     Diagnostic::error(
                         Code::IndexWithoutRange,
                         format!("nothing says how many values `{name}` takes"),
                     )
                     .label(place, "no range")
-                    .help(format!("add `where {name} in 0..n`")),
+                    .help(help),
                 ));
                 continue;
             };

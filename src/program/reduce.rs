@@ -5,6 +5,7 @@ use super::check::{Checker, Reported, Step};
 use super::node::{Node, Reduction, Ty, VarId};
 use super::size::Size;
 use super::statement::Context;
+use super::types::accumulates;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::expr::{Along, AlongOp, Axis, AxisId, Binary, Expr, Reduce, ReduceOp, Unary};
 use crate::program::TensorId;
@@ -29,6 +30,10 @@ impl Checker<'_> {
         }
         let (mut body, mut ty) = self.widened(value);
         if let Some(acc) = context.options.acc {
+            if !accumulates(acc, body.dtype()) {
+                let message = format!("an accumulator of `{acc}` cannot hold `{}`", body.dtype());
+                return Err(self.error(Code::DTypeMismatch, message, span, "summed here"));
+            }
             body = converted(body, compute(acc));
             ty = Ty::Of(acc);
         }

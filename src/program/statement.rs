@@ -197,6 +197,7 @@ impl<'a> Checker<'a> {
             }
             self.option(scope, attribute, &mut options)?;
         }
+        self.acc = options.acc;
         Ok(options)
     }
 

@@ -2,6 +2,7 @@
 
 use super::build::{Typed, complex, compute, converted};
 use super::check::{Checker, Reported, Step};
+use super::interval::interval;
 use super::node::Ty;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::expr::{Binary, Expr, Unary};
@@ -27,6 +28,16 @@ fn is_narrow(dtype: DType) -> bool {
     dtype.is_integer() && dtype.bytes() <= 2
 }
 
+/// Whether an accumulator of that type can sum values of another: it has whatever kind of part they have.
+pub(super) fn accumulates(accumulator: DType, terms: DType) -> bool {
+    match terms {
+        DType::Bool => false,
+        _ if terms.is_complex() => accumulator.is_complex(),
+        _ if terms.is_float() => accumulator.is_float() || accumulator.is_complex(),
+        _ => accumulator != DType::Bool,
+    }
+}
+
 impl Checker<'_> {
     /// The type that two sides have together.
     pub(super) fn joined(&mut self, a: (Ty, Span), b: (Ty, Span), span: Span) -> Step<Ty> {
@@ -37,6 +48,9 @@ impl Checker<'_> {
         };
         match (a.0, b.0) {
             (x, y) if x == y => Ok(x),
+            // Beside a sum of the statement's accumulator, what that holds becomes it.
+            (Ty::Of(x), Ty::Of(y)) if self.acc.is_some_and(|acc| acc == x && accumulates(acc, y)) => Ok(a.0),
+            (Ty::Of(x), Ty::Of(y)) if self.acc.is_some_and(|acc| acc == y && accumulates(acc, x)) => Ok(b.0),
             (Ty::Of(x), Ty::Of(y)) => Err(self.report(
                 Diagnostic::error(Code::DTypeMismatch, format!("`{x}` meets `{y}`"))
                     .label(b.1, format!("`{y}`"))
@@ -71,6 +85,9 @@ impl Checker<'_> {
     /// A value of a type that the type joins into, converted to it.
     pub(super) fn adopted(&mut self, value: Typed, ty: Ty, span: Span) -> Step<Expr<TensorId>> {
         let (expr, own) = value;
+        if matches!(own, Ty::Of(dtype) if dtype.is_float()) && ty == complex(own) {
+            return Ok(converted(expr, ty.computed()));
+        }
         let joined = self.joined((own, span), (ty, span), span)?;
         if joined != ty {
             return Err(self.error(
@@ -88,6 +105,20 @@ impl Checker<'_> {
             let message = format!("{number} does not fit `{dtype}`, which holds {low} to {high}");
             return Err(self.error(Code::LiteralRange, message, span, "too large"));
         }
+        if self.concrete
+            && own == Ty::Int
+            && let Ty::Of(dtype) = ty
+            && let Some((least, greatest)) = dtype.integer_range()
+            && let Some((low, high)) = interval(&expr, &self.program)
+            && (low < least || high > greatest)
+        {
+            let message = format!(
+                "values from {low} to {high} do not fit `{dtype}`, which holds {least} to {greatest}"
+            );
+            let diagnostic =
+                Diagnostic::error(Code::LiteralRange, message).label(span, "computed of indices and sizes");
+            return Err(self.report(diagnostic.help(format!("write `as i64` behind the `{dtype}`"))));
+        }
         Ok(converted(expr, ty.computed()))
     }
 
@@ -98,6 +129,13 @@ impl Checker<'_> {
         b: (Typed, Span),
         span: Span,
     ) -> Step<(Expr<TensorId>, Expr<TensorId>, Ty)> {
+        // An index or what is computed of indices is no narrow integer: beside one, both are an `i32`.
+        let is_index = |value: &Typed| value.1 == Ty::Int && !matches!(value.0, Expr::Const(..));
+        let (a, b) = match (is_index(&a.0), is_index(&b.0)) {
+            (false, true) => ((self.widened(a.0), a.1), b),
+            (true, false) => (a, (self.widened(b.0), b.1)),
+            _ => (a, b),
+        };
         let ty = self.joined((a.0.1, a.1), (b.0.1, b.1), span)?;
         Ok((self.adopted(a.0, ty, a.1)?, self.adopted(b.0, ty, b.1)?, ty))
     }
@@ -355,8 +393,13 @@ impl Checker<'_> {
                 Ok((pair(x, y), ty))
             }
             Binary::BitAnd | Binary::BitOr | Binary::BitXor | Binary::Shl | Binary::Shr => {
+                let own = a.0.1;
                 let (x, y, ty) = self.unified(a, b, span)?;
                 match ty {
+                    // What is shifted keeps its type, however far an index shifts it.
+                    _ if own != ty && matches!((op, own), (Binary::Shl | Binary::Shr, Ty::Of(_))) => {
+                        Ok((converted(pair(x, y), own.computed()), own))
+                    }
                     Ty::Int => Ok((pair(x, y), ty)),
                     Ty::Of(dtype) if dtype.is_integer() => Ok((pair(x, y), ty)),
                     _ => {
@@ -380,7 +423,7 @@ impl Checker<'_> {
         self.numeric(a.0.1, a.1, "**")?;
         self.numeric(b.0.1, b.1, "**")?;
         if a.0.1 == Ty::Int && b.0.1 == Ty::Int {
-            let low = crate::program::interval::interval(&b.0.0, &self.program).map(|range| range.0);
+            let low = interval(&b.0.0, &self.program).map(|range| range.0);
             // What is never evaluated is not negative.
             let never = b.0.0.free_axes().iter().any(|&axis| self.program.axes[axis].extent == 0);
             if low.is_none_or(|low| low < 0) && !never && self.concrete {
