@@ -269,7 +269,7 @@ pub enum Stmt {
     If(ValueId, Vec<Stmt>, Vec<Stmt>),
     /// Ends the program with a fault unless `0 <= value < extent`.
     Check(ValueId, u64, SiteId),
-    /// Calls a matrix product on `[a, b, c]`; not inside a parallel loop.
+    /// Calls a matrix product on `[a, b, c]`; inside a parallel loop it runs on the worker's own thread.
     Gemm(GemmId, [Address; 3]),
     /// Copies from the first address to the second; not inside a parallel loop.
     Permute(PermuteId, [Address; 2]),

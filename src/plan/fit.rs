@@ -3,6 +3,7 @@
 use super::cost::far_time;
 use super::lower::Lowering;
 use super::order::Orders;
+use super::spread::{PARTS, Room};
 use super::{Plan, Settings, arena, in_place};
 use crate::graph::{Graph, NodeId, slice};
 
@@ -19,8 +20,10 @@ const FAR: u64 = 64 << 20;
 const WORTH: f64 = 0.8;
 
 /// The plan of a graph, within so many elements of intermediates for each contraction if there is a limit.
-fn lower(graph: &Graph, settings: &Settings, orders: &Orders<'_>, limit: Option<f64>) -> Plan {
-    arena::assign(in_place::reuse(Lowering::new(graph, settings, orders, limit).run()))
+fn lower(graph: &Graph, settings: &Settings, orders: &Orders<'_>, limit: Option<f64>, room: Room) -> Plan {
+    let mut lowering = Lowering::new(graph, settings, orders, limit);
+    lowering.room = room;
+    arena::assign(in_place::reuse(lowering.run()))
 }
 
 /// The plan of a graph, if possible within so many bytes; the smallest that was found if not.
@@ -28,36 +31,65 @@ fn lower(graph: &Graph, settings: &Settings, orders: &Orders<'_>, limit: Option<
 /// What does not fit at first is tried with smaller intermediates in its contractions, then with its largest values
 /// computed slice by slice, along short axes first.
 pub(super) fn plan(graph: &Graph, settings: &Settings, orders: &Orders<'_>, allowed: u64) -> Plan {
-    let mut best = lower(graph, settings, orders, None);
+    let mut best = lower(graph, settings, orders, None, Room::default());
+    if best.memory() > allowed {
+        best = lower(graph, settings, orders, None, Room::NONE);
+    }
     if best.memory() <= allowed {
         return near(graph, settings, orders, allowed, best);
     }
+    let mut limit = None;
     let memory = |plan: &Plan| plan.memory() as f64;
     let mut graph = graph.clone();
     for _ in 0..ROUNDS {
-        contract_within(&graph, settings, orders, allowed, &mut best);
+        contract_within(&graph, settings, orders, allowed, (&mut best, &mut limit));
         if best.memory() <= allowed {
-            return best;
+            break;
         }
         let bounds = (allowed as f64, best.memory() as f64);
-        let Some((sliced, plan)) = slice_one(&graph, settings, orders, &memory, bounds) else { break };
-        (graph, best) = (sliced, plan);
+        let Some((sliced, plan)) = slice_one(&graph, settings, orders, &memory, bounds, Room::NONE) else {
+            break;
+        };
+        (graph, best, limit) = (sliced, plan, None);
         if best.memory() <= allowed {
-            return best;
+            break;
         }
     }
-    best
+    at_once(&graph, settings, orders, allowed, (best, limit))
+}
+
+/// The plan with as many slices at once as there is memory for.
+fn at_once(
+    graph: &Graph,
+    settings: &Settings,
+    orders: &Orders<'_>,
+    allowed: u64,
+    (best, limit): (Plan, Option<f64>),
+) -> Plan {
+    let rest = allowed.saturating_sub(best.memory()) as f64;
+    let sizes = std::iter::successors(Some(PARTS), |parts| Some(parts / 2)).take_while(|&parts| parts > 1);
+    sizes
+        .map(|parts| lower(graph, settings, orders, limit, Room { parts, bytes: rest }))
+        .find(|plan| plan.memory() <= allowed)
+        .unwrap_or(best)
 }
 
 /// Tries contractions with less and less memory.
-fn contract_within(graph: &Graph, settings: &Settings, orders: &Orders<'_>, allowed: u64, best: &mut Plan) {
+fn contract_within(
+    graph: &Graph,
+    settings: &Settings,
+    orders: &Orders<'_>,
+    allowed: u64,
+    (best, limit): (&mut Plan, &mut Option<f64>),
+) {
     let widest = graph.ids().into_iter().map(|id| graph.node(id).dtype.bytes()).max().unwrap_or(8);
     let mut share = 1.0;
     while best.memory() > allowed && share > 0.1 {
         let Some(rest) = allowed.checked_sub(best.memory() - best.arena) else { return };
-        let smaller = lower(graph, settings, orders, Some(share * rest as f64 / widest as f64));
+        let elems = share * rest as f64 / widest as f64;
+        let smaller = lower(graph, settings, orders, Some(elems), Room::NONE);
         if smaller.memory() < best.memory() {
-            *best = smaller;
+            (*best, *limit) = (smaller, Some(elems));
         }
         share /= 2.0;
     }
@@ -70,6 +102,7 @@ fn slice_one(
     orders: &Orders<'_>,
     measure: &dyn Fn(&Plan) -> f64,
     (enough, now): (f64, f64),
+    room: Room,
 ) -> Option<(Graph, Plan)> {
     let mut large: Vec<NodeId> = intermediates(graph);
     large.sort_by_key(|&id| (std::cmp::Reverse(graph.node(id).elems()), id));
@@ -80,7 +113,7 @@ fn slice_one(
         axes.sort_by_key(|&axis| (graph.axes[axis].extent, axis));
         for axis in axes.into_iter().filter(|&axis| graph.axes[axis].extent > 1) {
             let Some(sliced) = slice(graph, id, axis) else { continue };
-            let plan = lower(&sliced, settings, orders, None);
+            let plan = lower(&sliced, settings, orders, None, room);
             let size = measure(&plan);
             if size < least {
                 least = size;
@@ -117,7 +150,10 @@ fn near(graph: &Graph, settings: &Settings, orders: &Orders<'_>, allowed: u64, m
             break;
         }
         let now = far(&best) * WORTH;
-        let Some((sliced, plan)) = slice_one(&graph, settings, orders, &far, (0.0, now)) else { break };
+        let Some((sliced, plan)) = slice_one(&graph, settings, orders, &far, (0.0, now), Room::default())
+        else {
+            break;
+        };
         if plan.memory() > allowed {
             break;
         }

@@ -18,6 +18,7 @@ mod cost;
 mod distribute;
 mod fit;
 mod in_place;
+mod late;
 mod limit;
 mod lower;
 pub mod network;
@@ -28,11 +29,13 @@ pub(crate) mod random_tests;
 pub mod report;
 pub mod search;
 mod show;
+mod spread;
 #[cfg(test)]
 mod tests;
 mod verify;
 
 pub use cost::{Cost, StepCost, cost, flops_as_written};
+pub use late::Late;
 pub use limit::show_bytes;
 pub use lower::plan;
 pub use order::{Chosen, Goal, Locked};
@@ -73,6 +76,8 @@ pub struct Settings {
     pub cancel: Option<Arc<AtomicBool>>,
     /// Orders that were found before.
     pub cache: Option<Arc<cache::Cache>>,
+    /// Orders of the same products at other sizes.
+    pub late: Option<Arc<Late>>,
     /// Orders that are given.
     pub locked: Option<Arc<Locked>>,
 }
@@ -270,6 +275,8 @@ pub struct ScanStep {
     pub axis: AxisId,
     /// Whether it runs from the end.
     pub reversed: bool,
+    /// Whether no step of one value reads or writes what another value's steps write, so that they may run at once.
+    pub apart: bool,
     /// The steps.
     pub body: Vec<Step>,
     /// The statement's place.

@@ -72,7 +72,8 @@ impl Plan {
             }
             Step::Scan(step) => {
                 let order = if step.reversed { " reversed" } else { "" };
-                writeln!(f, "{indent}scan[{}{order}] {{", self.axes[step.axis].name)?;
+                let apart = if step.apart { " apart" } else { "" };
+                writeln!(f, "{indent}scan[{}{order}{apart}] {{", self.axes[step.axis].name)?;
                 let inner = format!("{indent}  ");
                 step.body.iter().try_for_each(|step| self.show_step(step, &inner, f))?;
                 writeln!(f, "{indent}}}")

@@ -35,6 +35,8 @@ pub struct Compiled {
     frame: usize,
     /// Whether any loop may run on several threads.
     parallel: bool,
+    /// Whether matrix products run inside such loops.
+    alone: bool,
     idle: Mutex<Vec<Workspace>>,
 }
 
@@ -60,8 +62,12 @@ struct Host<'a> {
     scratch_bytes: usize,
     gemms: &'a [GemmPlan],
     permutes: &'a [PermutePlan],
-    /// Memory of the matrix product that runs.
+    /// The scratch memory of the first worker.
+    scratch: *mut u8,
+    /// Memory of the matrix product that runs, or of one for each worker.
     workspace: *mut u8,
+    /// Bytes of the memory of a matrix product that runs on one thread.
+    alone_bytes: usize,
 }
 
 impl Compiled {
@@ -102,6 +108,7 @@ impl Compiled {
             frame: FRAME_HEAD + slots.len() + loops.vars.len(),
             slots,
             parallel: loops.steps.iter().any(|step| super::unit::has_parallel(step)),
+            alone: loops.steps.iter().any(|step| super::unit::has_gemm_alone(step, false)),
             gemms,
             permutes,
             sites: loops.sites,
@@ -129,9 +136,17 @@ impl Compiled {
         SCRATCH_HEAD.saturating_add(self.scratch as usize).next_multiple_of(64)
     }
 
-    /// Bytes that the matrix products need, one after the other.
+    /// Bytes that the matrix products need, one after the other or one for each worker.
     fn gemm_bytes(&self, threads: usize) -> u64 {
-        self.gemms.iter().map(|plan| plan.workspace_bytes(threads) as u64).max().unwrap_or(0)
+        let shared = self.gemms.iter().map(|plan| plan.workspace_bytes(threads) as u64).max().unwrap_or(0);
+        let workers = if self.parallel { threads as u64 } else { 1 };
+        shared.max((self.alone_bytes() as u64).saturating_mul(workers))
+    }
+
+    /// Bytes that any matrix product needs on one thread, if one runs inside a parallel loop.
+    fn alone_bytes(&self) -> usize {
+        let bytes = self.gemms.iter().filter(|_| self.alone).map(|plan| plan.workspace_bytes(1)).max();
+        bytes.unwrap_or(0).saturating_add(63) / 64 * 64
     }
 
     /// Runs the program: reads `inputs`, writes `outputs`, both as the plan numbers them.
@@ -202,6 +217,8 @@ impl Compiled {
             scratch_bytes: self.scratch_bytes(),
             gemms: &self.gemms,
             permutes: &self.permutes,
+            scratch,
+            alone_bytes: self.alone_bytes(),
             // SAFETY: as above; this is the last part.
             workspace: unsafe { scratch.add(self.scratch_bytes() * workers) },
         };
@@ -311,6 +328,27 @@ pub(super) extern "C" fn gemm(frame: *const u64, number: i64, a: *const u8, b: *
     // the plan says; the plan's results overlap no operand; the workspace is as large as the largest product asks, and
     // products run one after the other.
     unsafe { einc_runtime::gemm::gemm(plan, a, b, c, host.workspace, host.threads) }
+}
+
+/// Runs a matrix product on the thread of one worker of a parallel loop.
+pub(super) extern "C" fn gemm_alone(
+    frame: *const u64,
+    scratch: *mut u8,
+    number: i64,
+    a: *const u8,
+    b: *const u8,
+    c: *mut u8,
+) {
+    // SAFETY: as in `parallel`.
+    let host = unsafe { &*(frame.read() as *const Host) };
+    let worker = (scratch as usize - host.scratch as usize) / host.scratch_bytes;
+    let plan = &host.gemms[number as usize];
+    // SAFETY: as in `gemm`; the workspace has as many parts as there are workers, each as large as any product asks on
+    // one thread, and a worker runs one product after the other.
+    unsafe {
+        let workspace = host.workspace.add(worker * host.alone_bytes);
+        einc_runtime::gemm::gemm(plan, a, b, c, workspace, 1);
+    }
 }
 
 /// Copies a tensor into another order.

@@ -3,10 +3,12 @@
 //! A [`Network`] of operands goes in, a [`Plan`] comes out: pairs of tensors in SSA numbering and the axes to slice.
 //! Up to [`EXACT_OPERANDS`] operands the plan is the optimum over all binary trees under the objective.
 //!
-//! Equal networks, objectives, seeds and work give equal plans on every machine: the search reads no clock to decide
-//! anything but when to stop, and computes its own logarithms.
+//! Equal networks, objectives, seeds and work give equal plans on every machine and any number of threads: the search
+//! reads no clock to decide anything but when to stop, computes its own logarithms, and what runs at once is chosen and
+//! put together without regard to who runs it.
 
 mod amount;
+mod apart;
 mod bound;
 mod budget;
 mod canonical;
