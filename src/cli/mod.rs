@@ -13,6 +13,7 @@ mod graph;
 mod open;
 mod plan;
 mod planning;
+mod processes;
 mod progress;
 mod run;
 mod show;

@@ -383,6 +383,8 @@ pub struct For {
     pub step: i64,
     /// Whether iterations are independent and worth spreading over threads.
     pub parallel: bool,
+    /// The buffer that processes put together after a parallel loop of which each runs a part.
+    pub shared: Option<BufferId>,
     /// What is done.
     pub body: Vec<Stmt>,
 }

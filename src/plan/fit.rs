@@ -1,11 +1,11 @@
 //! Makes plans smaller until they fit their memory, or where values that no cache holds need not exist whole.
 
-use super::cost::far_time;
+use super::cost::{cost, far_time};
 use super::lower::Lowering;
 use super::order::Orders;
 use super::spread::{PARTS, Room};
 use super::{Plan, Settings, arena, in_place};
-use crate::graph::{Graph, NodeId, slice};
+use crate::graph::{Graph, NodeId, recompute, slice};
 
 /// How many values are computed in slices at most.
 const ROUNDS: usize = 8;
@@ -15,6 +15,9 @@ const CANDIDATES: usize = 4;
 
 /// Values of so many bytes are in no cache.
 const FAR: u64 = 64 << 20;
+
+/// How many times the predicted seconds computing values again may take.
+const MORE_SECONDS: f64 = 1.25;
 
 /// What share of the time a plan in slices may take.
 const WORTH: f64 = 0.8;
@@ -28,8 +31,9 @@ fn lower(graph: &Graph, settings: &Settings, orders: &Orders<'_>, limit: Option<
 
 /// The plan of a graph, if possible within so many bytes; the smallest that was found if not.
 ///
-/// What does not fit at first is tried with smaller intermediates in its contractions, then with its largest values
-/// computed slice by slice, along short axes first.
+/// What does not fit at first is tried with large values computed again where they are read late, if that is little
+/// work; then with smaller intermediates in its contractions, and with its largest values computed slice by slice, along
+/// short axes first.
 pub(super) fn plan(graph: &Graph, settings: &Settings, orders: &Orders<'_>, allowed: u64) -> Plan {
     let mut best = lower(graph, settings, orders, None, Room::default());
     if best.memory() > allowed {
@@ -37,6 +41,9 @@ pub(super) fn plan(graph: &Graph, settings: &Settings, orders: &Orders<'_>, allo
     }
     if best.memory() <= allowed {
         return near(graph, settings, orders, allowed, best);
+    }
+    if let Some(plan) = recomputed(graph, settings, orders, allowed, &best) {
+        return plan;
     }
     let mut limit = None;
     let memory = |plan: &Plan| plan.memory() as f64;
@@ -56,6 +63,35 @@ pub(super) fn plan(graph: &Graph, settings: &Settings, orders: &Orders<'_>, allo
         }
     }
     at_once(&graph, settings, orders, allowed, (best, limit))
+}
+
+/// A plan that fits because it computes large values again for their last readers, where that is little work.
+fn recomputed(
+    graph: &Graph,
+    settings: &Settings,
+    orders: &Orders<'_>,
+    allowed: u64,
+    whole: &Plan,
+) -> Option<Plan> {
+    let most = MORE_SECONDS * cost(whole, &settings.rates).seconds;
+    let (mut graph, mut memory) = (graph.clone(), whole.memory());
+    for _ in 0..ROUNDS {
+        let mut large: Vec<NodeId> =
+            intermediates(&graph).into_iter().filter(|&id| graph.readers(id).len() > 1).collect();
+        large.sort_by_key(|&id| (std::cmp::Reverse(graph.node(id).elems()), id));
+        let pairs = large.iter().take(CANDIDATES).filter_map(|&id| Some((id, *graph.readers(id).last()?)));
+        let smaller = pairs
+            .filter_map(|(id, reader)| recompute(&graph, id, reader))
+            .map(|graph| (lower(&graph, settings, orders, None, Room::NONE), graph))
+            .filter(|(plan, _)| plan.memory() < memory && cost(plan, &settings.rates).seconds <= most)
+            .min_by_key(|(plan, _)| plan.memory());
+        let (plan, next) = smaller?;
+        if plan.memory() <= allowed {
+            return Some(plan);
+        }
+        (graph, memory) = (next, plan.memory());
+    }
+    None
 }
 
 /// The plan with as many slices at once as there is memory for.

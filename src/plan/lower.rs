@@ -128,6 +128,7 @@ impl<'a> Lowering<'a> {
                         axis: scan.axis,
                         reversed: scan.reversed,
                         apart: false,
+                        shared: None,
                         body,
                         place: scan.place,
                     }));

@@ -80,6 +80,22 @@ pub struct Settings {
     pub late: Option<Arc<Late>>,
     /// Orders that are given.
     pub locked: Option<Arc<Locked>>,
+    /// The processes that run slices together, if there are several.
+    pub processes: Option<Arc<dyn Processes>>,
+}
+
+/// Processes that run one program together: all run the same steps, and slices are shared among them.
+pub trait Processes: fmt::Debug + Send + Sync {
+    /// The number of this process.
+    fn rank(&self) -> usize;
+
+    /// How many processes there are.
+    fn count(&self) -> usize;
+
+    /// Puts together, bit by bit, what the processes have made of memory that was zero: all get all of it.
+    ///
+    /// Called by all processes in the same order.
+    fn join(&self, bytes: &mut [u8]);
 }
 
 /// Steps over buffers.
@@ -277,6 +293,8 @@ pub struct ScanStep {
     pub reversed: bool,
     /// Whether no step of one value reads or writes what another value's steps write, so that they may run at once.
     pub apart: bool,
+    /// The buffer that processes put together after it, where each runs a part of the values; it is zero before.
+    pub shared: Option<BufferId>,
     /// The steps.
     pub body: Vec<Step>,
     /// The statement's place.

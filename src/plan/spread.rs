@@ -98,13 +98,13 @@ impl Lowering<'_> {
             }
         }
         let is_summed = slices.iter().any(|axis| !loops.contains(axis));
+        let shares = self.settings.processes.is_some() && !spread.apart.is_empty();
+        // What processes put together holds nothing else.
+        let is_apart = !spread.gathered.is_empty() || shares && (accumulate || !site.fixed.is_empty());
         let sum_axes: Vec<AxisId> = spread.gathered.iter().chain(&whole).copied().collect();
-        let sum = match spread.gathered.is_empty() {
-            true => out.clone(),
-            false => self.scratch(&site, &sum_axes),
-        };
-        let adds = accumulate && spread.gathered.is_empty();
-        if is_summed && !adds {
+        let sum = if is_apart { self.scratch(&site, &sum_axes) } else { out.clone() };
+        let adds = accumulate && !is_apart;
+        if shares || is_summed && !adds {
             self.zero(&site, &sum_axes, sum.clone());
         }
         let before = std::mem::take(&mut self.steps);
@@ -116,10 +116,14 @@ impl Lowering<'_> {
         let mut body = std::mem::replace(&mut self.steps, before);
         let axes = spread.apart.iter().map(|&axis| (axis, true));
         for (axis, apart) in axes.chain(spread.rest.iter().map(|&axis| (axis, false))).rev() {
-            body = vec![Step::Scan(ScanStep { axis, reversed: false, apart, body, place: site.place })];
+            let place = site.place;
+            body = vec![Step::Scan(ScanStep { axis, reversed: false, apart, shared: None, body, place })];
+        }
+        if let (true, [Step::Scan(outermost)]) = (shares, &mut body[..]) {
+            outermost.shared = Some(sum.buffer);
         }
         self.steps.extend(body);
-        if !spread.gathered.is_empty() {
+        if is_apart {
             site.fixed = around;
             site.apart.clear();
             let sums = Factor { view: sum, axes: sum_axes.into_iter().collect() };

@@ -471,6 +471,30 @@ fn large_values_are_sliced_to_fit() {
     assert!(matches!(sliced.steps[..], [Step::Scan(_)]), "{sliced}");
 }
 
+/// A value that is read early and late is computed twice rather than kept while something large is alive.
+#[test]
+fn values_are_computed_again_where_memory_is_short() {
+    let mut s = Sample::new(DType::F64);
+    let n = 40;
+    let (i, j, k) = (s.axis("i", n), s.axis("j", n), s.axis("k", n));
+    let (x, a, b) = (s.input("x", &[n, n]), s.input("A", &[n, n]), s.input("B", &[n, n]));
+    let big = s.define("big", &[i, j], unary(Unary::Exp, s.at(x, &[i, j])));
+    let first = s.define("first", &[i, k], sum(&[j], mul([s.at(big, &[i, j]), s.at(a, &[j, k])])));
+    let wide = unary(Unary::Tanh, s.at(first, &[i, k]));
+    let wide = s.define("wide", &[i, k], along(AlongOp::Sort, &[k], &[k], wide));
+    let second = s.define("second", &[i, j], sum(&[k], mul([s.at(wide, &[i, k]), s.at(b, &[k, j])])));
+    let sorted = along(AlongOp::CumSum, &[j], &[j], s.at(second, &[i, j]));
+    let sorted = s.define("sorted", &[i, j], sorted);
+    let last = s.define("y", &[i, k], sum(&[j], mul([s.at(big, &[i, j]), s.at(sorted, &[j, k])])));
+    s.output(last);
+    let free = plan_with(&s.program, &Settings::default());
+    let limit = free.memory() - 1;
+    let fitted = plan_with(&s.program, &Settings { memory_limit: Some(limit), ..Settings::default() });
+    assert!(fitted.memory() <= limit && fitted.steps.len() > free.steps.len(), "{free}\n{fitted}");
+    let twice = fitted.steps.iter().filter(|step| matches!(step, Step::Scan(_))).count();
+    assert_eq!(twice, 0, "nothing is sliced\n{fitted}");
+}
+
 fn mask(op: Binary, a: crate::expr::AxisId, b: crate::expr::AxisId, value: E) -> E {
     Expr::Select(Box::new([binary(op, ix(a), ix(b)), value, Expr::number(0.0, DType::F64)]))
 }

@@ -4,6 +4,7 @@ use super::unit::{FRAME_HEAD, SCRATCH_HEAD};
 use crate::fault::Fault;
 use crate::id::IdVec;
 use crate::loops::{Loops, Place, Site, SiteId};
+use crate::plan::Processes;
 use cranelift_jit::JITModule;
 use einc_runtime::gemm::GemmPlan;
 use einc_runtime::permute::PermutePlan;
@@ -37,6 +38,8 @@ pub struct Compiled {
     parallel: bool,
     /// Whether matrix products run inside such loops.
     alone: bool,
+    /// The processes that share loops.
+    processes: Option<Arc<dyn Processes>>,
     idle: Mutex<Vec<Workspace>>,
 }
 
@@ -62,6 +65,7 @@ struct Host<'a> {
     scratch_bytes: usize,
     gemms: &'a [GemmPlan],
     permutes: &'a [PermutePlan],
+    processes: Option<&'a dyn Processes>,
     /// The scratch memory of the first worker.
     scratch: *mut u8,
     /// Memory of the matrix product that runs, or of one for each worker.
@@ -111,6 +115,7 @@ impl Compiled {
             alone: loops.steps.iter().any(|step| super::unit::has_gemm_alone(step, false)),
             gemms,
             permutes,
+            processes: None,
             sites: loops.sites,
             inputs,
             outputs,
@@ -118,6 +123,12 @@ impl Compiled {
             scratch: loops.scratch,
             idle: Mutex::new(Vec::new()),
         }
+    }
+
+    /// Lets processes share slices; all of them must run the same programs in the same order.
+    pub fn among(mut self, processes: Option<Arc<dyn Processes>>) -> Compiled {
+        self.processes = processes;
+        self
     }
 
     /// Bytes of memory that a call on that many threads takes besides its arguments and results.
@@ -217,6 +228,7 @@ impl Compiled {
             scratch_bytes: self.scratch_bytes(),
             gemms: &self.gemms,
             permutes: &self.permutes,
+            processes: self.processes.as_deref(),
             scratch,
             alone_bytes: self.alone_bytes(),
             // SAFETY: as above; this is the last part.
@@ -317,6 +329,32 @@ pub(super) extern "C" fn parallel(
     // SAFETY: both are the heads of scratch memory of workers of this call, whose threads are done.
     unsafe { std::ptr::copy(from, scratch, SCRATCH_HEAD) };
     1
+}
+
+/// Runs this process's part of the body of a parallel loop, and puts together what all processes have written to a
+/// buffer. Gives 1 after a fault of this process.
+#[allow(clippy::too_many_arguments)]
+pub(super) extern "C" fn shared(
+    frame: *const u64,
+    scratch: *mut u8,
+    code: *const u8,
+    start: i64,
+    end: i64,
+    step: i64,
+    buffer: *mut u8,
+    bytes: i64,
+) -> i32 {
+    // SAFETY: as in `parallel`.
+    let host = unsafe { &*(frame.read() as *const Host) };
+    let Some(processes) = host.processes else { return parallel(frame, scratch, code, start, end, step) };
+    let iterations = (end - start).div_euclid(step) + i64::from((end - start).rem_euclid(step) != 0);
+    let count = processes.count().max(1) as i128;
+    let at = |part: usize| start + (part as i128 * i128::from(iterations) / count) as i64 * step;
+    let (from, to) = (at(processes.rank()), at(processes.rank() + 1).min(end));
+    let failed = if from < to { parallel(frame, scratch, code, from, to, step) } else { 0 };
+    // SAFETY: generated code passes a buffer of the plan with its size, and nothing else runs now.
+    processes.join(unsafe { std::slice::from_raw_parts_mut(buffer, bytes as usize) });
+    failed
 }
 
 /// Runs a matrix product.

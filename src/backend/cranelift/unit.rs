@@ -482,9 +482,17 @@ impl Translator<'_, '_, '_> {
         let [start, end, step] =
             [looped.start, looped.end, looped.step].map(|v| self.builder.ins().iconst(types::I64, v));
         let args = [self.frame, self.scratch, code, start, end, step];
-        let failed = self
-            .host("einc_parallel", &[types::I64; 6], Some(types::I32), &args)
-            .expect("the function has a result");
+        let failed = match looped.shared {
+            None => self.host("einc_parallel", &[types::I64; 6], Some(types::I32), &args),
+            Some(buffer) => {
+                let held = &self.shared.loops.buffers[buffer];
+                let bytes = held.elems.saturating_mul(held.dtype.bytes() as u64);
+                let bytes = self.builder.ins().iconst(types::I64, bytes as i64);
+                let args = [&args[..], &[self.bases[&buffer], bytes]].concat();
+                self.host("einc_shared", &[types::I64; 8], Some(types::I32), &args)
+            }
+        };
+        let failed = failed.expect("the function has a result");
         self.fail_if(failed);
     }
 
@@ -588,6 +596,7 @@ fn collect_buffers(list: &[Stmt], used: &mut std::collections::BTreeSet<BufferId
                 used.insert(fold.from.buffer);
             }
             Stmt::For(looped) if !looped.parallel => collect_buffers(&looped.body, used),
+            Stmt::For(looped) => used.extend(looped.shared),
             Stmt::If(_, then, otherwise) => {
                 collect_buffers(then, used);
                 collect_buffers(otherwise, used);

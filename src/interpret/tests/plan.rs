@@ -163,6 +163,7 @@ fn a_scan_runs_its_steps_in_order() {
         axis: t,
         reversed: false,
         apart: false,
+        shared: None,
         body,
         place: Span::default(),
     }));

@@ -11,7 +11,7 @@
 use super::build::{Builder, Lin};
 use super::expr::Point;
 use crate::expr::{Axes, AxisId, Binary};
-use crate::loops::ValueId;
+use crate::loops::{BufferId, ValueId};
 use crate::machine::Machine;
 use crate::plan::{ScanStep, Step};
 
@@ -45,6 +45,9 @@ impl Builder {
                 builder.placed(&places, inner, axes, point, machine);
             }
         });
+        if let Some(buffer) = scan.shared {
+            self.share(BufferId(buffer.0));
+        }
     }
 
     /// Writes the steps of a scan for one value of each axis, as loops over that value alone.

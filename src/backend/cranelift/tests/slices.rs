@@ -7,7 +7,7 @@ use crate::graph::sample::*;
 use crate::graph::{Graph, PASSES};
 use crate::machine::Machine;
 use crate::pass;
-use crate::plan::{Locked, Plan, Settings, Step, plan};
+use crate::plan::{Locked, Plan, Processes, Settings, Step, plan};
 use crate::program::Program;
 use einc_runtime::{DType, Tensor};
 use std::sync::Arc;
@@ -34,13 +34,23 @@ fn program(dtype: DType, extents: [u64; 5]) -> Program {
 }
 
 fn sliced(program: &Program, extents: [u64; 5], path: &str, slices: &[u32]) -> Plan {
+    planned(program, extents, path, slices, None)
+}
+
+fn planned(
+    program: &Program,
+    extents: [u64; 5],
+    path: &str,
+    slices: &[u32],
+    processes: Option<Arc<dyn Processes>>,
+) -> Plan {
     let text = format!(
         "{{\"inputs\": [[0,1,2],[2,3],[1,3,4],[0,1,3]], \"output\": [0,4], \"sizes\": {extents:?}, \
          \"path\": {path}, \"slices\": {slices:?}}}"
     );
     let locked = Arc::new(Locked::read(&text, true).unwrap());
     let graph = pass::run(Graph::new(program), PASSES, &mut |_, _| {});
-    let plan = plan(&graph, &Settings { locked: Some(locked), ..Settings::default() });
+    let plan = plan(&graph, &Settings { locked: Some(locked), processes, ..Settings::default() });
     let plan = plan.unwrap_or_else(|error| panic!("{}", error.message));
     plan.verify().unwrap_or_else(|law| panic!("{law}\n{plan}"));
     plan
@@ -48,6 +58,15 @@ fn sliced(program: &Program, extents: [u64; 5], path: &str, slices: &[u32]) -> P
 
 /// The outputs for inputs that look random.
 fn run(plan: &Plan, program: &Program, threads: usize) -> Vec<Tensor> {
+    run_among(plan, program, threads, None)
+}
+
+fn run_among(
+    plan: &Plan,
+    program: &Program,
+    threads: usize,
+    processes: Option<Arc<dyn Processes>>,
+) -> Vec<Tensor> {
     let tensor = |id, seed: u64| {
         let declared: &crate::program::Tensor = &program.tensors[id];
         let count = declared.shape.iter().product::<u64>() as usize;
@@ -65,7 +84,7 @@ fn run(plan: &Plan, program: &Program, threads: usize) -> Vec<Tensor> {
     let (_, y) = &program.outputs[0];
     let y = &program.tensors[*y];
     let mut outputs = vec![Tensor::zeros(y.dtype, &y.shape).unwrap()];
-    let compiled = compile(plan, &Machine::host()).unwrap();
+    let compiled = compile(plan, &Machine::host()).unwrap().among(processes);
     compiled.run(&inputs.iter().collect::<Vec<_>>(), &mut outputs, threads).unwrap();
     outputs
 }
@@ -141,4 +160,73 @@ fn little_memory_means_fewer_slices_at_once() {
     let whole = fitted(None) + 8 * (8 * 32 * 8 + 8 * 32 + 32 * 32 * 8 + 8 * 32 * 32 + 64);
     let arenas = [free, fitted(Some(whole - free / 4)), fitted(Some(whole - free + free / 10))];
     assert!(arenas[0] > arenas[1] && arenas[1] > arenas[2], "{arenas:?}");
+}
+
+/// Threads that stand for processes.
+#[derive(Debug)]
+struct Peer {
+    rank: usize,
+    together: Arc<Together>,
+}
+
+#[derive(Debug)]
+struct Together {
+    count: usize,
+    door: std::sync::Barrier,
+    bytes: std::sync::Mutex<Vec<u8>>,
+}
+
+impl Processes for Peer {
+    fn rank(&self) -> usize {
+        self.rank
+    }
+
+    fn count(&self) -> usize {
+        self.together.count
+    }
+
+    fn join(&self, bytes: &mut [u8]) {
+        let Together { door, bytes: all, .. } = &*self.together;
+        if door.wait().is_leader() {
+            *all.lock().unwrap() = vec![0; bytes.len()];
+        }
+        door.wait();
+        all.lock().unwrap().iter_mut().zip(&*bytes).for_each(|(all, own)| *all |= own);
+        door.wait();
+        bytes.copy_from_slice(&all.lock().unwrap());
+    }
+}
+
+#[test]
+fn processes_share_slices_and_all_get_the_same_bits() {
+    let extents = [12, 16, 6, 4, 9];
+    let program = program(DType::F64, extents);
+    for slices in [&[3][..], &[1], &[0], &[1, 3], &[4, 0], &[0, 1, 2, 3, 4]] {
+        let alone = {
+            let plan = sliced(&program, extents, "[[0,1],[2,3],[4,5]]", slices);
+            run(&plan, &program, 1)
+        };
+        for count in [2, 3] {
+            let (door, bytes) = (std::sync::Barrier::new(count), std::sync::Mutex::default());
+            let together = Arc::new(Together { count, door, bytes });
+            let found: Vec<Vec<Tensor>> = std::thread::scope(|scope| {
+                let peers: Vec<_> = (0..count)
+                    .map(|rank| {
+                        let peer = Arc::new(Peer { rank, together: together.clone() });
+                        let program = &program;
+                        scope.spawn(move || {
+                            let path = "[[0,1],[2,3],[4,5]]";
+                            let plan = planned(program, extents, path, slices, Some(peer.clone()));
+                            assert!(plan.to_string().contains(" shared b"), "{plan}");
+                            run_among(&plan, program, 1, Some(peer))
+                        })
+                    })
+                    .collect();
+                peers.into_iter().map(|peer| peer.join().unwrap()).collect()
+            });
+            for found in found {
+                assert_eq!(found[0].bytes(), alone[0].bytes(), "{count} processes, {slices:?}");
+            }
+        }
+    }
 }

@@ -346,6 +346,7 @@ fn scans_run_in_order() {
             axis: t,
             reversed,
             apart: false,
+            shared: None,
             body,
             place: Span::default(),
         }));
