@@ -195,7 +195,11 @@ fn native(
 }
 
 #[cfg(not(feature = "cranelift"))]
-fn native(_: &Plan, _: &Settings, _: &mut dyn FnMut(Phase, &dyn Fn() -> String)) -> Result<Engine, Unsupported> {
+fn native(
+    _: &Plan,
+    _: &Settings,
+    _: &mut dyn FnMut(Phase, &dyn Fn() -> String),
+) -> Result<Engine, Unsupported> {
     let what = "native code: this build has no feature `cranelift`".to_string();
     Err(Unsupported { place: Span::default(), what })
 }
