@@ -38,6 +38,9 @@ pub(super) fn plan(graph: &Graph, settings: &Settings, orders: &Orders<'_>, allo
     let mut best = lower(graph, settings, orders, None, Room::default());
     if best.memory() > allowed {
         best = lower(graph, settings, orders, None, Room::NONE);
+        if best.memory() <= allowed {
+            best = at_once(graph, settings, orders, allowed, (best, None));
+        }
     }
     if best.memory() <= allowed {
         return near(graph, settings, orders, allowed, best);

@@ -423,6 +423,27 @@ fn contractions_are_sliced_to_fit() {
     assert!(sliced.steps.iter().any(|step| matches!(step, Step::Scan(_))), "{sliced}");
 }
 
+/// Intermediates of slices share memory where one is needed no more when the next is made.
+#[test]
+fn intermediates_of_slices_share_memory() {
+    let mut s = Sample::new(DType::F64);
+    let e = 12;
+    let axes: Vec<_> = ["a", "b", "c", "d", "e", "f"].into_iter().map(|name| s.axis(name, e)).collect();
+    let matrices: Vec<_> = (0..5).map(|k| s.input(&format!("M{k}"), &[e, e, e])).collect();
+    let (slice, ring) = (axes[5], &axes[..5]);
+    let reads: Vec<E> = (0..5).map(|k| s.at(matrices[k], &[slice, ring[k], ring[(k + 1) % 5]])).collect();
+    let y = s.define("y", &[], sum(&axes, mul(reads)));
+    s.output(y);
+    let order = "{\"inputs\": [[0,1,5],[1,2,5],[2,3,5],[3,4,5],[0,4,5]], \"output\": [], \
+                 \"sizes\": [12,12,12,12,12,12], \"path\": [[0,1],[2,5],[3,6],[4,7]], \"slices\": [5]}";
+    let locked = Some(std::sync::Arc::new(super::Locked::read(order, true).unwrap()));
+    let free = plan_with(&s.program, &Settings { locked: locked.clone(), ..Settings::default() });
+    let limit = Some(free.memory() - free.arena + 2 * 8 * 12 * 12);
+    // Two matrices at a time, not three.
+    let plan = plan_with(&s.program, &Settings { locked, memory_limit: limit, ..Settings::default() });
+    assert!(plan.arena <= 2 * 8 * 12 * 12, "{plan}");
+}
+
 /// `h[t,d] = x[t,d] h[t-1,d] + 1`, of which only `y[t] = w[d] h[t,d]` and the last row are wanted.
 #[test]
 fn a_recurrence_keeps_only_its_state() {

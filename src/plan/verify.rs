@@ -38,7 +38,7 @@ impl Plan {
     }
 
     fn verify_arena(&self) -> Result<(), String> {
-        let lives = arena::lives(self);
+        let lives = arena::moments(self).lives;
         let mut placed: Vec<(u64, u64, (usize, usize), BufferId)> = Vec::new();
         for (id, buffer) in self.buffers.iter() {
             let (Place::Arena(start), Some(life)) = (&buffer.place, lives[id.number()]) else { continue };
