@@ -220,7 +220,9 @@ impl Module {
             ));
         }
         let mut settings = settings.clone();
-        settings.plan.late.get_or_insert_default();
+        if !settings.deterministic {
+            settings.plan.late.get_or_insert_default();
+        }
         Ok(Function {
             module: self.clone(),
             entry: entry.to_string(),

@@ -30,7 +30,7 @@ pub fn run(args: &RunArgs, told: &Told) -> Result<(i32, String), Failure> {
         false => (None, args.sizes.clone()),
     };
     let Job { program, warnings, sources, tree, arrays } = job(args, &sizes)?;
-    told.warn(&warnings, &sources);
+    told.warn(warnings, &sources)?;
     told.note(&format!("read and checked `{}` {}", program.name, took(start)));
     if let Some(tree) = tree.filter(|_| phases.contains(&Phase::Tree)) {
         out.push_str(&open::dumped(Phase::Tree, &tree));
@@ -64,8 +64,13 @@ pub fn run(args: &RunArgs, told: &Told) -> Result<(i32, String), Failure> {
         Some(TargetName::Interpret) => Some(Target::Interpret),
         Some(TargetName::Ckks) | None => args.interpret.then_some(Target::Interpret),
     };
-    let mut settings =
-        Settings { target, memory: args.machine.memory, plan: planning::settings(&args.planning)? };
+    let mut settings = Settings {
+        target,
+        memory: args.machine.memory,
+        threads: args.machine.threads.map(usize::from),
+        deterministic: args.machine.deterministic,
+        plan: planning::settings(&args.planning)?,
+    };
     let processes = processes::join(told);
     settings.plan.processes.clone_from(&processes);
     let mut dump = |phase: Phase, text: &dyn Fn() -> String| {
@@ -273,7 +278,7 @@ fn inputs(
         .iter()
         .map(|name| Diagnostic::warning(Code::ExtraInput, message(name)).note(note.clone()))
         .collect();
-    told.warn(&warnings, sources);
+    told.warn(warnings, sources)?;
     if errors.is_empty() {
         return Ok(inputs);
     }

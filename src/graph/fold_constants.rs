@@ -101,6 +101,7 @@ pub(super) fn number(expr: &Expr<TensorId>) -> Option<einc_runtime::Scalar> {
         memory_limit: None,
         secrets: Vec::new(),
         approximations: Vec::new(),
+        cpu: Default::default(),
         encryption: Vec::new(),
         plans: Vec::new(),
     };

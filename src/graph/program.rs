@@ -24,6 +24,7 @@ pub fn to_program(graph: &Graph) -> Option<(Program, Vec<Arc<einc_runtime::Tenso
         memory_limit: None,
         secrets: Vec::new(),
         approximations: Vec::new(),
+        cpu: Default::default(),
         encryption: Vec::new(),
         plans: Vec::new(),
     };

@@ -27,6 +27,7 @@ impl Sample {
                 memory_limit: None,
                 secrets: Vec::new(),
                 approximations: Vec::new(),
+                cpu: Default::default(),
                 encryption: Vec::new(),
                 plans: Vec::new(),
             },

@@ -25,7 +25,7 @@ pub fn plan(graph: &Graph, settings: &Settings) -> Result<Plan, Diagnostic> {
     if let Some(product) = orders.missing.take() {
         return Err(missing(&product));
     }
-    limit::check(&plan, allowed)?;
+    limit::fits(&plan, allowed)?;
     Ok(plan)
 }
 

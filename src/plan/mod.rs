@@ -36,7 +36,7 @@ mod verify;
 
 pub use cost::{Cost, StepCost, cost, flops_as_written};
 pub use late::Late;
-pub use limit::show_bytes;
+pub use limit::{fits, show_bytes};
 pub use lower::plan;
 pub use order::{Chosen, Goal, Locked};
 pub use search::{evaluate, optimize};

@@ -131,8 +131,8 @@ impl Checker<'_> {
                     self.report(diagnostic);
                 }
                 Ok(None) => {}
-                Err(()) => {
-                    self.error(Code::SizeOverflow, "a size is too large to count", parameter.ty.span, "here");
+                Err(why) => {
+                    self.uncountable(&why, parameter.ty.span);
                 }
             }
         }

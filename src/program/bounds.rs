@@ -257,6 +257,7 @@ impl Checker<'_> {
                 }
             }
         }
+        let fixed = index.free_axes().is_empty();
         let total = points(&axes, &self.program).unwrap_or(u64::MAX);
         let mut worst = range;
         if total <= POINTS {
@@ -283,19 +284,20 @@ impl Checker<'_> {
                             worst.map_or((value, value), |(low, high)| (low.min(value), high.max(value))),
                         );
                     }
-                    None => return self.leaves(range, extent, (tensor, dim), place),
+                    None => return self.leaves(range, fixed, extent, (tensor, dim), place),
                 }
             }
             if worst.is_none() {
                 return Ok(());
             }
         }
-        self.leaves(worst, extent, (tensor, dim), place)
+        self.leaves(worst, fixed, extent, (tensor, dim), place)
     }
 
     fn leaves(
         &mut self,
         range: Option<(i128, i128)>,
+        fixed: bool,
         extent: u64,
         (tensor, dim): (TensorId, usize),
         place: Span,
@@ -306,15 +308,19 @@ impl Checker<'_> {
             Some((_, high)) => format!("reads index {high}"),
             None => "cannot be shown to stay inside".to_string(),
         };
+        // One past the end and nowhere else: the name of a dim, where an index was meant.
+        let help = if fixed && range.is_some_and(|(_, high)| high == i128::from(extent)) {
+            "a dim inside an access is its value, and no index: give the index a name that no dim has"
+        } else {
+            "give a value for outside, `[.. else 0]`, wrap with `%`, or shorten the range with `where`"
+        };
         Err(self.report(
             Diagnostic::error(
                 Code::OutOfRange,
                 format!("an access leaves `{name}`: it {what}, and dim {dim} is {extent} long"),
             )
             .label(place, "leaves the tensor")
-            .help(
-                "give a value for outside, `[.. else 0]`, wrap with `%`, or shorten the range with `where`",
-            ),
+            .help(help),
         ))
     }
 

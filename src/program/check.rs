@@ -101,6 +101,7 @@ impl Program {
             memory_limit: None,
             secrets: Vec::new(),
             approximations: Vec::new(),
+            cpu: Default::default(),
             encryption: Vec::new(),
             plans: Vec::new(),
         }

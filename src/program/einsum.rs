@@ -340,6 +340,7 @@ pub fn program(spec: &EinsumSpec, dtype: DType, shapes: &[Vec<u64>]) -> Result<E
         memory_limit: None,
         secrets: Vec::new(),
         approximations: Vec::new(),
+        cpu: Default::default(),
         encryption: Vec::new(),
         plans: Vec::new(),
     };

@@ -23,7 +23,7 @@ impl Checker<'_> {
                     Ok(Expr::int(1))
                 }
             }
-            Err(()) => Err(self.error(Code::SizeOverflow, "this size is too large to count", span, "here")),
+            Err(why) => Err(self.uncountable(&why, span)),
         }
     }
 

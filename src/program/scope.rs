@@ -2,7 +2,7 @@
 
 use super::check::{Checker, Reported, Step};
 use super::node::{Node, Symbol, Ty};
-use super::size::Size;
+use super::size::{Size, Uncountable};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::source::Span;
 use einc_grammar::tree::{self, DimKind, Expr, ExprKind, Index, ItemKind, Name, Number, ProductOp};
@@ -340,15 +340,30 @@ impl Checker<'_> {
         Ok(shape)
     }
 
+    /// Says why a size has no value.
+    pub(super) fn uncountable(&mut self, why: &Uncountable, span: Span) -> Reported {
+        match why {
+            Uncountable::TooLarge => {
+                self.error(Code::SizeOverflow, "this size is too large to count", span, "here")
+            }
+            Uncountable::ZeroDivisor(divisor) => {
+                let message = format!("a size is divided by zero: `{divisor}` is 0");
+                self.error(Code::BadExtent, message, span, "in this size")
+            }
+            Uncountable::NegativeExponent(exponent) => {
+                let message = format!("a size has the negative exponent {exponent}");
+                self.error(Code::BadExtent, message, span, "in this size")
+            }
+        }
+    }
+
     fn not_negative(&mut self, size: &Size, span: Span) -> Step<()> {
         match self.sizes.value(size) {
             Ok(Some(value)) if value < 0 => {
                 let text = self.sizes.described(size);
                 Err(self.error(Code::BadExtent, format!("an extent is negative: {text}"), span, "negative"))
             }
-            Err(()) => {
-                Err(self.error(Code::SizeOverflow, "this size is too large to count", span, "too large"))
-            }
+            Err(why) => Err(self.uncountable(&why, span)),
             _ => Ok(()),
         }
     }
@@ -380,9 +395,7 @@ impl Checker<'_> {
                 }
                 Ok(0)
             }
-            Err(()) => {
-                Err(self.error(Code::SizeOverflow, "this size is too large to count", span, "too large"))
-            }
+            Err(why) => Err(self.uncountable(&why, span)),
         }
     }
 

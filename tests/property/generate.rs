@@ -39,6 +39,7 @@ pub fn generate(seed: u64, dtype: DType) -> Case {
         memory_limit: None,
         secrets: Vec::new(),
         approximations: Vec::new(),
+        cpu: Default::default(),
         encryption: Vec::new(),
         plans: Vec::new(),
     };

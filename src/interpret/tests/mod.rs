@@ -35,6 +35,7 @@ impl Build {
             memory_limit: None,
             secrets: Vec::new(),
             approximations: Vec::new(),
+            cpu: Default::default(),
             encryption: Vec::new(),
             plans: Vec::new(),
         };
