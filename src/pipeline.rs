@@ -285,6 +285,7 @@ pub fn plan(program: &Program, settings: &Settings) -> Result<Plan, Diagnostic> 
         planning.memory_limit = settings.memory;
         planning.rates = Default::default();
         planning.cache = None;
+        planning.late = None;
     }
     if let Some(given) = given_orders(program).map_err(|diagnostic| *diagnostic)? {
         let locked = planning.locked.take().map_or(given.clone(), |locked| (*locked).clone().and(given));

@@ -220,9 +220,7 @@ impl Module {
             ));
         }
         let mut settings = settings.clone();
-        if !settings.deterministic {
-            settings.plan.late.get_or_insert_default();
-        }
+        settings.plan.late.get_or_insert_default();
         Ok(Function {
             module: self.clone(),
             entry: entry.to_string(),
