@@ -26,6 +26,7 @@ mod partition;
 mod problem;
 mod region;
 mod rounds;
+mod several;
 mod solve;
 mod starts;
 #[cfg(test)]
@@ -38,6 +39,7 @@ mod window;
 pub use amount::Amount;
 pub use cost::{Cost, Objective, Step, StepCost, StepShape, best_order, evaluate, memory_over_time, steps};
 pub use network::{Network, Refusal};
+pub use several::several;
 pub use solve::{effort, optimize, restore};
 pub use time::{Kernel, Rates, StepTime};
 pub use variants::{Range, Variants, variants};
