@@ -35,19 +35,32 @@ fn world() -> Option<Arc<dyn Processes>> {
 #[cfg(feature = "mpi")]
 fn world() -> Option<Arc<dyn Processes>> {
     use mpi::traits::Communicator;
-    // Only the thread that runs the program calls MPI. A process that is lost ends the others: that is what MPI does
-    // with errors unless told otherwise.
+    // Only the thread that runs the program calls MPI.
     let (universe, _) = mpi::initialize_with_threading(mpi::Threading::Funneled)?;
     let world = universe.world();
     let (rank, count) = (usize::try_from(world.rank()).ok()?, usize::try_from(world.size()).ok()?);
-    (count > 1).then(|| Arc::new(World { _universe: universe, rank, count }) as Arc<dyn Processes>)
+    if let Ok(mut place) = UNIVERSE.lock() {
+        *place = Some(universe);
+    }
+    (count > 1).then(|| Arc::new(World { rank, count }) as Arc<dyn Processes>)
+}
+
+/// MPI while it is in use. A process that fails ends without ending MPI, which is how `mpirun` learns that it has to end
+/// the others: they would wait for it.
+#[cfg(feature = "mpi")]
+static UNIVERSE: std::sync::Mutex<Option<mpi::environment::Universe>> = std::sync::Mutex::new(None);
+
+/// Ends what [`join`] began: the processes have nothing more to tell each other.
+pub fn leave() {
+    #[cfg(feature = "mpi")]
+    if let Ok(mut place) = UNIVERSE.lock() {
+        drop(place.take());
+    }
 }
 
 /// The processes of an MPI program.
 #[cfg(feature = "mpi")]
 struct World {
-    /// Ends MPI when it is dropped.
-    _universe: mpi::environment::Universe,
     rank: usize,
     count: usize,
 }

@@ -106,6 +106,7 @@ pub fn run(args: &RunArgs, told: &Told) -> Result<(i32, String), Failure> {
         }
     }
     told.note(&format!("ran {}", took(start)));
+    processes::leave();
     if processes.is_some_and(|processes| processes.rank() > 0) {
         // All have the same results; the first process tells them.
         return Ok((0, String::new()));
