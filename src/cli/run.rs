@@ -73,6 +73,8 @@ pub fn run(args: &RunArgs, told: &Told) -> Result<(i32, String), Failure> {
     };
     let processes = processes::join(told);
     settings.plan.processes.clone_from(&processes);
+    // All must have the same plan, whatever each has measured and found before.
+    settings.deterministic |= processes.is_some();
     let mut dump = |phase: Phase, text: &dyn Fn() -> String| {
         if phases.contains(&phase) {
             out.push_str(&open::dumped(phase, &text()));
