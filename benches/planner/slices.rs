@@ -17,7 +17,7 @@ pub fn run() {
     let inputs: Vec<&Tensor> = inputs.iter().collect();
     let given: u64 = inputs.iter().map(|tensor| tensor.bytes().len() as u64).sum();
     let all = pool::threads();
-    let mut seconds = |memory: Option<u64>, threads: usize| -> Option<f64> {
+    let seconds = |memory: Option<u64>, threads: usize| -> Option<f64> {
         pool::set_threads(threads);
         let (program, _) = pipeline::einsum(SPEC, &inputs).ok()?;
         let settings = Settings { memory, ..Settings::default() };

@@ -123,16 +123,17 @@ fn sets(operands: usize, path: &[(usize, usize)]) -> Sets {
 mod tests {
     use super::*;
     use crate::plan::search::{Objective, generate};
+    use std::collections::BTreeMap;
 
     /// The costs of all trees, by joining every two tensors in every order.
     fn all(network: &Network, objective: &Objective<'_>) -> Vec<f64> {
         let count = network.inputs().len();
-        let mut found: BTreeSet<(Sets, u64)> = BTreeSet::new();
+        let mut found: BTreeMap<Sets, f64> = BTreeMap::new();
         let mut todo: Vec<(Vec<usize>, Vec<(usize, usize)>)> = vec![((0..count).collect(), Vec::new())];
         while let Some((live, path)) = todo.pop() {
             if live.len() == 1 {
                 let value = objective.log2_value(network, &path, &[]).unwrap();
-                found.insert((sets(count, &path), (value * 1e9).round() as i64 as u64));
+                found.insert(sets(count, &path), value);
                 continue;
             }
             for a in 0..live.len() {
@@ -145,7 +146,7 @@ mod tests {
                 }
             }
         }
-        let mut values: Vec<f64> = found.into_iter().map(|(_, value)| value as i64 as f64 * 1e-9).collect();
+        let mut values: Vec<f64> = found.into_values().collect();
         values.sort_by(f64::total_cmp);
         values
     }
