@@ -97,7 +97,7 @@ fn a_function_of_many_operands_takes_known_trees_for_further_sizes() {
     // More operands than are always optimal, in a ring: a trace of a product of matrices, alternately N by K and K by N.
     let count = 14;
     let names: Vec<String> = (0..count).map(|k| format!("a{k}")).collect();
-    let shape = |k: usize| if k % 2 == 0 { "N, K" } else { "K, N" };
+    let shape = |k: usize| if k.is_multiple_of(2) { "N, K" } else { "K, N" };
     let params: Vec<String> =
         names.iter().enumerate().map(|(k, name)| format!("{name}: f64[{}]", shape(k))).collect();
     let index = |k: usize| format!("i{}", k % count);
@@ -116,7 +116,7 @@ fn a_function_of_many_operands_takes_known_trees_for_further_sizes() {
     for (number, (n, k)) in [(3u64, 4u64), (6, 2), (2, 7), (5, 5)].into_iter().enumerate() {
         let matrices: Vec<Tensor> = (0..count as u64)
             .map(|of| {
-                let (rows, columns) = if of % 2 == 0 { (n, k) } else { (k, n) };
+                let (rows, columns) = if of.is_multiple_of(2) { (n, k) } else { (k, n) };
                 let mut small = matrix(rows, columns, of);
                 (0..small.elems()).for_each(|at| {
                     let value = small.get(at).re();

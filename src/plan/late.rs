@@ -154,7 +154,8 @@ mod tests {
 
     /// A ladder of two rails whose rungs are as long as `rungs` says.
     fn at(network: &Network, rails: u64, rungs: u64) -> Network {
-        let extents = (0..network.extents().len()).map(|k| if k % 2 == 0 { rails } else { rungs }).collect();
+        let extents =
+            (0..network.extents().len()).map(|k| if k.is_multiple_of(2) { rails } else { rungs }).collect();
         Network::new(network.inputs().to_vec(), network.output().to_vec(), extents).unwrap()
     }
 
