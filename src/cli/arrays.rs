@@ -184,7 +184,7 @@ pub fn write(places: &[Place], results: &[(String, Tensor)]) -> Result<(), Failu
         if target != *path {
             moves.push((target.clone(), path));
         }
-        match place {
+        let written = match place {
             Place::Archive(_) if extension(path) == "npz" => npz::write(&target, &all),
             Place::Archive(_) => safetensors::write(&target, &all),
             Place::One(wanted, _) => {
@@ -192,7 +192,8 @@ pub fn write(places: &[Place], results: &[(String, Tensor)]) -> Result<(), Failu
                     all.iter().find(|(name, _)| wanted.as_deref().is_none_or(|wanted| wanted == *name));
                 found.map_or(Ok(()), |(_, tensor)| npy::write(&target, tensor))
             }
-        }
+        };
+        written.map_err(|error| FileError { path: path.clone(), ..error })
     });
     let moved = written.map_err(file_failure).and_then(|()| {
         moves.iter().try_for_each(|(from, to)| {

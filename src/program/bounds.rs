@@ -193,31 +193,28 @@ impl Checker<'_> {
         if low >= i128::from(i32::MIN) && high <= i128::from(i32::MAX) {
             return Ok(());
         }
-        let place = first_place(expr).unwrap_or(place);
         let summed = match expr {
             Expr::Reduce(reduce) if reduce.op == ReduceOp::Sum => Some((&reduce.axes, &reduce.body)),
             Expr::Along(along) if along.op == AlongOp::CumSum => Some((&along.axes, &along.body)),
             _ => None,
         };
-        let (message, label, help) = match summed {
+        let (message, label) = match summed {
             Some((axes, body)) => {
                 let count = points(axes, &self.program).unwrap_or(u64::MAX);
                 let each = interval(body, &self.program).map_or(0, |(a, b)| a.abs().max(b.abs()));
                 let message = format!("an i32 accumulator can overflow: {count} x {each} > 2^31 - 1");
-                (message, "summed here", "write `@acc(i64)` above the statement")
+                (message, "summed here")
             }
             None => {
-                let message = format!(
-                    "an i32 can overflow: a value can be {}",
-                    if low < i128::from(i32::MIN) { low } else { high }
-                );
-                (
-                    message,
-                    "computed from this",
-                    "write `as i64` behind a narrow integer; what is computed of it is an i64 then",
-                )
+                let far = if low < i128::from(i32::MIN) { low } else { high };
+                (format!("an i32 can overflow: a value can be {far}"), "computed from this")
             }
         };
+        let help = match expr {
+            Expr::Reduce(_) if summed.is_some() => "write `@acc(i64)` above the statement",
+            _ => "write `as i64` behind a narrow integer; what is computed of it is an i64 then",
+        };
+        let place = first_place(expr).unwrap_or(place);
         Err(self.report(Diagnostic::error(Code::AccumulatorOverflow, message).label(place, label).help(help)))
     }
 

@@ -43,7 +43,7 @@ impl<'a> Checker<'a> {
             let message =
                 format!("`{name}` takes {least}{count} {}, not {}", plural(count, "argument"), args.len());
             let mut diagnostic = Diagnostic::error(Code::WrongArguments, message).label(span, "here");
-            if least != "" {
+            if !least.is_empty() {
                 diagnostic = diagnostic.help(format!("of all elements it is a reduction: `{name}[i](..)`"));
             }
             return Err(self.report(diagnostic));
