@@ -1,6 +1,6 @@
 """Runs the cases of target/papers.json with PyTorch, NumPy or SciPy, and prints ratios.
 
-    EINC_THREADS=1 cargo bench --bench papers && python benches/papers/compare.py
+    EINC_THREADS=1 cargo bench --bench papers && python benches/papers/compare.py [PART OF A NAME ..]
     python benches/papers/compare.py --check
 
 Times of one thread are those that it ran, as ours are. A ratio is the peer's time over ours: above 1 we are faster. The peers
@@ -75,15 +75,18 @@ def best(call, seconds=0.5):
 
 def compare():
     ratios = []
+    wanted = [argument for argument in sys.argv[1:] if not argument.startswith("--")]
     for entry in RESULT["cases"]:
+        if wanted and not any(part in entry["name"] for part in wanted):
+            continue
         case, name = entry["case"], entry["name"]
         program = " ".join(name.split()[:2])
-        inputs = {k: torch.from_numpy(array(k, *v, case)) for k, v in entry["arrays"].items()}
+        inputs = {k: torch.from_numpy(np.asarray(array(k, *v, case))) for k, v in entry["arrays"].items()}
         dims = {k: v for k, v in case["set"].items() if k in inspect.signature(PEERS[program]).parameters}
         dims = {k: v for k, v in dims.items() if k not in inputs}
         seconds = best(lambda: PEERS[program](**inputs, **dims))
         more = ""
-        if program in NAIVE:
+        if case.get("plain"):
             more = f"   plain form {best(lambda: NAIVE[program](**inputs, **dims)) * 1e3:.3f} ms"
         ratios.append((seconds / entry["seconds"], name))
         print(f"{name:<28} {entry['seconds'] * 1e3:10.3f} ms  peer {seconds * 1e3:10.3f} ms  ratio {ratios[-1][0]:7.2f}{more}", flush=True)

@@ -11,7 +11,6 @@ use einc::program;
 use einc::source::Sources;
 use einc_runtime::{DType, Scalar, Tensor, pool};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
