@@ -847,8 +847,9 @@ def spmm_csr(ptr, col, val, X):
 def spmm_tiled(ptr, loc, val, X, M, TM, TK):
     across = len(X) // TK
     tile = torch.repeat_interleave(torch.arange(len(ptr) - 1), ptr.diff())
+    loc, val = loc[: len(tile)], val[: len(tile)]
     rows, columns = tile // across * TM + loc // TK, tile % across * TK + loc % TK
-    A = scipy.sparse.coo_matrix((val[: len(tile)].numpy(), (rows[: len(tile)].numpy(), columns.numpy())), (M, len(X)))
+    A = scipy.sparse.coo_matrix((val.numpy(), (rows.numpy(), columns.numpy())), (M, len(X)))
     return torch.from_numpy(A.tocsr() @ X.numpy())
 
 

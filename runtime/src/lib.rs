@@ -7,6 +7,7 @@ pub mod ckks;
 pub mod dtype;
 pub mod element;
 pub mod file;
+pub mod fourier;
 pub mod gemm;
 pub mod math;
 mod memory;

@@ -31,6 +31,9 @@ impl Builder {
         let (free, summed): (Vec<AxisId>, Vec<AxisId>) =
             list.into_iter().partition(|&axis| stride(&contract.out, axis) != 0);
         let gemm = gemm_of(contract, axes, free.iter().chain(&summed));
+        if self.convolution(contract, &free, &summed, axes, point) {
+            return;
+        }
         if is_worth_packing(&gemm) && !self.in_parallel() {
             let addresses = [&contract.a, &contract.b, &contract.out].map(|view| {
                 let held = view.strides.iter().filter(|stride| held(&stride.0));
@@ -96,7 +99,7 @@ impl Builder {
     }
 }
 
-fn stride(view: &View, axis: AxisId) -> i64 {
+pub(super) fn stride(view: &View, axis: AxisId) -> i64 {
     view.strides.iter().find(|stride| stride.0 == axis).map_or(0, |stride| stride.1)
 }
 

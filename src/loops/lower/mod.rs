@@ -5,6 +5,7 @@ mod along;
 mod build;
 mod contract;
 mod expr;
+mod fourier;
 mod hoist;
 mod nest;
 mod permute;
