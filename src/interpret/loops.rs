@@ -8,8 +8,8 @@ use crate::expr::{Binary, ReduceOp, Unary};
 use crate::fault::Fault;
 use crate::id::Id;
 use crate::loops::{
-    Address, Arith, BufferId, ComplexOp, For, Fourier, GemmId, Loops, Number, Op, Part, Place, Sort, Stmt, ValueId,
-    VarId,
+    Address, Arith, BufferId, ComplexOp, For, Fourier, GemmId, Loops, Number, Op, Part, Place, Sort, Stmt,
+    ValueId, VarId,
 };
 use einc_runtime::fourier::{Convolution, Transform};
 use einc_runtime::gemm::Axis;
@@ -277,7 +277,8 @@ impl Runner<'_> {
     }
 
     fn convolve(&mut self, c: &Convolution, addresses: &[Address]) {
-        let [x, k, y] = [0, 1, 2].map(|operand| (addresses[operand].buffer, self.element(&addresses[operand])));
+        let [x, k, y] =
+            [0, 1, 2].map(|operand| (addresses[operand].buffer, self.element(&addresses[operand])));
         for row in 0..c.rows as i64 {
             for t in 0..c.points as i64 {
                 let mut sum = number(0, c.dtype);

@@ -178,7 +178,8 @@ impl Loops {
                 writeln!(out, "{permute} {} = {}", self.address(to), self.address(from))
             }
             Stmt::Fourier(id, addresses) => {
-                let at: Vec<String> = addresses.iter().map(|address| self.address(address).to_string()).collect();
+                let at: Vec<String> =
+                    addresses.iter().map(|address| self.address(address).to_string()).collect();
                 match (&self.fouriers[*id], &at[..]) {
                     (Fourier::Transform(transform), [from, to, _]) => {
                         let Transform { dtype, len, rows, inverse, .. } = transform;

@@ -246,8 +246,9 @@ fn product<T: Real>(lanes: usize, len: usize, data: Planes<'_, T>, filter: Plane
         for lane in (0..lanes).step_by(WIDTH) {
             let count = WIDTH.min(lanes - lane);
             let [at, mirror] = [f, g].map(|at| at * lanes + lane);
-            let [re, im, re_g, im_g] = [(&data.re, at), (&data.im, at), (&data.re, mirror), (&data.im, mirror)]
-                .map(|(plane, at)| lanes_at(plane, at, count));
+            let [re, im, re_g, im_g] =
+                [(&data.re, at), (&data.im, at), (&data.re, mirror), (&data.im, mirror)]
+                    .map(|(plane, at)| lanes_at(plane, at, count));
             let [kre, kim, kre_g, kim_g] =
                 [(&filter.re, at), (&filter.im, at), (&filter.re, mirror), (&filter.im, mirror)]
                     .map(|(plane, at)| lanes_at(plane, at, count));
@@ -255,7 +256,8 @@ fn product<T: Real>(lanes: usize, len: usize, data: Planes<'_, T>, filter: Plane
             for l in 0..WIDTH {
                 // Twice the transforms of both rows, and of both filters.
                 let (ar, ai, br, bi) = (re[l] + re_g[l], im[l] - im_g[l], im[l] + im_g[l], re_g[l] - re[l]);
-                let (cr, ci, dr, di) = (kre[l] + kre_g[l], kim[l] - kim_g[l], kim[l] + kim_g[l], kre_g[l] - kre[l]);
+                let (cr, ci, dr, di) =
+                    (kre[l] + kre_g[l], kim[l] - kim_g[l], kim[l] + kim_g[l], kre_g[l] - kre[l]);
                 let (pr, pi) = ((ar * cr - ai * ci) * scale, (ar * ci + ai * cr) * scale);
                 let (qr, qi) = ((br * dr - bi * di) * scale, (br * di + bi * dr) * scale);
                 (out_re[l], out_im[l], out_re_g[l], out_im_g[l]) = (pr - qi, pi + qr, pr + qi, qr - pi);

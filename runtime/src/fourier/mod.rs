@@ -257,7 +257,8 @@ unsafe fn each<T: Real, const FMA: bool>(
             for f in start..end {
                 let (x, y) = if spec.real {
                     let lane = row / 2;
-                    let (at, mirror) = (f * lanes + lane, if f == 0 { lane } else { (len - f) * lanes + lane });
+                    let (at, mirror) =
+                        (f * lanes + lane, if f == 0 { lane } else { (len - f) * lanes + lane });
                     match row % 2 {
                         0 => ((re[at] + re[mirror]) * half, (im[at] - im[mirror]) * sign),
                         _ => ((im[at] + im[mirror]) * half, (re[mirror] - re[at]) * sign),

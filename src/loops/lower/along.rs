@@ -1,6 +1,6 @@
 //! Maps along axes: a row is computed into scratch memory, mapped there, and written to its place.
 
-use super::build::{Builder, Lin};
+use super::build::Builder;
 use super::expr::{Point, Scope, Val};
 use super::nest::{PARALLEL_WORK, Task, size_of};
 use super::reduce::Sums;

@@ -83,20 +83,15 @@ impl Builder {
             .max_by_key(|axis| (one_after_another(axis), axes[**axis].extent.min(best)))
             .map(|&axis| Rows { axis, lanes: best.min(axes[axis].extent) });
         let lanes = rows.as_ref().map_or(1, |rows| rows.lanes);
-        let of = |lanes: u64| Transform {
-            dtype,
-            len,
-            rows: lanes,
-            real,
-            inverse: step.op == AlongOp::Idft,
-        };
+        let of = |lanes: u64| Transform { dtype, len, rows: lanes, real, inverse: step.op == AlongOp::Idft };
         let row = rows.as_ref().map(|rows| rows.axis);
         let read_dtype = if real { dtype.real_part() } else { dtype };
         let out_buffer = BufferId(step.out.buffer.0);
         let straight = stride(&step.out, out_axis) == 1
             && axes[out_axis].extent == len
             && row.is_none_or(|row| one_after_another(&row));
-        let to = if straight { out_buffer } else { self.scratch("spectra", dtype, lanes.saturating_mul(len)) };
+        let to =
+            if straight { out_buffer } else { self.scratch("spectra", dtype, lanes.saturating_mul(len)) };
         let plain = plain_read(&body, &step.operands, axis, read_dtype).filter(|(buffer, affine)| {
             let by = |axis: AxisId| affine.terms.iter().find(|term| term.0 == axis).map_or(0, |term| term.1);
             row.is_none_or(|row| by(row) == row_by) && self.are_apart(*buffer, to)
@@ -126,11 +121,23 @@ impl Builder {
             let from = match &plain {
                 Some((buffer, affine)) => address(*buffer, point.with(axis, Lin::default()).lin(affine)),
                 None => {
-                    let filled =
-                        View { buffer: plan::BufferId(from.0), offset: 0, strides: vec![(axis, 1), (lane, row_by)] };
+                    let filled = View {
+                        buffer: plan::BufferId(from.0),
+                        offset: 0,
+                        strides: vec![(axis, 1), (lane, row_by)],
+                    };
                     builder.looped("lane", lanes, false, &mut |builder, lane_at| {
                         let point = at(&lane_at);
-                        builder.row_nest(&step.axes, &step.operands, &body, &filled, &[], &axes, &point, machine);
+                        builder.row_nest(
+                            &step.axes,
+                            &step.operands,
+                            &body,
+                            &filled,
+                            &[],
+                            &axes,
+                            &point,
+                            machine,
+                        );
                     });
                     start(from)
                 }
@@ -189,15 +196,18 @@ impl Builder {
         if !matches!(dtype, DType::F32 | DType::F64) || taps < LEAST_TAPS {
             return false;
         }
-        let found = [(&contract.a, &contract.b), (&contract.b, &contract.a)].into_iter().find_map(|(x, k)| {
-            let along = stride(x, tap);
-            let fits = |axis: AxisId| stride(k, axis) == 0 && stride(x, axis).abs() == along.abs();
-            let time = free.iter().copied().find(|&axis| along != 0 && stride(k, tap) != 0 && fits(axis))?;
-            Some((x, k, time))
-        });
+        let found =
+            [(&contract.a, &contract.b), (&contract.b, &contract.a)].into_iter().find_map(|(x, k)| {
+                let along = stride(x, tap);
+                let fits = |axis: AxisId| stride(k, axis) == 0 && stride(x, axis).abs() == along.abs();
+                let time =
+                    free.iter().copied().find(|&axis| along != 0 && stride(k, tap) != 0 && fits(axis))?;
+                Some((x, k, time))
+            });
         let Some((x, k, time)) = found else { return false };
         let points = axes[time].extent;
-        let rest: Vec<AxisId> = free.iter().copied().filter(|&axis| axis != time && axes[axis].extent > 1).collect();
+        let rest: Vec<AxisId> =
+            free.iter().copied().filter(|&axis| axis != time && axes[axis].extent > 1).collect();
         // Where several rows share one operand, the sums may be a matrix product.
         let shared = |view: &View| rest.iter().any(|&axis| stride(view, axis) == 0 && axes[axis].extent >= 4);
         let rate = if shared(x) || shared(k) { PRODUCT } else { 1.0 };
@@ -229,12 +239,12 @@ impl Builder {
         let all = rest.iter().fold(points, |n, &axis| n.saturating_mul(axes[axis].extent));
         let parallel = !self.in_parallel() && all.saturating_mul(32) >= PARALLEL_WORK;
         // Axes of one value are not in the loops.
-        let still: Vec<AxisId> = free.iter().copied().filter(|axis| !rest.contains(axis)).chain([tap]).collect();
+        let still: Vec<AxisId> =
+            free.iter().copied().filter(|axis| !rest.contains(axis)).chain([tap]).collect();
         let point = still.iter().fold(point.clone(), |point, &axis| point.with(axis, Lin::default()));
         self.row_blocks(rows.as_ref(), &outer, axes, &point, parallel, &mut |builder, point, count| {
-            let place = |view: &View| {
-                address(BufferId(view.buffer.0), view_at(point, view.offset, &view.strides).0)
-            };
+            let place =
+                |view: &View| address(BufferId(view.buffer.0), view_at(point, view.offset, &view.strides).0);
             let addresses = vec![place(x), place(k), place(&contract.out), address(work, Lin::default())];
             let id = builder.fourier(Fourier::Convolution(of(count)));
             builder.push(Stmt::Fourier(id, addresses));
