@@ -14,7 +14,7 @@ use super::prefix_sum::prefix_sum;
 use super::product::{Product, collect_products, in_place};
 use super::rewrite::{affine_expr, map_parts, multiply, scalar_of};
 use super::{Access, Along, Graph, Node, NodeId, Op, Scan, ScanId, Scatter, Term};
-use crate::expr::{Affine, AlongOp, Axis, AxisId, Binary, Expr, Outside, Read, Reduce, ReduceOp};
+use crate::expr::{Affine, AlongOp, Axis, AxisId, Binary, Expr, Outside, Read, Reduce, ReduceOp, Unary};
 use crate::program::{Define, Program, Role, Statement, TensorId};
 use crate::source::Span;
 use einc_runtime::DType;
@@ -25,6 +25,9 @@ const REUSE: u64 = 4;
 
 /// Sums of this many products stay inside an expression that goes on to use them.
 const SHORT: u64 = 4;
+
+/// How often a long function may be computed again rather than kept.
+const REPEATS: u64 = 16;
 
 /// How much repeated work of a small reduction is cheaper than a value in memory.
 const SMALL: u64 = 32;
@@ -336,8 +339,24 @@ impl Builder {
         match expr {
             Expr::Along(along) => self.materialise_along(expr, along, &loops.outer),
             Expr::Reduce(reduce) => self.reduce(expr, reduce, loops),
+            Expr::Unary(..) if self.is_repeated(expr, loops) => self.materialise(expr),
             _ => map_parts(expr, &mut |part| self.lower(part, loops)),
         }
+    }
+
+    /// Whether a function takes long and would be computed again at many points that it does not depend on.
+    fn is_repeated(&self, expr: &Expr<NodeId>, loops: &Loops) -> bool {
+        let Expr::Unary(op, _) = expr else { return false };
+        let own = expr.free_axes();
+        let around = loops.outer.iter().chain(&loops.bound).filter(|axis| !own.contains(axis));
+        let scan = self.context.scan_axis;
+        let mut sure = true;
+        expr.for_each_read(&mut |read| sure &= !matches!(read.outside, Outside::Checked));
+        sure && !own.is_empty()
+            && scan.is_none_or(|scan| !own.contains(&scan))
+            && own.iter().all(|axis| loops.outer.contains(axis) || loops.bound.contains(axis))
+            && is_long(*op)
+            && self.graph.points(around) >= REPEATS
     }
 
     fn reduce(&mut self, expr: &Expr<NodeId>, reduce: &Reduce<NodeId>, loops: &Loops) -> Expr<NodeId> {
@@ -514,14 +533,26 @@ impl Builder {
             .copied()
             .filter(|&axis| !summed.contains(&axis) && Some(axis) != self.context.scan_axis)
             .collect();
-        // The loops around come first, so that the value's own order is kept where the axes are its dims.
+        // The loops around come first, so that the value's own order is kept where the axes are its dims; before them
+        // the axes of a reduction around that count products of their own.
         own.sort_by_key(|axis| {
-            (loops.outer.iter().position(|outer| outer == axis).unwrap_or(usize::MAX), *axis)
+            let counts = loops.bound.contains(axis) && operands.iter().all(|one| one.axes().contains(axis));
+            let place = loops.outer.iter().position(|outer| outer == axis).unwrap_or(usize::MAX);
+            (!counts, place, *axis)
         });
         let one = scalar_of(1, dtype);
         let read = self.part(own, Op::Contract(vec![Term { scale: one, sum, operands }]), dtype);
         Some(if scale == one { read } else { Expr::Product(vec![Expr::Const(scale, dtype), read]) })
     }
+}
+
+/// Whether a function of one value takes many operations.
+fn is_long(op: Unary) -> bool {
+    use Unary::*;
+    !matches!(
+        op,
+        Neg | Not | Abs | Relu | Real | Imag | Conj | Sqrt | Rsqrt | Floor | Ceil | Round | Sign
+    )
 }
 
 /// The axes of an expression in the order of their first use, bound ones too.
