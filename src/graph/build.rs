@@ -470,26 +470,31 @@ impl Builder {
         (copied <= points.saturating_mul(2)).then_some(windows)
     }
 
-    /// Makes the padded copy that [`Builder::windows`] describes.
-    fn pad(&mut self, read: &Read<NodeId>, windows: Vec<(Affine, i64, i64)>) -> Option<Access> {
+    /// Makes the padded copy that [`Builder::windows`] describes, of the product of reads that all have these windows.
+    fn pad(&mut self, reads: &[&Read<NodeId>], windows: Vec<(Affine, i64, i64)>) -> Option<Access> {
         let mut axes = Vec::new();
-        let mut indices = Vec::new();
+        let mut places = Vec::new();
         let mut accesses = Vec::new();
-        for (index, (inner, low, high)) in read.indices.iter().zip(windows) {
+        for (inner, low, high) in windows {
             let extent = u64::try_from(high.checked_sub(low)?.checked_add(1)?).ok()?;
             let name =
                 inner.terms.first().map_or("p".to_string(), |term| self.graph.axes[term.0].name.clone());
             let axis = self.graph.axes.push(Axis { name, extent });
-            let moved = affine_expr(&Affine { terms: vec![(axis, 1)], constant: low });
-            indices.push(match index {
-                Expr::Binary(op, _, b) => Expr::Binary(*op, Box::new(moved), b.clone()),
-                _ => moved,
-            });
+            places.push(affine_expr(&Affine { terms: vec![(axis, 1)], constant: low }));
             axes.push(axis);
             accesses.push(inner.plus(&Affine { terms: Vec::new(), constant: low.checked_neg()? })?);
         }
-        let value = Expr::Read(Read { indices, ..read.clone() });
-        let dtype = read.dtype;
+        let moved = |read: &&Read<NodeId>| {
+            let index = |(index, place): (&Expr<NodeId>, &Expr<NodeId>)| match index {
+                Expr::Binary(op, _, b) => Expr::Binary(*op, Box::new(place.clone()), b.clone()),
+                _ => place.clone(),
+            };
+            let indices = read.indices.iter().zip(&places).map(index).collect();
+            Expr::Read(Read { indices, ..(*read).clone() })
+        };
+        let dtype = reads.first()?.dtype;
+        let mut factors: Vec<Expr<NodeId>> = reads.iter().map(moved).collect();
+        let value = if factors.len() == 1 { factors.remove(0) } else { Expr::Product(factors) };
         match self.part(axes, Op::Map(value), dtype) {
             Expr::Read(copy) => Some(Access { node: copy.source, indices: accesses }),
             _ => None,
@@ -504,10 +509,25 @@ impl Builder {
     ) -> Option<Expr<NodeId>> {
         let dtype = reduce.body.dtype();
         let mut operands = Vec::new();
+        let mut padded: Vec<Vec<(Affine, i64, i64)>> = Vec::new();
         for factor in &product.factors {
             let operand = match (in_place(&self.graph, factor), self.windows(factor), factor) {
                 (Some(access), _, _) => access,
-                (None, Some(windows), Expr::Read(read)) => self.pad(read, windows)?,
+                (None, Some(windows), Expr::Read(_)) => {
+                    if padded.contains(&windows) {
+                        continue;
+                    }
+                    // What is read at the same places is multiplied there, once for each.
+                    let alike: Vec<&Read<NodeId>> = product
+                        .factors
+                        .iter()
+                        .filter(|other| in_place(&self.graph, other).is_none())
+                        .filter(|other| self.windows(other).as_ref() == Some(&windows))
+                        .filter_map(|other| if let Expr::Read(read) = other { Some(read) } else { None })
+                        .collect();
+                    padded.push(windows.clone());
+                    self.pad(&alike, windows)?
+                }
                 _ => match self.materialise(factor) {
                     Expr::Read(read) => in_place(&self.graph, &Expr::Read(read))?,
                     _ => return None,

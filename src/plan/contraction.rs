@@ -158,7 +158,7 @@ impl Lowering<'_> {
                 let (a, b) = self.scaled(site, a, b, &mut scale);
                 // An axis of extent 1 may have left the operands, where its strides add up to 0.
                 let mut out = view.clone();
-                out.strides.retain(|term| [&a.view, &b.view].iter().any(|view| has(view, term.0)));
+                out.strides.retain(|term| [&a.view, &b.view].iter().any(|view| view.stride(term.0) != 0));
                 self.steps.push(Step::Contract(Contract {
                     a: a.view,
                     b: b.view,
@@ -365,11 +365,6 @@ impl Lowering<'_> {
         });
         order
     }
-}
-
-/// Whether a view moves along an axis.
-fn has(view: &View, axis: AxisId) -> bool {
-    view.strides.iter().any(|term| term.0 == axis)
 }
 
 /// Axes in the order in which two operands have them, the first one's before.

@@ -16,6 +16,9 @@
 //! assert_eq!(to, [1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0]);
 //! ```
 
+// Loops over lanes index several lines at once.
+#![allow(clippy::needless_range_loop)]
+
 mod convolve;
 mod stages;
 #[cfg(test)]

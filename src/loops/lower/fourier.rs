@@ -8,21 +8,14 @@
 //! Rows that do not lie one after the other are brought to scratch memory, as are results that do not.
 
 use super::build::{Builder, Lin};
-use super::contract::stride;
 use super::expr::{Point, view_at};
 use super::nest::{PARALLEL_WORK, size_of};
 use super::strip::{address, plain_read};
 use crate::expr::{AlongOp, Axes, Axis, AxisId, Binary, Expr, Outside, Read};
 use crate::loops::*;
 use crate::machine::Machine;
-use crate::plan::{self, AlongStep, Contract, Operand, Source, View};
+use crate::plan::{self, AlongStep, Contract, LongSum, Operand, Source, View};
 use einc_runtime::fourier::{Convolution, Transform};
-
-/// Terms of a sum below which it is never a convolution by transforms.
-const LEAST_TAPS: u64 = 32;
-
-/// How much faster a matrix product does a multiply-add than transforms do.
-const PRODUCT: f64 = 5.0;
 
 /// Rows side by side: the axis that counts them, of which `lanes` are taken at once.
 struct Rows {
@@ -75,7 +68,7 @@ impl Builder {
         };
         let row_by = i64::try_from(len).unwrap_or(i64::MAX);
         let best = Transform::best_rows(dtype, len, real);
-        let one_after_another = |axis: &AxisId| stride(&step.out, *axis) == row_by;
+        let one_after_another = |axis: &AxisId| step.out.stride(*axis) == row_by;
         let rows = step
             .rows
             .iter()
@@ -87,7 +80,7 @@ impl Builder {
         let row = rows.as_ref().map(|rows| rows.axis);
         let read_dtype = if real { dtype.real_part() } else { dtype };
         let out_buffer = BufferId(step.out.buffer.0);
-        let straight = stride(&step.out, out_axis) == 1
+        let straight = step.out.stride(out_axis) == 1
             && axes[out_axis].extent == len
             && row.is_none_or(|row| one_after_another(&row));
         let to =
@@ -180,55 +173,25 @@ impl Builder {
     }
 
     /// Writes a contraction that is a long convolution by way of transforms; whether it is one.
-    ///
-    /// Of `out[.., t] = sum over s of k[.., s] * x[.., t + s]` (or `t - s`) every other axis counts rows, whether both
-    /// operands have it or one.
-    pub(super) fn convolution(
-        &mut self,
-        contract: &Contract,
-        free: &[AxisId],
-        summed: &[AxisId],
-        axes: &Axes,
-        point: &Point,
-    ) -> bool {
-        let &[tap] = summed else { return false };
-        let (dtype, taps) = (contract.dtype, axes[tap].extent);
-        if !matches!(dtype, DType::F32 | DType::F64) || taps < LEAST_TAPS {
-            return false;
-        }
-        let found =
-            [(&contract.a, &contract.b), (&contract.b, &contract.a)].into_iter().find_map(|(x, k)| {
-                let along = stride(x, tap);
-                let fits = |axis: AxisId| stride(k, axis) == 0 && stride(x, axis).abs() == along.abs();
-                let time =
-                    free.iter().copied().find(|&axis| along != 0 && stride(k, tap) != 0 && fits(axis))?;
-                Some((x, k, time))
-            });
-        let Some((x, k, time)) = found else { return false };
-        let points = axes[time].extent;
-        let rest: Vec<AxisId> =
-            free.iter().copied().filter(|&axis| axis != time && axes[axis].extent > 1).collect();
-        // Where several rows share one operand, the sums may be a matrix product.
-        let shared = |view: &View| rest.iter().any(|&axis| stride(view, axis) == 0 && axes[axis].extent >= 4);
-        let rate = if shared(x) || shared(k) { PRODUCT } else { 1.0 };
-        if Convolution::work(points, taps) * rate >= points as f64 * taps as f64 {
-            return false;
-        }
+    pub(super) fn convolution(&mut self, contract: &Contract, axes: &Axes, point: &Point) -> bool {
+        let held = |axis: AxisId| point.axes.iter().any(|known| known.0 == axis);
+        let Some(LongSum { x, k, time, tap, rows: rest }) = contract.long_sum(axes, &held) else { return false };
+        let (dtype, points, taps) = (contract.dtype, axes[time].extent, axes[tap].extent);
         let best = Convolution::best_rows(dtype, points, taps);
         let rows = rest
             .iter()
             .max_by_key(|axis| axes[**axis].extent.min(best))
             .map(|&axis| Rows { axis, lanes: best.min(axes[axis].extent) });
-        let row_by = |view: &View| rows.as_ref().map_or(0, |rows| stride(view, rows.axis));
+        let row_by = |view: &View| rows.as_ref().map_or(0, |rows| view.stride(rows.axis));
         let of = |lanes: u64| Convolution {
             dtype,
             rows: lanes,
             points,
             taps,
-            backward: stride(x, tap) != stride(x, time),
-            x: [row_by(x), stride(x, time)],
-            k: [row_by(k), stride(k, tap)],
-            y: [row_by(&contract.out), stride(&contract.out, time)],
+            backward: x.stride(tap) != x.stride(time),
+            x: [row_by(x), x.stride(time)],
+            k: [row_by(k), k.stride(tap)],
+            y: [row_by(&contract.out), contract.out.stride(time)],
             accumulate: contract.accumulate,
         };
         let Some(elems) = of(rows.as_ref().map_or(1, |rows| rows.lanes)).work_elems() else { return false };
@@ -238,10 +201,10 @@ impl Builder {
         outer.sort_by_key(|&axis| std::cmp::Reverse(axes[axis].extent));
         let all = rest.iter().fold(points, |n, &axis| n.saturating_mul(axes[axis].extent));
         let parallel = !self.in_parallel() && all.saturating_mul(32) >= PARALLEL_WORK;
-        // Axes of one value are not in the loops.
-        let still: Vec<AxisId> =
-            free.iter().copied().filter(|axis| !rest.contains(axis)).chain([tap]).collect();
-        let point = still.iter().fold(point.clone(), |point, &axis| point.with(axis, Lin::default()));
+        // Rows start at the first point and term; axes of one value are not in the loops.
+        let views = [&contract.a, &contract.b, &contract.out].into_iter().flat_map(|view| &view.strides);
+        let still = views.map(|stride| stride.0).filter(|&axis| !rest.contains(&axis) && !held(axis));
+        let point = still.fold(point.clone(), |point, axis| point.with(axis, Lin::default()));
         self.row_blocks(rows.as_ref(), &outer, axes, &point, parallel, &mut |builder, point, count| {
             let place =
                 |view: &View| address(BufferId(view.buffer.0), view_at(point, view.offset, &view.strides).0);

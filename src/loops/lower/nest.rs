@@ -295,7 +295,7 @@ impl Builder {
         let pinned = ranges::pinned(task.reductions);
         let weight = volume as f64;
         let cost = |axis: AxisId, lanes: u8| {
-            let store = match stride_of_view(task.out, axis) {
+            let store = match task.out.stride(axis) {
                 1 => 1.0,
                 _ => 2.0 * f64::from(lanes),
             };
@@ -584,10 +584,6 @@ pub(super) fn reads_of(expr: &Expr<Source>, operands: &[Operand]) -> Vec<Reading
 fn stride_of(read: &Reading, axis: AxisId) -> Option<i64> {
     let by = read.affine.terms.iter().find(|term| term.0 == axis).map_or(0, |term| term.1);
     (!read.computed.contains(&axis)).then_some(by)
-}
-
-fn stride_of_view(view: &View, axis: AxisId) -> i64 {
-    view.strides.iter().find(|stride| stride.0 == axis).map_or(0, |stride| stride.1)
 }
 
 fn reads_cost(reads: &[Reading], axis: AxisId, lanes: u8) -> f64 {
