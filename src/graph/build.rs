@@ -569,10 +569,7 @@ impl Builder {
 /// Whether a function of one value takes many operations.
 fn is_long(op: Unary) -> bool {
     use Unary::*;
-    !matches!(
-        op,
-        Neg | Not | Abs | Relu | Real | Imag | Conj | Sqrt | Rsqrt | Floor | Ceil | Round | Sign
-    )
+    !matches!(op, Neg | Not | Abs | Relu | Real | Imag | Conj | Sqrt | Rsqrt | Floor | Ceil | Round | Sign)
 }
 
 /// The axes of an expression in the order of their first use, bound ones too.

@@ -68,7 +68,12 @@ impl Contract {
         let rows: Vec<AxisId> = free.into_iter().filter(|&axis| axis != time).collect();
         let shares = |view: &View| rows.iter().any(|&axis| view.stride(axis) == 0 && extent(axis) >= 4);
         let rate = if shares(x) || shares(k) { PRODUCT } else { 1.0 };
-        (Convolution::work(points, taps) * rate < points as f64 * taps as f64)
-            .then_some(LongSum { x, k, time, tap, rows })
+        (Convolution::work(points, taps) * rate < points as f64 * taps as f64).then_some(LongSum {
+            x,
+            k,
+            time,
+            tap,
+            rows,
+        })
     }
 }

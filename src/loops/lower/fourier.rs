@@ -175,7 +175,9 @@ impl Builder {
     /// Writes a contraction that is a long convolution by way of transforms; whether it is one.
     pub(super) fn convolution(&mut self, contract: &Contract, axes: &Axes, point: &Point) -> bool {
         let held = |axis: AxisId| point.axes.iter().any(|known| known.0 == axis);
-        let Some(LongSum { x, k, time, tap, rows: rest }) = contract.long_sum(axes, &held) else { return false };
+        let Some(LongSum { x, k, time, tap, rows: rest }) = contract.long_sum(axes, &held) else {
+            return false;
+        };
         let (dtype, points, taps) = (contract.dtype, axes[time].extent, axes[tap].extent);
         let best = Convolution::best_rows(dtype, points, taps);
         let rows = rest
