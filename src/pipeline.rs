@@ -121,6 +121,11 @@ pub struct Settings {
     pub target: Option<Target>,
     /// The most bytes a run may take for tensors; 80 % of what is free if not given.
     pub memory: Option<u64>,
+    /// How many threads run it. If not given, as many as the program says, else as the pool has.
+    pub threads: Option<usize>,
+    /// Whether results depend on program, inputs and kind of machine alone: not on the threads, on what memory is free,
+    /// or on speeds and orders found before. A program may ask for it too.
+    pub deterministic: bool,
     /// How contraction orders are found; its memory limit does not count.
     pub plan: plan::Settings,
 }
@@ -129,6 +134,8 @@ pub struct Settings {
 pub struct Executable {
     program: Program,
     engine: Engine,
+    /// How many threads run it, where that is said.
+    threads: Option<usize>,
     /// What kept it from the fastest target.
     hindrance: Option<Unsupported>,
 }
@@ -159,39 +166,48 @@ pub fn compile(
     if !secrets.is_empty() {
         return Err(secrets);
     }
+    let threads = settings.threads.or(program.cpu.threads.map(usize::from));
     dump(Phase::Program, &|| program.to_string());
     dump(Phase::Graph, &|| graph(&program).to_string());
     if settings.target == Some(Target::Interpret) {
         check_memory(&program, settings)?;
-        return Ok(Executable { program, engine: Engine::Program, hindrance: None });
+        return Ok(Executable { program, engine: Engine::Program, threads, hindrance: None });
     }
     let plan = plan(&program, settings).map_err(|diagnostic| vec![diagnostic])?;
     dump(Phase::Plan, &|| plan.to_string());
     let interpreted = |program, plan, hindrance| {
-        Ok(Executable { program, engine: Engine::Plan(Box::new(plan)), hindrance })
+        Ok(Executable { program, engine: Engine::Plan(Box::new(plan)), threads, hindrance })
     };
     if settings.target == Some(Target::InterpretPlan) {
         return interpreted(program, plan, None);
     }
-    match native(&plan, dump) {
-        Ok(engine) => Ok(Executable { program, engine, hindrance: None }),
+    match native(&plan, settings, dump) {
+        Ok(engine) => Ok(Executable { program, engine, threads, hindrance: None }),
         Err(hindrance) if settings.target.is_none() => interpreted(program, plan, Some(hindrance)),
         Err(hindrance) => Err(vec![unsupported_diagnostic(&hindrance)]),
     }
 }
 
 #[cfg(feature = "cranelift")]
-fn native(plan: &Plan, dump: &mut dyn FnMut(Phase, &dyn Fn() -> String)) -> Result<Engine, Unsupported> {
+fn native(
+    plan: &Plan,
+    settings: &Settings,
+    dump: &mut dyn FnMut(Phase, &dyn Fn() -> String),
+) -> Result<Engine, Unsupported> {
     enter("native code");
     let machine = Machine::host();
-    let compiled = cranelift::compile(plan, &machine)?;
+    let compiled = cranelift::compile(plan, &machine)?.among(settings.plan.processes.clone());
     dump(Phase::Loops, &|| loops::lower(plan, &machine).to_string());
     dump(Phase::Clif, &|| cranelift::clif(plan, &machine).unwrap_or_else(|hindrance| hindrance.what));
     Ok(Engine::Native(Box::new(compiled)))
 }
 
 #[cfg(not(feature = "cranelift"))]
-fn native(_: &Plan, _: &mut dyn FnMut(Phase, &dyn Fn() -> String)) -> Result<Engine, Unsupported> {
+fn native(
+    _: &Plan,
+    _: &Settings,
+    _: &mut dyn FnMut(Phase, &dyn Fn() -> String),
+) -> Result<Engine, Unsupported> {
     let what = "native code: this build has no feature `cranelift`".to_string();
     Err(Unsupported { place: Span::default(), what })
 }
@@ -263,12 +279,23 @@ pub fn plan(program: &Program, settings: &Settings) -> Result<Plan, Diagnostic> 
     enter("plan");
     let limit = settings.memory.unwrap_or_else(default_memory);
     let mut planning = plan::Settings { memory_limit: Some(limit), ..settings.plan.clone() };
+    let deterministic = settings.deterministic || program.cpu.deterministic;
+    if deterministic {
+        // What is free decides whether the plan runs, and nothing about it.
+        planning.memory_limit = settings.memory;
+        planning.rates = Default::default();
+        planning.cache = None;
+        planning.late = None;
+    }
     if let Some(given) = given_orders(program).map_err(|diagnostic| *diagnostic)? {
         let locked = planning.locked.take().map_or(given.clone(), |locked| (*locked).clone().and(given));
         planning.locked = Some(Arc::new(locked));
     }
     let settings = planning;
     let plan = plan::plan(&graph, &settings)?;
+    if deterministic {
+        plan::fits(&plan, limit)?;
+    }
     if cfg!(debug_assertions)
         && let Err(law) = plan.verify()
     {
@@ -296,13 +323,20 @@ impl Executable {
         &self.program
     }
 
+    fn threads(&self) -> usize {
+        self.threads.unwrap_or_else(pool::threads)
+    }
+
     /// What runs it, in words.
     pub fn target_text(&self) -> String {
         match &self.engine {
             Engine::Program => "the interpreter".to_string(),
             Engine::Plan(_) => "the interpreter of plans".to_string(),
             #[cfg(feature = "cranelift")]
-            Engine::Native(_) => format!("native code on {} threads", pool::threads()),
+            Engine::Native(_) => match self.threads() {
+                1 => "native code on one thread".to_string(),
+                threads => format!("native code on {threads} threads"),
+            },
         }
     }
 
@@ -337,7 +371,7 @@ impl Executable {
             Engine::Program => interpret::run(&self.program, inputs)?,
             Engine::Plan(plan) => interpret::run_plan(plan, inputs)?,
             #[cfg(feature = "cranelift")]
-            Engine::Native(compiled) => return Ok(compiled.run(inputs, results, pool::threads())?),
+            Engine::Native(compiled) => return Ok(compiled.run(inputs, results, self.threads())?),
         };
         for (result, computed) in results.iter_mut().zip(computed) {
             result.bytes_mut().copy_from_slice(computed.bytes());

@@ -361,6 +361,36 @@ fn near_misses_on_the_command_line_are_helped() {
 }
 
 #[test]
+fn warnings_are_said_or_not_or_taken_for_errors() {
+    let folder = Folder::new("lints");
+    folder.array("row.npy", &matrix(1, 3, &[1.0, 2.0, 3.0])).array("a.npy", &a());
+    let run = |options: &[&str]| {
+        let command = ["run", "--einsum", "ij,ij->i", "row.npy", "a.npy", "-o", "c.npy"];
+        let arguments: Vec<&str> = command.iter().chain(options).copied().collect();
+        let (code, out, error) = folder.einc(&arguments);
+        assert_eq!(out, "", "{options:?}");
+        (code, error)
+    };
+    let (code, error) = run(&["-D", "warnings"]);
+    assert_eq!(code, 1, "{error}");
+    assert!(
+        error.starts_with("error[EIN03") && error.contains("a warning that -D makes an error"),
+        "{error}"
+    );
+    assert!(!folder.0.join("c.npy").exists());
+    let (code, error) = run(&["--deny", "size-one-broadcast"]);
+    assert_eq!(code, 1, "{error}");
+    let (code, error) = run(&["-D", "warnings", "-W", "size-one-broadcast"]);
+    assert!(code == 0 && error.starts_with("warning[EIN03"), "{code} {error}");
+    assert_eq!(run(&["-A", "size-one-broadcast"]), (0, String::new()));
+    assert_eq!(run(&["-A", "warnings"]), (0, String::new()));
+    let (code, error) = run(&["-A", "warnings", "-D", "warnings"]);
+    assert!(code == 2 && error.contains("two of -W, -D and -A name `warnings`"), "{code} {error}");
+    let (code, error) = run(&["-D", "size-one"]);
+    assert!(code == 2 && error.contains("no code is called `size-one`"), "{code} {error}");
+}
+
+#[test]
 fn what_was_done_is_told_where_it_is_asked_for() {
     let folder = Folder::new("verbose");
     folder.text("m.ein", MATMUL).array("a.npy", &a()).array("b.npy", &b());

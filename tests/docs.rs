@@ -106,3 +106,28 @@ fn check<'a>(block: &Block, words: impl Iterator<Item = &'a str>) -> Result<(), 
         }
     }
 }
+
+#[test]
+fn every_option_and_command_of_the_map_exists() {
+    let text = std::fs::read_to_string("docs/command-line.md").expect("the map of the command line");
+    let einc = |arguments: &[&str]| {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_einc")).args(arguments).output();
+        String::from_utf8(output.expect("the einc command").stdout).expect("text")
+    };
+    let mut help = einc(&["--help"]);
+    for command in ["check", "run", "plan", "graph", "fmt", "targets", "explain", "completions", "man"] {
+        help += &einc(&[command, "--help"]);
+    }
+    let mut options = 0;
+    for quoted in text.split('`').skip(1).step_by(2) {
+        for word in quoted.split([' ', ',']).filter(|word| word.starts_with('-')) {
+            options += 1;
+            assert!(help.contains(word), "`{word}` is no option");
+        }
+    }
+    assert!(options > 20, "{options}");
+    for line in text.lines().filter_map(|line| line.strip_prefix("| `")) {
+        let command = line.split([' ', '`']).next().unwrap_or_default();
+        assert!(help.contains(&format!("\n  {command} ")), "`{command}` is no command");
+    }
+}

@@ -173,8 +173,12 @@ pub fn stages(program: &Program) -> Vec<(Phase, String)> {
 
 /// Runs a program on a target; `None` where the target cannot express it.
 pub fn run(program: &Program, target: Target, inputs: &[Tensor]) -> Option<Vec<Tensor>> {
-    let settings = Settings { target: Some(target), ..Settings::default() };
-    let executable = match pipeline::compile(program.clone(), &settings, &mut |_, _| ()) {
+    run_with(program, &Settings { target: Some(target), ..Settings::default() }, inputs)
+}
+
+/// Runs a program as the settings say; `None` where the target cannot express it.
+pub fn run_with(program: &Program, settings: &Settings, inputs: &[Tensor]) -> Option<Vec<Tensor>> {
+    let executable = match pipeline::compile(program.clone(), settings, &mut |_, _| ()) {
         Ok(executable) => executable,
         Err(diagnostics) if diagnostics.iter().all(|one| one.code == Code::Unsupported) => return None,
         Err(diagnostics) => panic!("{diagnostics:?}"),

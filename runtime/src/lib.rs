@@ -4,6 +4,7 @@
 #![warn(missing_docs)]
 
 pub mod ckks;
+pub mod complex;
 pub mod dtype;
 pub mod element;
 pub mod file;

@@ -37,6 +37,15 @@ pub struct Shared {
     /// Say nothing but errors
     #[arg(short, long, global = true)]
     pub quiet: bool,
+    /// Say these warnings, and go on
+    #[arg(short = 'W', long = "warn", global = true, value_name = "CODE")]
+    pub warn: Vec<String>,
+    /// Take these warnings for errors; `warnings` stands for all that -W and -A do not name
+    #[arg(short = 'D', long = "deny", global = true, value_name = "CODE")]
+    pub deny: Vec<String>,
+    /// Do not say these warnings
+    #[arg(short = 'A', long = "allow", global = true, value_name = "CODE")]
+    pub allow: Vec<String>,
     /// Say what is being done
     #[arg(short, long, global = true)]
     pub verbose: bool,
@@ -162,7 +171,7 @@ pub struct RunArgs {
     #[arg(short = 'e', long = "expression", value_name = "TEXT", conflicts_with = "einsum")]
     pub expression: Option<String>,
     /// An einsum string; the operands are files in its order
-    #[arg(long, value_name = "SPEC")]
+    #[arg(long, value_name = "SPEC", allow_hyphen_values = true)]
     pub einsum: Option<String>,
     /// Arrays by name, from an .npz or .safetensors file; may be given several times
     #[arg(long, value_name = "FILE")]
@@ -249,6 +258,9 @@ pub struct MachineArgs {
     /// The most memory a plan may take, such as 2GiB (default: 80 % of what is free)
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
     pub memory: Option<u64>,
+    /// Give the same bits on any number of threads, whatever memory is free and whatever was measured or found before
+    #[arg(long)]
+    pub deterministic: bool,
 }
 
 /// How contraction orders are found.
@@ -284,7 +296,7 @@ pub struct PlanArgs {
     #[command(flatten)]
     pub planning: PlanningArgs,
     /// How long to search for a contraction order, in seconds
-    #[arg(long, value_name = "S", value_parser = parse_seconds)]
+    #[arg(long, value_name = "S", value_parser = parse_seconds, conflicts_with = "deterministic")]
     pub time_limit: Option<f64>,
     /// How much to search, in units of about a nanosecond: gives the same plan on any machine
     #[arg(long, value_name = "N")]

@@ -22,7 +22,7 @@ pub fn check(args: &CheckArgs, told: &Told) -> Result<(i32, String), Failure> {
         if !errors.is_empty() {
             return Err(fail(errors.into_iter().chain(warnings).collect()));
         }
-        told.warn(&warnings, &opened.sources);
+        told.warn(warnings, &opened.sources)?;
         if phases.contains(&Phase::Tree) {
             out.push_str(&open::dumped(Phase::Tree, &open::tree(&opened)));
         }

@@ -44,7 +44,7 @@ fn schedule(path: &Path, told: &Told) -> Result<(Schedule, Context), Failure> {
         text.parse().map_err(|error| refused(named(error, &path.display().to_string())))?;
     if schedule.parameters.insecure_toy {
         let message = "the schedule's parameters have less than 128 bits of security";
-        told.warn(&[Diagnostic::warning(Code::Encryption, message)], &Sources::default());
+        told.warn(vec![Diagnostic::warning(Code::Encryption, message)], &Sources::default())?;
     }
     if told.verbose {
         eprintln!("note: the encryption is unaudited and not constant time, for evaluation");

@@ -92,7 +92,7 @@ pub fn run(
     } else {
         if encrypted.parameters.insecure_toy {
             let message = "the parameters have less than 128 bits of security (`--insecure-toy`)";
-            told.warn(&[Diagnostic::warning(Code::Encryption, message)], sources);
+            told.warn(vec![Diagnostic::warning(Code::Encryption, message)], sources)?;
         }
         let _progress = progress::Progress::start(told.progress, "running on ciphertexts");
         executed(encrypted, inputs)

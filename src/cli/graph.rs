@@ -20,7 +20,7 @@ pub fn graph(args: &GraphArgs, told: &Told) -> Result<(i32, String), Failure> {
         Ok(checked) => checked,
         Err(diagnostics) => return Err(Failure::Diagnostics(diagnostics, sources)),
     };
-    told.warn(&warnings, &sources);
+    told.warn(warnings, &sources)?;
     let graph = pipeline::graph(&program);
     let text = match args.format {
         GraphFormat::Text => graph.to_string(),

@@ -10,9 +10,11 @@ mod encrypted;
 mod failure;
 mod fmt;
 mod graph;
+mod lints;
 mod open;
 mod plan;
 mod planning;
+mod processes;
 mod progress;
 mod run;
 mod show;
@@ -24,13 +26,15 @@ use crate::source::Sources;
 use args::{Action, Command, MessageFormat, Shared, When};
 use clap::Parser;
 use failure::Failure;
+use lints::Lints;
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::panic::{self, AssertUnwindSafe};
 
 /// How the user wants to be told things.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct Told {
     format: Format,
+    lints: Lints,
     quiet: bool,
     verbose: bool,
     /// Whether a line may show what goes on.
@@ -38,40 +42,53 @@ struct Told {
 }
 
 impl Told {
-    fn new(shared: &Shared) -> Told {
-        let terminal = std::io::stderr().is_terminal();
-        let format = match shared.message_format {
-            MessageFormat::Short => Format::Short,
-            MessageFormat::Json => Format::Json,
-            MessageFormat::Human => {
-                let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-                let color = match shared.color {
-                    When::Always => true,
-                    When::Never => false,
-                    When::Auto => terminal && wanted,
-                };
-                Format::Human { color }
-            }
-        };
-        Told {
+    fn new(shared: &Shared, format: Format) -> Result<Told, Failure> {
+        Ok(Told {
             format,
+            lints: Lints::new(shared)?,
             quiet: shared.quiet,
             verbose: shared.verbose,
-            progress: terminal && !shared.quiet && format != Format::Json,
-        }
+            progress: std::io::stderr().is_terminal() && !shared.quiet && format != Format::Json,
+        })
     }
 
     /// Warnings go to stderr, unless they are not wanted.
-    fn warn(&self, warnings: &[Diagnostic], sources: &Sources) {
-        if !self.quiet && !warnings.is_empty() {
-            tell(&render(warnings, sources, self.format));
+    ///
+    /// # Errors
+    /// Where some of them are to be taken for errors.
+    fn warn(&self, warnings: Vec<Diagnostic>, sources: &Sources) -> Result<(), Failure> {
+        let (mut errors, said) = self.lints.divide(warnings);
+        if !errors.is_empty() {
+            errors.extend(said);
+            return Err(Failure::Diagnostics(errors, sources.clone()));
         }
+        if !self.quiet && !said.is_empty() {
+            tell(&render(&said, sources, self.format));
+        }
+        Ok(())
     }
 
     /// What was done goes to stderr where it was asked for.
     fn note(&self, text: &str) {
         if self.verbose {
             tell(&format!("note: {text}\n"));
+        }
+    }
+}
+
+/// How messages are written.
+fn message_format(shared: &Shared) -> Format {
+    match shared.message_format {
+        MessageFormat::Short => Format::Short,
+        MessageFormat::Json => Format::Json,
+        MessageFormat::Human => {
+            let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+            let color = match shared.color {
+                When::Always => true,
+                When::Never => false,
+                When::Auto => std::io::stderr().is_terminal() && wanted,
+            };
+            Format::Human { color }
         }
     }
 }
@@ -102,8 +119,8 @@ pub fn main() -> i32 {
     };
     // Without a handler the system ends the process, which is as good but for the exit code.
     let _ = ctrlc::set_handler(interrupted);
-    let told = Told::new(&command.shared);
-    match panic::catch_unwind(AssertUnwindSafe(|| execute(&command, &told))) {
+    let format = message_format(&command.shared);
+    match panic::catch_unwind(AssertUnwindSafe(|| execute(&command, &Told::new(&command.shared, format)?))) {
         Ok(Ok((code, text))) => {
             let mut out = std::io::stdout().lock();
             match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
@@ -116,7 +133,7 @@ pub fn main() -> i32 {
             }
         }
         Ok(Err(failure)) => {
-            tell(&failure.text(told.format));
+            tell(&failure.text(format));
             failure.exit_code()
         }
         Err(_) => {

@@ -61,7 +61,7 @@ fn program(args: &PlanArgs, told: &Told, cancel: &Arc<AtomicBool>) -> Result<Str
         Ok(checked) => checked,
         Err(diagnostics) => return Err(Failure::Diagnostics(diagnostics, sources)),
     };
-    told.warn(&warnings, &sources);
+    told.warn(warnings, &sources)?;
     if let Some(encryption) = encryption {
         let compiled = encrypted::compile(program, &encryption, told, &sources)?;
         if phases.contains(&Phase::Slots) {
@@ -74,6 +74,7 @@ fn program(args: &PlanArgs, told: &Told, cancel: &Arc<AtomicBool>) -> Result<Str
     }
     let settings = pipeline::Settings {
         memory: args.machine.memory,
+        deterministic: args.machine.deterministic,
         plan: plan::Settings {
             seed: args.seed,
             objective: goal(args.objective),
@@ -156,7 +157,7 @@ fn contraction(args: &PlanArgs, told: &Told, cancel: &Arc<AtomicBool>) -> Result
     if let Some(factor) = overhead(&network, &plan).filter(|factor| *factor > 2.0) {
         let message = format!("slicing multiplies the work by {factor:.1}");
         let warning = Diagnostic::warning(Code::MemoryLimit, message).help("more memory needs fewer slices");
-        told.warn(&[warning], &Sources::default());
+        told.warn(vec![warning], &Sources::default())?;
     }
     let report = network::report::Report {
         name: &name,

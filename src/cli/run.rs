@@ -4,7 +4,7 @@ use super::args::{RunArgs, Sizes, TargetName};
 use super::arrays::{self, Arrays};
 use super::failure::Failure;
 use super::open::{self, Opened};
-use super::{Told, encrypted, planning, progress, show};
+use super::{Told, encrypted, planning, processes, progress, show};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::pipeline::{self, Phase, Settings, Target};
 use crate::program::{self, Entry, Program};
@@ -30,7 +30,7 @@ pub fn run(args: &RunArgs, told: &Told) -> Result<(i32, String), Failure> {
         false => (None, args.sizes.clone()),
     };
     let Job { program, warnings, sources, tree, arrays } = job(args, &sizes)?;
-    told.warn(&warnings, &sources);
+    told.warn(warnings, &sources)?;
     told.note(&format!("read and checked `{}` {}", program.name, took(start)));
     if let Some(tree) = tree.filter(|_| phases.contains(&Phase::Tree)) {
         out.push_str(&open::dumped(Phase::Tree, &tree));
@@ -64,8 +64,17 @@ pub fn run(args: &RunArgs, told: &Told) -> Result<(i32, String), Failure> {
         Some(TargetName::Interpret) => Some(Target::Interpret),
         Some(TargetName::Ckks) | None => args.interpret.then_some(Target::Interpret),
     };
-    let settings =
-        Settings { target, memory: args.machine.memory, plan: planning::settings(&args.planning)? };
+    let mut settings = Settings {
+        target,
+        memory: args.machine.memory,
+        threads: args.machine.threads.map(usize::from),
+        deterministic: args.machine.deterministic,
+        plan: planning::settings(&args.planning)?,
+    };
+    let processes = processes::join(told);
+    settings.plan.processes.clone_from(&processes);
+    // All must have the same plan, whatever each has measured and found before.
+    settings.deterministic |= processes.is_some();
     let mut dump = |phase: Phase, text: &dyn Fn() -> String| {
         if phases.contains(&phase) {
             out.push_str(&open::dumped(phase, &text()));
@@ -99,6 +108,11 @@ pub fn run(args: &RunArgs, told: &Told) -> Result<(i32, String), Failure> {
         }
     }
     told.note(&format!("ran {}", took(start)));
+    processes::leave();
+    if processes.is_some_and(|processes| processes.rank() > 0) {
+        // All have the same results; the first process tells them.
+        return Ok((0, String::new()));
+    }
     let results: Vec<(String, Tensor)> = names.into_iter().zip(results).collect();
     finished(args, told, &places, &results, out)
 }
@@ -267,7 +281,7 @@ fn inputs(
         .iter()
         .map(|name| Diagnostic::warning(Code::ExtraInput, message(name)).note(note.clone()))
         .collect();
-    told.warn(&warnings, sources);
+    told.warn(warnings, sources)?;
     if errors.is_empty() {
         return Ok(inputs);
     }

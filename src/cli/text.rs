@@ -16,13 +16,17 @@ pub fn explain(args: &ExplainArgs) -> Result<String, Failure> {
         };
         return Ok(Code::all().map(line).collect());
     }
-    let text = args.code.as_deref().unwrap_or_default();
-    let code = Code::parse(text).ok_or_else(|| {
+    let code = code(args.code.as_deref().unwrap_or_default())?;
+    Ok(format!("{code} {}\n\n{}\n", code.slug(), code.explanation().trim_end()))
+}
+
+/// The code of that number or name.
+pub fn code(text: &str) -> Result<Code, Failure> {
+    Code::parse(text).ok_or_else(|| {
         let near = similar(text, Code::all().map(Code::slug));
         let near = near.map_or(String::new(), |near| format!(" (did you mean `{near}`?)"));
         Failure::Usage(format!("no code is called `{text}`{near}; `einc explain --list` lists them"))
-    })?;
-    Ok(format!("{code} {}\n\n{}\n", code.slug(), code.explanation().trim_end()))
+    })
 }
 
 /// `einc targets`.

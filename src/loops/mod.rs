@@ -277,7 +277,7 @@ pub enum Stmt {
     If(ValueId, Vec<Stmt>, Vec<Stmt>),
     /// Ends the program with a fault unless `0 <= value < extent`.
     Check(ValueId, u64, SiteId),
-    /// Calls a matrix product on `[a, b, c]`; not inside a parallel loop.
+    /// Calls a matrix product on `[a, b, c]`; inside a parallel loop it runs on the worker's own thread.
     Gemm(GemmId, [Address; 3]),
     /// Copies from the first address to the second; not inside a parallel loop.
     Permute(PermuteId, [Address; 2]),
@@ -415,6 +415,8 @@ pub struct For {
     pub step: i64,
     /// Whether iterations are independent and worth spreading over threads.
     pub parallel: bool,
+    /// The buffer that processes put together after a parallel loop of which each runs a part.
+    pub shared: Option<BufferId>,
     /// What is done.
     pub body: Vec<Stmt>,
 }

@@ -157,6 +157,9 @@ impl Loops {
                 if looped.step != 1 {
                     write!(out, " step {}", looped.step)?;
                 }
+                if let Some(buffer) = looped.shared {
+                    write!(out, " shared {buffer}")?;
+                }
                 writeln!(out, "{} {{", if looped.parallel { " parallel" } else { "" })?;
                 self.show_all(&looped.body, depth + 1, out)?;
                 writeln!(out, "{pad}}}")

@@ -114,6 +114,9 @@ impl Check<'_> {
                         return Err(format!("{bound} is no bound of {}", self.loops.var(looped.var)));
                     }
                 }
+                if looped.shared.is_some() && !(looped.parallel && self.ranges.is_empty()) {
+                    return Err(format!("{} is inside of a loop and shared", self.loops.var(looped.var)));
+                }
                 if looped.start >= looped.end {
                     return Ok(());
                 }

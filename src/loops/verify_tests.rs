@@ -53,7 +53,17 @@ fn int(number: u32) -> Stmt {
 }
 
 fn each(var: u32, end: i64, step: i64, parallel: bool, body: Vec<Stmt>) -> Stmt {
-    Stmt::For(Box::new(For { var: VarId(var), start: 0, end, from: None, to: None, step, parallel, body }))
+    Stmt::For(Box::new(For {
+        var: VarId(var),
+        start: 0,
+        end,
+        from: None,
+        to: None,
+        step,
+        parallel,
+        shared: None,
+        body,
+    }))
 }
 
 fn sort(len: u64) -> Stmt {

@@ -61,9 +61,9 @@ pub fn cost(plan: &Plan, rates: &Rates) -> Cost {
 
 /// The bytes of intermediates that are alive while each step runs.
 fn memory_over_time(plan: &Plan) -> Vec<u64> {
-    let lives = arena::lives(plan);
-    // What begins and what has ended at each step.
-    let mut changes = vec![(0u64, 0u64); plan.steps.len() + 1];
+    let arena::Moments { lives, steps } = arena::moments(plan);
+    // What begins and what has ended at each moment.
+    let mut changes = vec![(0u64, 0u64); steps.last().map_or(0, |step| step.1 + 1) + 1];
     for (life, (_, buffer)) in lives.iter().zip(plan.buffers.iter()) {
         if let (Some((first, last)), Place::Arena(_)) = (life, &buffer.place) {
             let bytes = buffer.elems.saturating_mul(buffer.dtype.bytes() as u64);
@@ -72,14 +72,14 @@ fn memory_over_time(plan: &Plan) -> Vec<u64> {
         }
     }
     let mut alive = 0u64;
-    changes
+    let alive: Vec<u64> = changes
         .iter()
-        .take(plan.steps.len())
         .map(|&(begun, ended)| {
             alive = alive.saturating_sub(ended).saturating_add(begun);
             alive
         })
-        .collect()
+        .collect();
+    steps.iter().map(|&(first, last)| alive[first..=last].iter().copied().max().unwrap_or(0)).collect()
 }
 
 /// The operations of a program that runs as written: every term at every point of its whole index space.

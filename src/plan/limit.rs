@@ -11,7 +11,10 @@ pub(super) fn allowed(graph: &Graph, settings: &Settings) -> u64 {
 }
 
 /// Refuses a plan that needs more memory than is allowed.
-pub(super) fn check(plan: &Plan, limit: u64) -> Result<(), Diagnostic> {
+///
+/// # Errors
+/// EIN0501, with the largest value.
+pub fn fits(plan: &Plan, limit: u64) -> Result<(), Diagnostic> {
     let needed = plan.memory();
     if needed <= limit {
         return Ok(());

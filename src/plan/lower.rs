@@ -1,6 +1,7 @@
 //! From a graph to steps over buffers.
 
 use super::order::{Orders, Product};
+use super::spread::Room;
 use super::{
     AlongStep, Buffer, BufferId, Nest, Operand, Place, Plan, Reduction, ScanStep, ScatterStep, Settings,
     Source, Step, View, distribute, fit, limit,
@@ -24,7 +25,7 @@ pub fn plan(graph: &Graph, settings: &Settings) -> Result<Plan, Diagnostic> {
     if let Some(product) = orders.missing.take() {
         return Err(missing(&product));
     }
-    limit::check(&plan, allowed)?;
+    limit::fits(&plan, allowed)?;
     Ok(plan)
 }
 
@@ -59,6 +60,8 @@ pub(super) struct Lowering<'a> {
     pub limit: Option<f64>,
     /// Whether no contraction is sliced for the sake of caches.
     pub whole: bool,
+    /// How slices are spread over threads.
+    pub room: Room,
     pub orders: &'a Orders<'a>,
 }
 
@@ -101,6 +104,7 @@ impl<'a> Lowering<'a> {
             steps: Vec::new(),
             limit,
             whole: false,
+            room: Room::default(),
             orders,
         }
     }
@@ -123,6 +127,8 @@ impl<'a> Lowering<'a> {
                     self.plan.steps.push(Step::Scan(ScanStep {
                         axis: scan.axis,
                         reversed: scan.reversed,
+                        apart: false,
+                        shared: None,
                         body,
                         place: scan.place,
                     }));

@@ -23,6 +23,7 @@ pub mod einsum;
 mod element;
 mod entries;
 mod function;
+mod interval;
 mod load;
 mod node;
 mod range;
@@ -75,10 +76,21 @@ pub struct Program {
     pub secrets: Vec<TensorId>,
     /// What `@approx` says, for targets that cannot compute functions.
     pub approximations: Vec<Approximation>,
+    /// What `target cpu { .. }` says.
+    pub cpu: CpuSettings,
     /// The settings of `target ckks { .. }`: name, value as written, place.
     pub encryption: Vec<(String, String, Span)>,
     /// The plans of `@plan("file")`.
     pub plans: Vec<GivenPlan>,
+}
+
+/// What `target cpu { .. }` says; its memory is among the limits of the program.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CpuSettings {
+    /// How many threads run the program.
+    pub threads: Option<u16>,
+    /// Whether results must not depend on anything but program, inputs and kind of machine.
+    pub deterministic: bool,
 }
 
 /// The contraction orders that `@plan("file")` gives.

@@ -11,7 +11,7 @@ const FORMATS: [&str; 8] = ["csr", "csc", "coo", "csf", "packed", "bitpacked", "
 
 /// Targets and their settings.
 const TARGETS: [(&str, &[&str]); 3] = [
-    ("cpu", &["threads", "deterministic", "memory", "vector"]),
+    ("cpu", &["threads", "deterministic", "memory"]),
     ("cuda", &["arch", "memory", "deterministic", "streams"]),
     ("ckks", &["slots", "depth", "scale", "security", "layout"]),
 ];
@@ -145,7 +145,11 @@ impl Checker<'_> {
                 let place = Span { end: value.span.end, ..setting.span };
                 self.program.encryption.push((setting.text.clone(), number_or_word(value), place));
             }
-        } else if name.text != "cpu" {
+        } else if name.text == "cpu" {
+            for (setting, value) in settings {
+                self.cpu_setting(setting, value);
+            }
+        } else {
             self.report(
                 Diagnostic::warning(
                     Code::TargetSetting,
@@ -154,6 +158,42 @@ impl Checker<'_> {
                 .label(name.span, "checked only"),
             );
         }
+    }
+}
+
+impl Checker<'_> {
+    /// Takes one setting of `target cpu { .. }`.
+    fn cpu_setting(&mut self, setting: &Name, value: &Expr) {
+        let number = match &value.kind {
+            ExprKind::Number(Number::Int(number)) => u64::try_from(*number).ok(),
+            _ => None,
+        };
+        let expected = match (setting.text.as_str(), number) {
+            ("threads", Some(threads @ 1..=1024)) => {
+                self.program.cpu.threads = Some(threads as u16);
+                return;
+            }
+            ("deterministic", Some(wanted @ 0..=1)) => {
+                self.program.cpu.deterministic = wanted == 1;
+                return;
+            }
+            ("memory", Some(bytes)) => {
+                let known = self.program.memory_limit.unwrap_or(u64::MAX);
+                self.program.memory_limit = Some(known.min(bytes));
+                return;
+            }
+            ("threads", _) => "a number from 1 to 1024",
+            ("deterministic", _) => "0 or 1",
+            ("memory", _) => "a number of bytes such as 2GiB",
+            // Told already: the setting is unknown.
+            _ => return,
+        };
+        self.error(
+            Code::TargetSetting,
+            format!("`{setting}` is {expected}"),
+            value.span,
+            "another value stands here",
+        );
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::check::{Checker, Reported, Step};
 use super::node::{Node, Symbol, Ty};
-use super::size::Size;
+use super::size::{Size, Uncountable};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::source::Span;
 use einc_grammar::tree::{self, DimKind, Expr, ExprKind, Index, ItemKind, Name, Number, ProductOp};
@@ -61,7 +61,10 @@ pub(super) struct Constant {
 }
 
 /// How deep constants and computed dims may refer to one another.
-const DEPTH: usize = 64;
+const UNFOLD_DEPTH: usize = 128;
+
+/// How often the constants and computed dims of a program are replaced by their values at most.
+const UNFOLD_LIMIT: usize = 1_000_000;
 
 impl Checker<'_> {
     /// The scope of a file: its dims, dtype variables and constants.
@@ -173,30 +176,39 @@ impl Checker<'_> {
             Some(Dim::Bound(size)) => Ok(Some(size.clone())),
             Some(Dim::Computed(value)) => {
                 let value = value.clone();
-                self.depth += 1;
-                let size = if self.depth > DEPTH {
-                    Err(self.error(
-                        Code::Recursion,
-                        format!("the value of `{name}` refers to itself"),
-                        span,
-                        "here",
-                    ))
-                } else {
-                    self.size(scope, &value)
-                };
-                self.depth -= 1;
-                size.map(Some)
+                self.unfold(name, span, |checker| checker.size(scope, &value)).map(Some)
             }
             None => match scope.constants.get(name).cloned() {
-                Some(constant) if self.depth < DEPTH && is_size_like(&constant.value) => {
-                    self.depth += 1;
-                    let size = self.size(scope, &constant.value);
-                    self.depth -= 1;
-                    size.map(Some)
+                Some(constant) if is_size_like(&constant.value) => {
+                    self.unfold(name, span, |checker| checker.size(scope, &constant.value)).map(Some)
                 }
                 _ => Ok(None),
             },
         }
+    }
+
+    /// Works out what a constant or a computed dim stands for.
+    pub(super) fn unfold<T>(
+        &mut self,
+        name: &str,
+        span: Span,
+        value: impl FnOnce(&mut Self) -> Step<T>,
+    ) -> Step<T> {
+        if self.unfolding.iter().any(|outer| outer == name) {
+            let message = format!("the value of `{name}` refers to itself");
+            return Err(self.error(Code::Recursion, message, span, "here"));
+        }
+        self.unfolded += 1;
+        if self.unfolding.len() >= UNFOLD_DEPTH || self.unfolded > UNFOLD_LIMIT {
+            let message = format!(
+                "constants and computed dims refer to one another more than {UNFOLD_DEPTH} deep, or {UNFOLD_LIMIT} times in all"
+            );
+            return Err(self.error(Code::TooBig, message, span, "here"));
+        }
+        self.unfolding.push(name.to_string());
+        let value = value(self);
+        self.unfolding.pop();
+        value
     }
 
     /// The size that an expression of dims stands for.
@@ -340,15 +352,30 @@ impl Checker<'_> {
         Ok(shape)
     }
 
+    /// Says why a size has no value.
+    pub(super) fn uncountable(&mut self, why: &Uncountable, span: Span) -> Reported {
+        match why {
+            Uncountable::TooLarge => {
+                self.error(Code::SizeOverflow, "this size is too large to count", span, "here")
+            }
+            Uncountable::ZeroDivisor(divisor) => {
+                let message = format!("a size is divided by zero: `{divisor}` is 0");
+                self.error(Code::BadExtent, message, span, "in this size")
+            }
+            Uncountable::NegativeExponent(exponent) => {
+                let message = format!("a size has the negative exponent {exponent}");
+                self.error(Code::BadExtent, message, span, "in this size")
+            }
+        }
+    }
+
     fn not_negative(&mut self, size: &Size, span: Span) -> Step<()> {
         match self.sizes.value(size) {
             Ok(Some(value)) if value < 0 => {
                 let text = self.sizes.described(size);
                 Err(self.error(Code::BadExtent, format!("an extent is negative: {text}"), span, "negative"))
             }
-            Err(()) => {
-                Err(self.error(Code::SizeOverflow, "this size is too large to count", span, "too large"))
-            }
+            Err(why) => Err(self.uncountable(&why, span)),
             _ => Ok(()),
         }
     }
@@ -380,9 +407,7 @@ impl Checker<'_> {
                 }
                 Ok(0)
             }
-            Err(()) => {
-                Err(self.error(Code::SizeOverflow, "this size is too large to count", span, "too large"))
-            }
+            Err(why) => Err(self.uncountable(&why, span)),
         }
     }
 

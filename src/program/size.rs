@@ -38,6 +38,17 @@ pub enum Sameness {
     Unknown,
 }
 
+/// Why a size has no value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Uncountable {
+    /// It passes [`LIMIT`].
+    TooLarge,
+    /// It divides by this, which is 0.
+    ZeroDivisor(String),
+    /// It is a power whose exponent is this.
+    NegativeExponent(String),
+}
+
 /// The table of dims and of what is computed from them.
 #[derive(Clone, Debug, Default)]
 pub struct Sizes {
@@ -252,37 +263,46 @@ impl Sizes {
         self.equal.push((a.clone(), b.clone()));
     }
 
-    /// The value, if all its dims have one; `Err` on overflow or division by zero.
-    pub fn value(&self, size: &Size) -> Result<Option<i64>, ()> {
+    /// The value, if all its dims have one.
+    ///
+    /// # Errors
+    /// Where it is no number that can be counted.
+    pub fn value(&self, size: &Size) -> Result<Option<i64>, Uncountable> {
         let mut sum = 0i64;
         for (atoms, coefficient) in &size.terms {
             let mut product = *coefficient;
             for &atom in atoms {
                 match self.atom_value(atom)? {
-                    Some(value) => product = product.checked_mul(value).and_then(within).ok_or(())?,
+                    Some(value) => {
+                        product = product.checked_mul(value).and_then(within).ok_or(Uncountable::TooLarge)?
+                    }
                     None => return Ok(None),
                 }
             }
-            sum = sum.checked_add(product).and_then(within).ok_or(())?;
+            sum = sum.checked_add(product).and_then(within).ok_or(Uncountable::TooLarge)?;
         }
         Ok(Some(sum))
     }
 
-    fn atom_value(&self, atom: u32) -> Result<Option<i64>, ()> {
-        let two = |a: &Size, b: &Size, f: &dyn Fn(i64, i64) -> Option<i64>| {
-            Ok(match (self.value(a)?, self.value(b)?) {
-                (Some(x), Some(y)) => Some(f(x, y).ok_or(())?),
-                _ => None,
-            })
+    fn atom_value(&self, atom: u32) -> Result<Option<i64>, Uncountable> {
+        let (Atom::Div(a, b) | Atom::Rem(a, b) | Atom::Pow(a, b) | Atom::Min(a, b) | Atom::Max(a, b)) =
+            &self.atoms[atom as usize]
+        else {
+            return Ok(self.values[atom as usize]);
         };
-        match &self.atoms[atom as usize] {
-            Atom::Dim(..) => Ok(self.values[atom as usize]),
-            Atom::Div(a, b) => two(a, b, &|x, y| (y != 0).then(|| floor_div(x, y))),
-            Atom::Rem(a, b) => two(a, b, &|x, y| (y != 0).then(|| x - floor_div(x, y) * y)),
-            Atom::Pow(a, b) => two(a, b, &|x, y| x.checked_pow(u32::try_from(y).ok()?).and_then(within)),
-            Atom::Min(a, b) => two(a, b, &|x, y| Some(x.min(y))),
-            Atom::Max(a, b) => two(a, b, &|x, y| Some(x.max(y))),
-        }
+        let (Some(x), Some(y)) = (self.value(a)?, self.value(b)?) else { return Ok(None) };
+        Ok(Some(match &self.atoms[atom as usize] {
+            Atom::Div(..) | Atom::Rem(..) if y == 0 => return Err(Uncountable::ZeroDivisor(self.text(b))),
+            Atom::Pow(..) if y < 0 => return Err(Uncountable::NegativeExponent(self.described(b))),
+            Atom::Div(..) => floor_div(x, y),
+            Atom::Rem(..) => x - floor_div(x, y) * y,
+            Atom::Pow(..) => {
+                let power = u32::try_from(y).ok().and_then(|y| x.checked_pow(y));
+                power.and_then(within).ok_or(Uncountable::TooLarge)?
+            }
+            Atom::Min(..) => x.min(y),
+            Atom::Max(..) | Atom::Dim(..) => x.max(y),
+        }))
     }
 
     /// Whether two sizes are equal.
@@ -311,6 +331,15 @@ impl Sizes {
         let mut names = Vec::new();
         self.collect_unknown(size, &mut names);
         names
+    }
+
+    /// Whether no dim without a value is in a quotient, a power or a product with such a dim.
+    pub fn is_linear(&self, size: &Size) -> bool {
+        size.terms.iter().all(|(atoms, _)| {
+            let unknown = atoms.iter().filter(|&&atom| !matches!(self.atom_value(atom), Ok(Some(_))));
+            let plain = |atom: &u32| matches!(self.atoms[*atom as usize], Atom::Dim(..));
+            unknown.clone().count() <= 1 && unknown.clone().all(plain)
+        })
     }
 
     fn collect_unknown(&self, size: &Size, names: &mut Vec<String>) {
@@ -472,7 +501,7 @@ mod tests {
         let mut sizes = Sizes::default();
         let n = sizes.dim("N");
         sizes.set(&n, 1 << 40);
-        assert_eq!(sizes.value(&n.times(&n).unwrap()), Err(()));
+        assert_eq!(sizes.value(&n.times(&n).unwrap()), Err(Uncountable::TooLarge));
         assert_eq!(Size::constant(LIMIT).plus(&Size::constant(1)), None);
     }
 }

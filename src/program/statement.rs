@@ -252,7 +252,9 @@ impl<'a> Checker<'a> {
                 [arg] if arg.name.as_ref().is_some_and(|name| name.text == "limit") => {
                     match &arg.value.kind {
                         ExprKind::Number(Number::Int(bytes)) if *bytes >= 0 => {
-                            self.program.memory_limit = u64::try_from(*bytes).ok();
+                            let known = self.program.memory_limit.unwrap_or(u64::MAX);
+                            self.program.memory_limit =
+                                u64::try_from(*bytes).ok().map(|bytes| bytes.min(known));
                         }
                         _ => {
                             return Err(self.bad_attribute(attribute, "`limit` is a number of bytes: `2GiB`"));
@@ -546,7 +548,7 @@ impl<'a> Checker<'a> {
             let equal = Value::Binary(Binary::Eq, Box::new(a), Box::new(b));
             value = Value::Select(Box::new([equal, value, Value::number(0.0, stored)]));
         }
-        self.check_reads(&value)?;
+        self.check_reads(&mut value, name.span)?;
         let symbol = self.add_tensor(&full, ty, stored, &shape, Role::Computed, name.span)?;
         let axis = |var: &VarId| context.vars[*var].axis;
         let dims = left

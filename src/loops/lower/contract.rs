@@ -34,7 +34,7 @@ impl Builder {
         let (free, summed): (Vec<AxisId>, Vec<AxisId>) =
             list.into_iter().partition(|&axis| contract.out.stride(axis) != 0);
         let gemm = gemm_of(contract, axes, free.iter().chain(&summed));
-        if is_worth_packing(&gemm) && !self.in_parallel() {
+        if is_worth_packing(&gemm) {
             let addresses = [&contract.a, &contract.b, &contract.out].map(|view| {
                 let held = view.strides.iter().filter(|stride| held(&stride.0));
                 let lin =
