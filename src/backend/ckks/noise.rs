@@ -349,7 +349,7 @@ impl<'a> Run<'a> {
                             (ends.0 - stray.argument).max(stray.argument - ends.1)
                         });
                         // What is not a number is beyond any range.
-                        if !(beyond(argument) <= before) {
+                        if beyond(argument) > before || argument.is_nan() {
                             self.found.stray = Some(Stray { range, argument });
                         }
                     }

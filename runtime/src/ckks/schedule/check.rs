@@ -174,7 +174,8 @@ impl Schedule {
         });
         for range in &self.ranges {
             let (low, high) = range.ends;
-            if !(low < high && (high - low).is_finite()) || range.function.contains(char::is_whitespace) {
+            let well_formed = low < high && (high - low).is_finite();
+            if !well_formed || range.function.is_empty() || range.function.contains(char::is_whitespace) {
                 return Err(CkksError::new(
                     Code::Value,
                     format!("({low}, {high}) is no range of a function"),
