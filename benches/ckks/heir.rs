@@ -69,20 +69,21 @@ fn text(case: &Case) -> String {
             )
         }
         _ => {
-            let steps: Vec<(String, &str, Vec<u64>, Vec<u64>, Vec<u64>)> = match case.shapes {
-                [a, b] => vec![("a0".into(), "a1", a.to_vec(), b.to_vec(), shape(output))],
+            // Two operands, their shapes, and that of the product.
+            let steps: Vec<(&str, &str, [Vec<u64>; 3])> = match case.shapes {
+                [a, b] => vec![("a0", "a1", [a.to_vec(), b.to_vec(), shape(output)])],
                 [a, b, c, ..] => {
                     let between = vec![a[0], b[1]];
                     vec![
-                        ("a0".into(), "a1", a.to_vec(), b.to_vec(), between.clone()),
-                        ("r0".into(), "a2", between, c.to_vec(), shape(output)),
+                        ("a0", "a1", [a.to_vec(), b.to_vec(), between.clone()]),
+                        ("r0", "a2", [between, c.to_vec(), shape(output)]),
                     ]
                 }
                 _ => Vec::new(),
             };
             let mut text = String::new();
             let last = steps.len().saturating_sub(1);
-            for (k, (x, y, of_x, of_y, of_z)) in steps.into_iter().enumerate() {
+            for (k, (x, y, [of_x, of_y, of_z])) in steps.into_iter().enumerate() {
                 let operation = match (of_x.len(), of_y.len()) {
                     (1, 1) => "dot",
                     (2, 1) => "matvec",

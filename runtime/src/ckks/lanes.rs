@@ -254,12 +254,14 @@ mod tests {
                 avx2::scale(q, factor, &mut found[2]);
                 avx2::divide(q, factor, &b, &mut found[3]);
             }
-            for k in 0..64 {
-                assert_eq!(found[0][k], modulus.add(a[k], b[k]), "{q}");
-                assert_eq!(found[1][k], modulus.sub(a[k], b[k]), "{q}");
-                assert_eq!(found[2][k], modulus.scale(words[k], factor), "{q}");
-                assert_eq!(found[3][k], modulus.scale(b[k] + q - a[k], factor), "{q}");
-            }
+            let pairs = || a.iter().zip(&b).map(|(&a, &b)| (a, b));
+            let expected: [Vec<u64>; 4] = [
+                pairs().map(|(a, b)| modulus.add(a, b)).collect(),
+                pairs().map(|(a, b)| modulus.sub(a, b)).collect(),
+                words.iter().map(|&x| modulus.scale(x, factor)).collect(),
+                pairs().map(|(a, b)| modulus.scale(b + q - a, factor)).collect(),
+            ];
+            assert_eq!(found, expected, "modulo {q}");
         }
     }
 }

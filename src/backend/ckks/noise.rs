@@ -141,12 +141,12 @@ impl Known {
         let mut result = self.clone();
         let independent = self.reach.is_apart(&other.reach);
         let mut distance = vec![0.0; slots];
-        for slot in 0..slots {
+        for (slot, distance) in distance.iter_mut().enumerate() {
             let (a, b) = (self.size(slot), other.size(slot));
             let (e, f) = (self.noise[slot], other.noise[slot]);
             let own = if independent { (a * f).hypot(b * e) } else { a * f + b * e };
             result.noise[slot] = own + LARGEST * e * f;
-            distance[slot] = a * other.away(slot) + b * self.away(slot) + self.away(slot) * other.away(slot);
+            *distance = a * other.away(slot) + b * self.away(slot) + self.away(slot) * other.away(slot);
             let (low, high) = (self.low[slot], self.high[slot]);
             (result.low[slot], result.high[slot]) = match square {
                 true if low <= 0.0 && high >= 0.0 => (0.0, a * a),
