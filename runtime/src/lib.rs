@@ -8,6 +8,7 @@ pub mod complex;
 pub mod dtype;
 pub mod element;
 pub mod file;
+pub mod fourier;
 pub mod gemm;
 pub mod math;
 mod memory;

@@ -83,6 +83,7 @@ codes! {
     IndexFault = 707, "index-fault", "A computed index left its tensor while the program ran.\n\n`@bounds(checked)` is the default for gathers and scatter-adds; `@bounds(clamp)` takes the nearest element.";
     Comparison = 708, "comparison-failed", "Results differ from the reference by more than the tolerance (`--compare`, `--rtol`, `--atol`).";
     Encryption = 709, "encryption", "Keys, ciphertexts or a schedule are not what the encrypted run needs, or the run failed its checks.";
+    ApproximationRange = 710, "approximation-range", "A function that is approximated is applied outside its range.\n\n    @approx(sigmoid, degree = 15, range = (-8, 8))\n    y[i] = sigmoid(x[i])          # error for x = 9\n\nOutside its range the polynomial grows quickly, and ciphertexts cannot tell. Where the numbers are at hand (`einc run --target ckks`, `einc ckks encrypt`) they are tried first.";
     Internal = 901, "internal", "A bug of einc. Please report the command and the note below the message.";
 }
 

@@ -32,6 +32,7 @@ use crate::expr::{Binary, ReduceOp, Unary};
 use crate::id::IdVec;
 use crate::id_type;
 use crate::source::Span;
+use einc_runtime::fourier::{Convolution, Transform};
 use einc_runtime::gemm::Gemm;
 use einc_runtime::permute::CopyAxis;
 use einc_runtime::{DType, Tensor};
@@ -67,6 +68,11 @@ id_type! {
     pub struct PermuteId = "p"
 }
 
+id_type! {
+    /// Names a Fourier transform, or a convolution by way of it.
+    pub struct FourierId = "f"
+}
+
 /// A program as loops.
 #[derive(Clone, Debug)]
 pub struct Loops {
@@ -88,6 +94,8 @@ pub struct Loops {
     pub gemms: IdVec<GemmId, Gemm>,
     /// The copies that statements call.
     pub permutes: IdVec<PermuteId, Permute>,
+    /// The transforms and convolutions that statements call.
+    pub fouriers: IdVec<FourierId, Fourier>,
     /// The steps, in order; no value is used in another step than its own.
     pub steps: Vec<Vec<Stmt>>,
 }
@@ -275,6 +283,8 @@ pub enum Stmt {
     Permute(PermuteId, [Address; 2]),
     /// Writes the positions, as `i64`, that put a row in order.
     Sort(Box<Sort>),
+    /// Calls a transform on `[from, to, work]`, or a convolution on `[x, k, y, work]`.
+    Fourier(FourierId, Vec<Address>),
     /// Writes a function of each of many numbers that lie side by side.
     Map(Box<Map>),
     /// Computes one value of many numbers that lie side by side.
@@ -336,6 +346,28 @@ pub fn is_mapped(function: Unary, dtype: DType) -> bool {
         DType::F32 => einc_runtime::math::ARRAY_F32.iter().any(|entry| entry.0 == function.name()),
         DType::F64 => einc_runtime::math::ARRAY_F64.iter().any(|entry| entry.0 == function.name()),
         _ => false,
+    }
+}
+
+/// What is computed by way of Fourier transforms.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Fourier {
+    /// A transform of rows.
+    Transform(Transform),
+    /// A convolution of rows.
+    Convolution(Convolution),
+}
+
+impl Fourier {
+    /// The dtypes of what it is called on.
+    pub fn dtypes(&self) -> Vec<DType> {
+        match self {
+            Fourier::Transform(transform) => {
+                let real = transform.dtype.real_part();
+                vec![if transform.real { real } else { transform.dtype }, transform.dtype, real]
+            }
+            Fourier::Convolution(convolution) => vec![convolution.dtype; 4],
+        }
     }
 }
 

@@ -180,6 +180,23 @@ impl Loops {
             Stmt::Permute(permute, [from, to]) => {
                 writeln!(out, "{permute} {} = {}", self.address(to), self.address(from))
             }
+            Stmt::Fourier(id, addresses) => {
+                let at: Vec<String> =
+                    addresses.iter().map(|address| self.address(address).to_string()).collect();
+                match (&self.fouriers[*id], &at[..]) {
+                    (Fourier::Transform(transform), [from, to, _]) => {
+                        let Transform { dtype, len, rows, inverse, .. } = transform;
+                        let name = if *inverse { "inverse transform" } else { "transform" };
+                        writeln!(out, "{to} = {name} of {rows} rows of {len} {dtype} at {from}")
+                    }
+                    (Fourier::Convolution(convolution), [x, k, y, _]) => {
+                        let Convolution { dtype, rows, points, taps, .. } = convolution;
+                        let sign = if convolution.accumulate { "+=" } else { "=" };
+                        writeln!(out, "{y} {sign} {rows} rows of {points} {dtype} at {x} by {taps} at {k}")
+                    }
+                    _ => writeln!(out, "{id} {}", at.join(", ")),
+                }
+            }
             Stmt::Sort(sort) => {
                 let order = if sort.descending { "greatest" } else { "least" };
                 let (row, positions) = (self.address(&sort.row), self.address(&sort.positions));

@@ -14,6 +14,7 @@ fn loops(values: &[Type], steps: Vec<Vec<Stmt>>) -> Loops {
         sites: IdVec::new(),
         gemms: IdVec::new(),
         permutes: IdVec::new(),
+        fouriers: IdVec::new(),
         steps,
     };
     for (number, dtype) in [DType::F64, DType::I64].into_iter().enumerate() {

@@ -140,14 +140,18 @@ impl Lowering<'_> {
                     _ => None,
                 });
                 let partner = next.and_then(|next| live.get(next).cloned().flatten());
-                self.layout(&kept, partner.as_ref(), loops, &a, &b)
+                // A loop nest writes as it reads; a contraction packs its operands anyway.
+                match sums && free {
+                    true => self.layout(&kept, partner.as_ref(), loops, &a, &b),
+                    false => own_order(&kept, &a, &b),
+                }
             };
             let view = if last { out.clone() } else { self.scratch(site, &order) };
             if sums && free {
                 let (a, b) = self.scaled(site, a, b, &mut scale);
                 // An axis of extent 1 may have left the operands, where its strides add up to 0.
                 let mut out = view.clone();
-                let is_there = |axis| [&a.view, &b.view].iter().any(|view| has(view, axis));
+                let is_there = |axis| [&a.view, &b.view].iter().any(|view| view.stride(axis) != 0);
                 out.strides.retain(|term| site.fixed.contains(&term.0) || is_there(term.0));
                 self.steps.push(Step::Contract(Contract {
                     a: a.view,
@@ -339,10 +343,7 @@ impl Lowering<'_> {
         let partner_order = partner.map_or(Vec::new(), |partner| {
             by_stride(&partner.axes.iter().copied().collect::<Vec<_>>(), &partner.view)
         });
-        let own: Vec<AxisId> = [a, b]
-            .iter()
-            .flat_map(|f| by_stride(&f.axes.iter().copied().collect::<Vec<_>>(), &f.view))
-            .collect();
+        let own = own_order(kept, a, b);
         let mut order: Vec<AxisId> = kept.iter().copied().collect();
         order.sort_by_key(|axis| {
             let shared = position(&partner_order, axis);
@@ -359,9 +360,17 @@ impl Lowering<'_> {
     }
 }
 
-/// Whether a view moves along an axis.
-fn has(view: &View, axis: AxisId) -> bool {
-    view.strides.iter().any(|term| term.0 == axis)
+/// Axes in the order in which two operands have them, the first one's before.
+fn own_order(kept: &BTreeSet<AxisId>, a: &Factor, b: &Factor) -> Vec<AxisId> {
+    let mut order: Vec<AxisId> = Vec::with_capacity(kept.len());
+    for factor in [a, b] {
+        for axis in by_stride(&factor.axes.iter().copied().collect::<Vec<_>>(), &factor.view) {
+            if kept.contains(&axis) && !order.contains(&axis) {
+                order.push(axis);
+            }
+        }
+    }
+    order
 }
 
 /// Axes in the order of their strides in a view, greatest first.

@@ -36,7 +36,7 @@ pub struct StepCost {
     pub flops: f64,
     /// The bytes that it reads and writes.
     pub bytes: f64,
-    /// What it becomes in native code: `gemm` or `loops`.
+    /// What it becomes in native code: `gemm`, `transform` or `loops`.
     pub kernel: &'static str,
     /// The seconds that it takes on one thread, as predicted.
     pub seconds: f64,
@@ -191,7 +191,7 @@ fn along_operations(op: AlongOp, along: &[AxisId], axes: &Axes) -> f64 {
         AlongOp::Softmax | AlongOp::LogSoftmax => 4.0,
         AlongOp::Normalize => 3.0,
         AlongOp::CumSum | AlongOp::CumProd => 1.0,
-        AlongOp::Dft | AlongOp::Idft => 8.0 * length,
+        AlongOp::Dft | AlongOp::Idft => 5.0 * length.log2(),
         AlongOp::Sort | AlongOp::ArgSort | AlongOp::TopK | AlongOp::ArgTopK => length.log2(),
     }
 }
@@ -222,6 +222,11 @@ fn step_cost(plan: &Plan, step: &Step, fixed: &[AxisId], rates: &Rates) -> StepC
             let each = step.dtype.bytes() as f64;
             let [left, right, result] =
                 [&step.a, &step.b, &step.out].map(|view| view_bytes(plan, view, fixed) / each);
+            if let Some(sum) = step.long_sum(&plan.axes, &|axis| fixed.contains(&axis)) {
+                let flops = 2.0 * sum.work(&plan.axes);
+                let cost = loops(named(step.out.buffer), "contract", flops, moved + again);
+                return StepCost { kernel: "transform", ..cost };
+            }
             let macs = points(&plan.axes, &all);
             let shape = StepShape::of(left, right, result, macs);
             StepCost {

@@ -14,6 +14,7 @@
 mod arena;
 pub mod cache;
 mod contraction;
+mod convolution;
 mod cost;
 mod distribute;
 mod fit;
@@ -34,6 +35,7 @@ mod spread;
 mod tests;
 mod verify;
 
+pub use convolution::LongSum;
 pub use cost::{Cost, StepCost, cost, flops_as_written};
 pub use late::Late;
 pub use limit::{fits, show_bytes};
@@ -211,6 +213,13 @@ pub struct View {
     pub offset: i64,
     /// Stride of each axis (an axis that does not occur has stride 0); no axis twice, no stride 0.
     pub strides: Vec<(AxisId, i64)>,
+}
+
+impl View {
+    /// The stride of an axis, 0 where it does not occur.
+    pub fn stride(&self, axis: AxisId) -> i64 {
+        self.strides.iter().find(|stride| stride.0 == axis).map_or(0, |stride| stride.1)
+    }
 }
 
 /// For every point of `axes`: compute the reductions, then store `value` to `out`.

@@ -129,7 +129,7 @@ struct Work {
     macs: f64,
     /// Elements that steps read and write.
     moved: f64,
-    /// Elements of the results that are alive at once.
+    /// Elements of the intermediates that are alive at once.
     peak: f64,
 }
 
@@ -253,7 +253,17 @@ impl Product {
         let moved = each.iter().map(|step| {
             [step.shape.left, step.shape.right, step.shape.result].iter().map(|size| size.exp2()).sum::<f64>()
         });
-        Some(Work { macs: cost.macs.value(), moved: runs * moved.sum::<f64>(), peak: cost.peak.value() })
+        // What is not an operand of a later step is the result, which has its place whatever the order is.
+        let count = network.inputs().len();
+        let used_at = |result: usize| order.pairs.iter().position(|&(a, b)| a == result || b == result);
+        let alive = |at: usize| {
+            let made = each[..=at].iter().enumerate();
+            let live = made.filter(|(number, _)| used_at(count + number).is_some_and(|used| used >= at));
+            live.map(|(_, step)| step.shape.result.exp2()).sum::<f64>()
+        };
+        let peak = (0..each.len()).map(alive).fold(0.0, f64::max);
+        let moved = moved.sum::<f64>();
+        Some(Work { macs: cost.macs.value(), moved: runs * moved, peak })
     }
 
     /// The number of points of all axes; as a float, which cannot overflow.

@@ -3,9 +3,10 @@
 use super::unit::{FRAME_HEAD, SCRATCH_HEAD};
 use crate::fault::Fault;
 use crate::id::IdVec;
-use crate::loops::{Loops, Place, Site, SiteId};
+use crate::loops::{Fourier, Loops, Place, Site, SiteId};
 use crate::plan::Processes;
 use cranelift_jit::JITModule;
+use einc_runtime::fourier::{ConvolutionPlan, TransformPlan};
 use einc_runtime::gemm::GemmPlan;
 use einc_runtime::permute::PermutePlan;
 use einc_runtime::{DType, Tensor, pool};
@@ -32,6 +33,7 @@ pub struct Compiled {
     scratch: u64,
     gemms: Vec<GemmPlan>,
     permutes: Vec<PermutePlan>,
+    fouriers: Vec<FourierPlan>,
     /// Words of the frame.
     frame: usize,
     /// Whether any loop may run on several threads.
@@ -41,6 +43,22 @@ pub struct Compiled {
     /// The processes that share loops.
     processes: Option<Arc<dyn Processes>>,
     idle: Mutex<Vec<Workspace>>,
+}
+
+/// A transform or convolution made ready.
+pub(super) enum FourierPlan {
+    Transform(TransformPlan),
+    Convolution(ConvolutionPlan),
+}
+
+impl FourierPlan {
+    /// `None` where no memory holds it.
+    pub(super) fn new(fourier: &Fourier) -> Option<FourierPlan> {
+        Some(match fourier {
+            Fourier::Transform(transform) => FourierPlan::Transform(TransformPlan::new(transform)?),
+            Fourier::Convolution(convolution) => FourierPlan::Convolution(ConvolutionPlan::new(convolution)?),
+        })
+    }
 }
 
 /// What a word of the frame that stands for a buffer holds.
@@ -65,6 +83,7 @@ struct Host<'a> {
     scratch_bytes: usize,
     gemms: &'a [GemmPlan],
     permutes: &'a [PermutePlan],
+    fouriers: &'a [FourierPlan],
     processes: Option<&'a dyn Processes>,
     /// The scratch memory of the first worker.
     scratch: *mut u8,
@@ -79,7 +98,7 @@ impl Compiled {
         loops: Loops,
         module: JITModule,
         entry: *const u8,
-        (gemms, permutes): (Vec<GemmPlan>, Vec<PermutePlan>),
+        (gemms, permutes, fouriers): (Vec<GemmPlan>, Vec<PermutePlan>, Vec<FourierPlan>),
     ) -> Compiled {
         // SAFETY: `unit::translate` gives the main function this signature in the platform's calling convention, and
         // `module` keeps its code alive for as long as `entry` is used.
@@ -115,6 +134,7 @@ impl Compiled {
             alone: loops.steps.iter().any(|step| super::unit::has_gemm_alone(step, false)),
             gemms,
             permutes,
+            fouriers,
             processes: None,
             sites: loops.sites,
             inputs,
@@ -228,6 +248,7 @@ impl Compiled {
             scratch_bytes: self.scratch_bytes(),
             gemms: &self.gemms,
             permutes: &self.permutes,
+            fouriers: &self.fouriers,
             processes: self.processes.as_deref(),
             scratch,
             alone_bytes: self.alone_bytes(),
@@ -366,6 +387,25 @@ pub(super) extern "C" fn gemm(frame: *const u64, number: i64, a: *const u8, b: *
     // the plan says; the plan's results overlap no operand; the workspace is as large as the largest product asks, and
     // products run one after the other.
     unsafe { einc_runtime::gemm::gemm(plan, a, b, c, host.workspace, host.threads) }
+}
+
+/// Transforms or convolves rows; a transform has no `k`.
+pub(super) extern "C" fn fourier(
+    frame: *const u64,
+    number: i64,
+    x: *const u8,
+    k: *const u8,
+    y: *mut u8,
+    work: *mut u8,
+) {
+    // SAFETY: as in `parallel`.
+    let host = unsafe { &*(frame.read() as *const Host) };
+    // SAFETY: `verify` holds addresses and strides inside their buffers, whose memory is as large as the plan says;
+    // results overlap no operand; the working memory is the worker's own scratch memory.
+    match &host.fouriers[number as usize] {
+        FourierPlan::Transform(plan) => unsafe { plan.run(x, y, work) },
+        FourierPlan::Convolution(plan) => unsafe { plan.run(x, k, y, work) },
+    }
 }
 
 /// Runs a matrix product on the thread of one worker of a parallel loop.

@@ -11,6 +11,7 @@ pub(super) fn address(name: &str) -> Option<*const u8> {
         "einc_parallel" => Some(super::call::parallel as *const u8),
         "einc_shared" => Some(super::call::shared as *const u8),
         "einc_permute" => Some(super::call::permute as *const u8),
+        "einc_fourier" => Some(super::call::fourier as *const u8),
         "einc_gemm" => Some(super::call::gemm as *const u8),
         "einc_gemm_alone" => Some(super::call::gemm_alone as *const u8),
         "einc_power_i64" => Some(power_i64 as *const u8),

@@ -390,6 +390,19 @@ impl Translator<'_, '_, '_> {
                 let [from, to] = addresses.each_ref().map(|address| self.whole_pointer(address, bytes));
                 self.host("einc_permute", &[types::I64; 4], None, &[self.frame, number, from, to]);
             }
+            Stmt::Fourier(id, addresses) => {
+                let dtypes = self.shared.loops.fouriers[*id].dtypes();
+                let number = self.builder.ins().iconst(types::I64, i64::from(id.0));
+                let mut arguments = vec![self.frame, number];
+                for (address, dtype) in addresses.iter().zip(dtypes) {
+                    arguments.push(self.whole_pointer(address, dtype.bytes()));
+                }
+                // A transform has no filter.
+                if arguments.len() == 5 {
+                    arguments.insert(3, number);
+                }
+                self.host("einc_fourier", &[types::I64; 6], None, &arguments);
+            }
             Stmt::Map(map) => {
                 let bytes = map.dtype.bytes();
                 let (from, to) = (self.whole_pointer(&map.from, bytes), self.whole_pointer(&map.to, bytes));
@@ -589,6 +602,7 @@ fn collect_buffers(list: &[Stmt], used: &mut std::collections::BTreeSet<BufferId
             }
             Stmt::Gemm(_, addresses) => used.extend(addresses.iter().map(|address| address.buffer)),
             Stmt::Permute(_, addresses) => used.extend(addresses.iter().map(|address| address.buffer)),
+            Stmt::Fourier(_, addresses) => used.extend(addresses.iter().map(|address| address.buffer)),
             Stmt::Sort(sort) => used.extend([sort.row.buffer, sort.positions.buffer]),
             Stmt::Map(map) => used.extend([map.from.buffer, map.to.buffer]),
             Stmt::FoldRows(fold) => used.extend([fold.from.buffer, fold.to.buffer]),

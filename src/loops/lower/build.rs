@@ -77,6 +77,7 @@ impl Builder {
                 sites: IdVec::new(),
                 gemms: IdVec::new(),
                 permutes: IdVec::new(),
+                fouriers: IdVec::new(),
                 steps: Vec::new(),
             },
             blocks: Vec::new(),

@@ -6,6 +6,7 @@ mod apart;
 mod build;
 mod contract;
 mod expr;
+mod fourier;
 mod hoist;
 mod nest;
 mod permute;
