@@ -205,7 +205,8 @@ mod encrypted {
         let path = "examples/language/18_fhe.ein";
         for layout in [Interface::Free, Interface::RowMajor] {
             let settings = Settings { layout: Some(layout), ..Settings::default() };
-            check(path, &format!("{path} --random 11 --set B=2"), &settings);
+            // These inputs keep the range of the sigmoid: up to 6.7 of 8.
+            check(path, &format!("{path} --random 7"), &settings);
         }
     }
 
