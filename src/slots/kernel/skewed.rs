@@ -98,7 +98,9 @@ fn shape(request: &Request) -> Option<Shape> {
         let bits = |axis: &usize| contraction.axes[*axis].extent.next_power_of_two().ilog2();
         axes.iter().rev().flat_map(|axis| (0..bits(axis)).map(|bit| Bit::Of(*axis, bit))).collect()
     };
-    let in_order = |axes: &[usize]| bits(&contraction.output.iter().copied().filter(|a| axes.contains(a)).collect::<Vec<_>>());
+    let in_order = |axes: &[usize]| {
+        bits(&contraction.output.iter().copied().filter(|a| axes.contains(a)).collect::<Vec<_>>())
+    };
     // The rows are what lies higher in the output.
     let first = contraction.output.iter().find(|axis| free.iter().any(|free| free.contains(axis)))?;
     let row_operand = usize::from(free[1].contains(first));
@@ -106,7 +108,8 @@ fn shape(request: &Request) -> Option<Shape> {
     let (batch, contracted) = (in_order(&batch), bits(&contracted));
     let slot_bits = request.slots.ilog2() as usize;
     let parts = slot_bits.checked_sub(rows.len() + columns.len() + batch.len())?;
-    let steps = contracted.len().checked_sub(parts).filter(|steps| (1..=MOST_STEPS as usize).contains(steps))?;
+    let steps =
+        contracted.len().checked_sub(parts).filter(|steps| (1..=MOST_STEPS as usize).contains(steps))?;
     let fits = steps <= rows.len() && steps <= columns.len();
     fits.then_some(Shape { row_operand, rows, columns, batch, contracted, steps, slots: request.slots })
 }
@@ -228,7 +231,11 @@ impl Shape {
                 rows: self.whole(self.row_extent(), self.blocks() == 1),
                 columns: self.periodic(extent, false),
             },
-            false => Factor { value, rows: self.periodic(extent, cyclic), columns: self.whole(self.width(), false) },
+            false => Factor {
+                value,
+                rows: self.periodic(extent, cyclic),
+                columns: self.whole(self.width(), false),
+            },
         })
     }
 
@@ -362,9 +369,7 @@ fn finish(request: &Request, shape: &Shape, mut circuit: Circuit, value: usize) 
         Placement::Given(layout) => layout.clone(),
         Placement::Free | Placement::Loose => {
             let dim = |bit: &Bit| match *bit {
-                Bit::Of(axis, bit) => {
-                    Some(Bit::Of(dims.iter().position(|dim| *dim == axis)?, bit))
-                }
+                Bit::Of(axis, bit) => Some(Bit::Of(dims.iter().position(|dim| *dim == axis)?, bit)),
                 other => Some(other),
             };
             let bits = bits.iter().map(dim).collect::<Option<Vec<Bit>>>()?;

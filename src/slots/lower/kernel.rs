@@ -16,7 +16,7 @@ use crate::slots::{Builder, Digit, Kind, Packing, Plain, PlainSource, ValueId};
 use std::sync::Arc;
 
 /// The levels that kernels of one step may take, beyond those of its products.
-const LEVELS: usize = 6;
+const LEVELS: usize = 9;
 
 /// The most factors of a product that kernels are planned for: assignments grow with a power of them.
 const MOST_FACTORS: usize = 5;
