@@ -1,12 +1,12 @@
-//! Products of matrices that are larger than a ciphertext, whose layouts are given.
+//! Products of matrices that are larger than a ciphertext, in any layouts.
 //!
 //! ```text
 //! 64x64 matrices, k contracted:  [k/16:4 i:64 *4 (k-i):16]  [k/16:4 *4 (k-j):16 j:64]  16 products in [*4 i:64 j:64]
 //! ```
 //!
 //! The slots run over parts of `k`, the batch, `i` and `j`. At step `t` slot `(c, i, j)` works on `k = c T + (i + j + t)
-//! mod T`, so `T` products are summed up. The factors are skewed once: a digit that moves by another, bit by bit, through
-//! the gap beside it, and is copied over that gap without a mask.
+//! mod T`, so `T` products are summed up. The factors come skewed where they are free. Where they are given they are skewed
+//! once: a digit moves by another, bit by bit, through the gap beside it, and is copied over that gap without a mask.
 //!
 //! A step is a sum `t = x + y + z`. With the left factor advanced to `(i - z, j + x + z)` and the right one to
 //! `(i + x + y, j - y)`, slot `(i, j)` adds to `(i - z, j - y)` of the result: so there are `|x| |z|` values of the left
@@ -16,7 +16,7 @@
 
 use super::exact::settle;
 use super::{Kernel, Placement, Request};
-use crate::slots::layout::{Bit, Bits};
+use crate::slots::layout::{Bit, Bits, Layout, Piece, Term};
 use crate::slots::linear::bsgs::{Entry, combine};
 use crate::slots::linear::route::{Effort, Placed, ROTATION, route};
 use crate::slots::linear::tree::window;
@@ -37,6 +37,8 @@ struct Shape {
     contracted: Vec<Bit>,
     /// How many bits of the contracted axes are steps; the others are parts.
     steps: usize,
+    /// Whether the factor of the rows comes skewed, and that of the columns.
+    free: [bool; 2],
     slots: usize,
 }
 
@@ -65,7 +67,7 @@ struct Factor {
     columns: Digit,
 }
 
-/// The kernels, if the request is a product of two secret matrices, or of a batch, that lie in given places.
+/// The kernels, if the request is a product of two secret matrices, or of a batch.
 pub fn kernels(request: &Request) -> Vec<Kernel> {
     let Some(shape) = shape(request) else { return Vec::new() };
     let mut found = Vec::new();
@@ -80,8 +82,7 @@ pub fn kernels(request: &Request) -> Vec<Kernel> {
 fn shape(request: &Request) -> Option<Shape> {
     let contraction = &request.contraction;
     let [one, other] = &contraction.operands[..] else { return None };
-    let given = request.operands.iter().all(|placement| matches!(placement, Placement::Given(_)));
-    if !given || one.clear || other.clear {
+    if one.clear || other.clear {
         return None;
     }
     let kept = |axis: &usize| contraction.output.contains(axis);
@@ -93,7 +94,8 @@ fn shape(request: &Request) -> Option<Shape> {
         return None;
     }
     let shared: Vec<usize> = one.axes.iter().copied().filter(|axis| other.axes.contains(axis)).collect();
-    let (batch, contracted): (Vec<usize>, Vec<usize>) = shared.into_iter().partition(kept);
+    let (batch, contracted_axes): (Vec<usize>, Vec<usize>) = shared.into_iter().partition(kept);
+    let batch_axes = batch.len();
     let bits = |axes: &[usize]| -> Vec<Bit> {
         let bits = |axis: &usize| contraction.axes[*axis].extent.next_power_of_two().ilog2();
         axes.iter().rev().flat_map(|axis| (0..bits(axis)).map(|bit| Bit::Of(*axis, bit))).collect()
@@ -105,13 +107,17 @@ fn shape(request: &Request) -> Option<Shape> {
     let first = contraction.output.iter().find(|axis| free.iter().any(|free| free.contains(axis)))?;
     let row_operand = usize::from(free[1].contains(first));
     let (rows, columns) = (in_order(&free[row_operand]), in_order(&free[1 - row_operand]));
-    let (batch, contracted) = (in_order(&batch), bits(&contracted));
+    let (batch, contracted) = (in_order(&batch), bits(&contracted_axes));
     let slot_bits = request.slots.ilog2() as usize;
     let parts = slot_bits.checked_sub(rows.len() + columns.len() + batch.len())?;
     let steps =
         contracted.len().checked_sub(parts).filter(|steps| (1..=MOST_STEPS as usize).contains(steps))?;
-    let fits = steps <= rows.len() && steps <= columns.len();
-    fits.then_some(Shape { row_operand, rows, columns, batch, contracted, steps, slots: request.slots })
+    let single = [&free[0], &free[1], &contracted_axes].iter().all(|axes| axes.len() == 1) && batch_axes < 2;
+    let given = request.operands.iter().all(|placement| matches!(placement, Placement::Given(_)));
+    let fits = steps <= rows.len() && steps <= columns.len() && (given || single);
+    let free = |operand: usize| request.operands[operand] == Placement::Free;
+    let free = [free(row_operand), free(1 - row_operand)];
+    fits.then_some(Shape { row_operand, rows, columns, batch, contracted, steps, free, slots: request.slots })
 }
 
 impl Shape {
@@ -137,11 +143,13 @@ impl Shape {
         1 << (self.contracted.len() - self.steps)
     }
 
-    /// A digit that repeats with the period, where an advance is to the left; after it was copied over its gap.
-    fn periodic(&self, extent: usize, cyclic: bool) -> Digit {
-        let (extent, period) = (extent as i64, self.period() as i64);
+    /// The digit of the other's free axes in a factor, which repeats with the period and is advanced to the left.
+    fn repeated(&self, rows: bool) -> Digit {
+        let extent = if rows { self.width() } else { self.row_extent() } as i64;
+        let period = self.period() as i64;
         let (right, offsets) = match extent / period {
-            _ if cyclic => (2 * extent, vec![0]),
+            _ if !rows && self.blocks() == 1 => (2 * extent, vec![0]),
+            _ if self.free[usize::from(!rows)] => (extent, vec![0, -extent]),
             1 => (extent, vec![0, -extent]),
             2 => (period, vec![0, -period, -extent]),
             // The last period lacks what the next row has moved into it.
@@ -150,24 +158,25 @@ impl Shape {
         Digit { extent, right, offsets }
     }
 
-    /// A digit whose values are all different, where an advance is to the right.
-    fn whole(&self, extent: usize, cyclic: bool) -> Digit {
-        let extent = extent as i64;
-        let offsets = if cyclic { vec![0] } else { vec![0, extent] };
-        Digit { extent, right: if cyclic { 2 * extent } else { extent }, offsets }
+    /// The digit of the own free axes in a factor, whose values are all different, advanced to the right.
+    fn whole(&self, rows: bool) -> Digit {
+        let extent = if rows { self.row_extent() } else { self.width() } as i64;
+        match rows && self.blocks() == 1 {
+            true => Digit { extent, right: 2 * extent, offsets: vec![0] },
+            false => Digit { extent, right: extent, offsets: vec![0, extent] },
+        }
     }
 
     /// The splits of a step with the fewest key switches: any, and those whose columns stay.
     fn choices(&self) -> Vec<Parts> {
-        let cyclic = self.blocks() == 1;
         let switches = |parts: &Parts| {
             let sources = |digit: Digit, advanced: bool| {
                 if advanced || digit.right < digit.extent { digit.offsets.len() } else { 1 }
             };
-            let left = sources(self.periodic(self.width(), false), parts.x * parts.z > 1)
-                * sources(self.whole(self.row_extent(), cyclic), parts.z > 1);
-            let right = sources(self.periodic(self.row_extent(), cyclic), parts.x * parts.y > 1)
-                * sources(self.whole(self.width(), false), parts.y > 1);
+            let left =
+                sources(self.repeated(true), parts.x * parts.z > 1) * sources(self.whole(true), parts.z > 1);
+            let right = sources(self.repeated(false), parts.x * parts.y > 1)
+                * sources(self.whole(false), parts.y > 1);
             let sums = parts.y * parts.z;
             parts.x * (parts.y + parts.z) + left + right + 2 * sums + usize::from(parts.y > 1)
         };
@@ -205,16 +214,21 @@ impl Shape {
     /// A factor, skewed with so many bits at a time.
     fn factor(&self, circuit: &mut Circuit, request: &Request, rows: bool, bits: usize) -> Option<Factor> {
         let operand = if rows { self.row_operand } else { 1 - self.row_operand };
-        let Placement::Given(layout) = &request.operands[operand] else { return None };
-        let mut from = layout.bits(self.slots)?;
         let axes = &request.contraction.operands[operand].axes;
+        let digits = |value: usize| match rows {
+            true => Factor { value, rows: self.whole(true), columns: self.repeated(true) },
+            false => Factor { value, rows: self.repeated(false), columns: self.whole(false) },
+        };
+        let Placement::Given(layout) = &request.operands[operand] else {
+            return Some(digits(circuit.input(operand, 0)));
+        };
+        let mut from = layout.bits(self.slots)?;
         from.bits.iter_mut().for_each(|bit| *bit = bit.over(axes));
         let placed = Placed::input(circuit, operand, &from);
         let mut value = moved(circuit, placed, &self.unskewed(rows))?;
-        let cyclic = !rows && self.blocks() == 1;
         let (stride, extent) = if rows { (1, self.width()) } else { (self.width(), self.row_extent()) };
         let other = |slot: usize| if rows { slot / self.width() } else { slot } % self.period();
-        let wraps = extent == self.period() && !cyclic;
+        let wraps = extent == self.period() && (rows || self.blocks() > 1);
         for low in (0..self.steps).step_by(bits) {
             let count = bits.min(self.steps - low);
             value = self.skew(circuit, value, (stride, extent), &other, wraps, (low, count))?;
@@ -225,17 +239,34 @@ impl Shape {
             value = circuit.add(value, copy);
             step *= 2;
         }
-        Some(match rows {
-            true => Factor {
-                value,
-                rows: self.whole(self.row_extent(), self.blocks() == 1),
-                columns: self.periodic(extent, false),
-            },
-            false => Factor {
-                value,
-                rows: self.periodic(extent, cyclic),
-                columns: self.whole(self.width(), false),
-            },
+        Some(digits(value))
+    }
+
+    /// Where a free factor lies.
+    fn layout(&self, request: &Request, rows: bool) -> Option<Layout> {
+        let operand = if rows { self.row_operand } else { 1 - self.row_operand };
+        let axes = &request.contraction.operands[operand].axes;
+        let axis_of = |bits: &[Bit]| match bits.first()? {
+            Bit::Of(axis, _) => axes.iter().position(|own| own == axis),
+            _ => None,
+        };
+        let (k, period) = (axis_of(&self.contracted)?, self.period());
+        let own = axis_of(if rows { &self.rows } else { &self.columns })?;
+        let whole = |axis: usize, extent: usize| Piece::Digit { axis, div: 1, extent };
+        let terms = vec![Term { axis: k, factor: 1 }, Term { axis: own, factor: -1 }];
+        let skew = Piece::Affine { terms, extent: period };
+        let mut slots = vec![Piece::Digit { axis: k, div: period, extent: self.part_count() }];
+        slots.extend(axis_of(&self.batch).map(|axis| whole(axis, 1 << self.batch.len())));
+        slots.extend(match rows {
+            true => [whole(own, self.row_extent()), Piece::Copy(self.width() / period), skew],
+            false => [Piece::Copy(self.row_extent() / period), skew, whole(own, self.width())],
+        });
+        slots.retain(|piece| piece.extent() > 1);
+        Some(Layout {
+            axes: request.contraction.axes_of(axes),
+            ciphertexts: Vec::new(),
+            slots,
+            unknown_rest: false,
         })
     }
 
@@ -382,9 +413,9 @@ fn finish(request: &Request, shape: &Shape, mut circuit: Circuit, value: usize) 
     let value = moved(&mut circuit, placed, &wanted)?;
     circuit.outputs = vec![value];
     let circuit = circuit.trimmed();
-    let operands = request.operands.iter().map(|placement| match placement {
+    let operands = request.operands.iter().enumerate().map(|(operand, placement)| match placement {
         Placement::Given(layout) => Some(layout.clone()),
-        Placement::Free | Placement::Loose => None,
+        Placement::Free | Placement::Loose => shape.layout(request, operand == shape.row_operand),
     });
     let operands = operands.collect::<Option<Vec<_>>>()?;
     Some(Kernel { name: "skewed", operands, output, counts: circuit.counts(), circuit })

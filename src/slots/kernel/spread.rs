@@ -53,19 +53,19 @@ struct Problem<'a> {
 pub fn kernels(request: &Request) -> Vec<Kernel> {
     let Some(mut problem) = Problem::new(request) else { return Vec::new() };
     let trees = tree::trees(request);
-    let mut chosen = Vec::new();
-    let products = request.operands.len().next_power_of_two().ilog2() as usize;
+    let mut known: Vec<(search::Candidate, usize)> = Vec::new();
+    let products = request.operands.len() - 1;
     for levels in 0..=request.levels.min(products + MOST_MASKS) {
-        let best = trees.iter().filter_map(|tree| search::search(&mut problem, tree, trees.len(), levels));
-        chosen.extend(
-            best.min_by_key(|(_, _, cost)| *cost).map(|(tree, positions, _)| (tree, positions, levels)),
-        );
+        let found = search::search(&mut problem, &trees, &known, levels);
+        known.extend(found.map(|found| (found, levels)));
     }
     problem.effort = Effort::Thorough;
     problem.routes.clear();
-    let built = chosen.iter();
+    let built = known.iter();
     built
-        .filter_map(|(tree, positions, levels)| build::build(&mut problem, tree, positions, *levels))
+        .filter_map(|(found, levels)| {
+            build::build(&mut problem, &trees[found.tree], &found.positions, *levels)
+        })
         .collect()
 }
 

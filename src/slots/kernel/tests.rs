@@ -177,17 +177,21 @@ fn skewed_factors_of_any_extents_are_right() {
                 }
                 let extents = [("i", i), ("k", k), ("j", j), ("b", b)];
                 let request = Request::row_major(Contraction::parse(equation, &extents).unwrap(), slots, 20);
-                for kernel in skewed::kernels(&request) {
-                    check(&request, &kernel);
-                    judged += 1;
-                }
-                let loose = Request { output: Placement::Loose, ..request };
-                for kernel in skewed::kernels(&loose) {
-                    check(&loose, &kernel);
-                    judged += 1;
+                let outputs = [request.output.clone(), Placement::Loose, Placement::Free];
+                for (number, output) in
+                    (0..4).flat_map(|number| outputs.iter().map(move |output| (number, output)))
+                {
+                    let mut request = Request { output: output.clone(), ..request.clone() };
+                    for operand in (0..2).filter(|operand| number >> operand & 1 == 1) {
+                        request.operands[operand] = Placement::Free;
+                    }
+                    for kernel in skewed::kernels(&request) {
+                        check(&request, &kernel);
+                        judged += 1;
+                    }
                 }
             }
         }
     }
-    assert!(judged > 40, "{judged}");
+    assert!(judged > 300, "{judged}");
 }
