@@ -181,7 +181,7 @@ pub fn compile(
     if settings.target == Some(Target::InterpretPlan) {
         return interpreted(program, plan, None);
     }
-    match native(&plan, dump) {
+    match native(&plan, settings, dump) {
         Ok(engine) => Ok(Executable { program, engine, threads, hindrance: None }),
         Err(hindrance) if settings.target.is_none() => interpreted(program, plan, Some(hindrance)),
         Err(hindrance) => Err(vec![unsupported_diagnostic(&hindrance)]),
@@ -189,17 +189,25 @@ pub fn compile(
 }
 
 #[cfg(feature = "cranelift")]
-fn native(plan: &Plan, dump: &mut dyn FnMut(Phase, &dyn Fn() -> String)) -> Result<Engine, Unsupported> {
+fn native(
+    plan: &Plan,
+    settings: &Settings,
+    dump: &mut dyn FnMut(Phase, &dyn Fn() -> String),
+) -> Result<Engine, Unsupported> {
     enter("native code");
     let machine = Machine::host();
-    let compiled = cranelift::compile(plan, &machine)?;
+    let compiled = cranelift::compile(plan, &machine)?.among(settings.plan.processes.clone());
     dump(Phase::Loops, &|| loops::lower(plan, &machine).to_string());
     dump(Phase::Clif, &|| cranelift::clif(plan, &machine).unwrap_or_else(|hindrance| hindrance.what));
     Ok(Engine::Native(Box::new(compiled)))
 }
 
 #[cfg(not(feature = "cranelift"))]
-fn native(_: &Plan, _: &mut dyn FnMut(Phase, &dyn Fn() -> String)) -> Result<Engine, Unsupported> {
+fn native(
+    _: &Plan,
+    _: &Settings,
+    _: &mut dyn FnMut(Phase, &dyn Fn() -> String),
+) -> Result<Engine, Unsupported> {
     let what = "native code: this build has no feature `cranelift`".to_string();
     Err(Unsupported { place: Span::default(), what })
 }
@@ -277,6 +285,7 @@ pub fn plan(program: &Program, settings: &Settings) -> Result<Plan, Diagnostic> 
         planning.memory_limit = settings.memory;
         planning.rates = Default::default();
         planning.cache = None;
+        planning.late = None;
     }
     if let Some(given) = given_orders(program).map_err(|diagnostic| *diagnostic)? {
         let locked = planning.locked.take().map_or(given.clone(), |locked| (*locked).clone().and(given));

@@ -136,6 +136,100 @@ fn a_program_becomes_a_schedule_that_runs_in_steps() {
     }
 }
 
+/// The emitted Python program, run by OpenFHE, gives what numbers in the clear give: a product of matrices row by row, with
+/// masks and hoisted rotations, and a polynomial.
+#[test]
+fn emitted_python_runs_in_openfhe() {
+    let Some(python) = crate::support::openfhe() else { return };
+    let folder = Folder::new("openfhe");
+    let a: Vec<f64> = (0..30).map(|k| f64::from(k).sin()).collect();
+    let b: Vec<f64> = (0..42).map(|k| f64::from(k).cos()).collect();
+    let tensors = [
+        ("A", Tensor::from_slice(&[5, 6], &a).expect("a tensor")),
+        ("B", Tensor::from_slice(&[6, 7], &b).expect("a tensor")),
+    ];
+    let members: Vec<(&str, &Tensor)> = tensors.iter().map(|(name, tensor)| (*name, tensor)).collect();
+    npz::write(&folder.path("in.npz"), &members).expect("a file in a temporary folder");
+    let text = "dim I, J, K\nsecret input A: f64[I, K]\nsecret input B: f64[K, J]\noutput y: f64[I, J]\nh[i, j] = A[i, k] * B[k, j]\n\
+                @approx(tanh, degree = 7, range = (-8, 8))\ny[i, j] = tanh(h[i, j])\n";
+    std::fs::write(folder.path("p.ein"), text).expect("a file in a temporary folder");
+    let y = |name: &str| -> Vec<f64> {
+        let members = npz::read(&folder.path(name), 1 << 20).expect("the results");
+        let (_, result) = members.iter().find(|(name, _)| name == "y").expect("the output");
+        assert_eq!(result.shape(), [5, 7]);
+        result.as_slice::<f64>().expect("floats").to_vec()
+    };
+    for layout in ["row_major", "free"] {
+        let einc = |words: &[&str]| {
+            let output = Command::new(env!("CARGO_BIN_EXE_einc"))
+                .args(["run", "p.ein", "--inputs", "in.npz", "--target", "ckks"])
+                .args(["--set", &format!("layout={layout}")])
+                .args(words)
+                .current_dir(&folder.0)
+                .stdin(Stdio::null())
+                .output()
+                .expect("the einc command");
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            output.stdout
+        };
+        std::fs::write(folder.path("p.py"), einc(&["--emit", "openfhe-python"])).expect("a file");
+        einc(&["--simulate", "-o", "clear.npz"]);
+        let run = Command::new(&python)
+            .args(["p.py", "run", "in.npz", "out.npz"])
+            .env("OMP_NUM_THREADS", "1")
+            .current_dir(&folder.0)
+            .stdin(Stdio::null())
+            .output()
+            .expect("the Python that was set up");
+        assert!(run.status.success(), "{layout}: {}", String::from_utf8_lossy(&run.stderr));
+        for (place, (found, clear)) in y("out.npz").iter().zip(y("clear.npz")).enumerate() {
+            let (i, j) = (place / 7, place % 7);
+            let sum: f64 = (0..6).map(|k| a[6 * i + k] * b[7 * k + j]).sum();
+            // The polynomial is within 0.2 of the function; OpenFHE takes scales as nominal.
+            assert!((clear - sum.tanh()).abs() < 0.2, "{layout}: {clear} for {sum}");
+            assert!((found - clear).abs() < 1e-4, "{layout}: {found}, not {clear}");
+        }
+    }
+}
+
+#[test]
+fn arguments_outside_the_range_of_a_function_are_refused_before_anything_is_encrypted() {
+    let folder = Folder::new("range");
+    let text = "dim N\nsecret input x: f64[N]\nparam w: f64\noutput y: f64[N]\n\
+                @approx(sigmoid, degree = 7, range = (-4, 4))\ny[i] = sigmoid(w * x[i])\n";
+    std::fs::write(folder.path("p.ein"), text).expect("a file in a temporary folder");
+    let array = |numbers: &[f64]| Tensor::from_slice(&[numbers.len() as u64], numbers).expect("a tensor");
+    npy::write(&folder.path("good.npy"), &array(&[-1.5, 0.25, 2.0])).expect("a file");
+    npy::write(&folder.path("bad.npy"), &array(&[-1.5, 2.5, 1.0])).expect("a file");
+    let einc = |words: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_einc"))
+            .args(["run", "p.ein", "--target", "ckks", "--insecure-toy", "--set", "slots=64", "w=2.0"])
+            .args(words)
+            .current_dir(&folder.0)
+            .stdin(Stdio::null())
+            .output()
+            .expect("the einc command");
+        (output.status.code(), output.stdout, String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    for how in [&["x=bad.npy"][..], &["x=bad.npy", "--simulate"]] {
+        let (code, _, stderr) = einc(how);
+        assert_eq!(code, Some(4), "{stderr}");
+        let told = ["EIN0710", "`sigmoid` is approximated on (-4, 4)", "applies it to 5.000000", "p.ein:6"];
+        told.iter().for_each(|part| assert!(stderr.contains(part), "{part}: {stderr}"));
+    }
+    let (code, _, stderr) = einc(&["x=good.npy"]);
+    assert_eq!(code, Some(0), "{stderr}");
+    let (code, schedule, stderr) = einc(&["x=good.npy", "--emit", "fhe-schedule"]);
+    assert_eq!(code, Some(0), "{stderr}");
+    std::fs::write(folder.path("p.fhe"), schedule).expect("a file");
+    folder.ok("keygen p.fhe -o keys");
+    folder.ok("encrypt p.fhe x=good.npy --key keys/secret.key -o in.ct");
+    folder.refused(
+        "encrypt p.fhe x=bad.npy --key keys/secret.key -o in.ct",
+        "the statement of `y` applies it to 5.000000 at element 1",
+    );
+}
+
 #[test]
 fn what_does_not_belong_together_is_refused_in_each_step() {
     let folder = Folder::new("refused");

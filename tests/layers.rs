@@ -48,6 +48,7 @@ const LIBRARIES: &[(&str, &str)] = &[
     ("indicatif", "src/cli"),
     ("ctrlc", "src/cli"),
     ("ndarray", "src/api"),
+    ("mpi", "src/cli/processes.rs"),
     ("logos", "grammar/src"),
     ("lalrpop_util", "grammar/src"),
 ];

@@ -15,6 +15,8 @@ mod hostile;
 mod jit;
 mod layers;
 mod papers;
+#[cfg(feature = "mpi")]
+mod processes;
 mod property;
 mod readme;
 mod rewrites;

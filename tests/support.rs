@@ -274,6 +274,22 @@ pub fn python() -> Option<PathBuf> {
     python
 }
 
+/// The Python 3.10 that `tests/all` set up with OpenFHE, if there is one.
+///
+/// # Panics
+/// Where there is none and EINC_REQUIRE_PYTHON says that there must be.
+#[cfg(feature = "ckks")]
+pub fn openfhe() -> Option<PathBuf> {
+    let python = std::env::var_os("EINC_OPENFHE").map(PathBuf::from);
+    if python.is_none() {
+        assert!(std::env::var_os("EINC_REQUIRE_PYTHON").is_none(), "EINC_OPENFHE is not set");
+        eprintln!(
+            "skipped: no Python 3.10 with OpenFHE (`bash tests/all` sets it up where there is a Python 3.10)"
+        );
+    }
+    python
+}
+
 /// The generator of Steele, Lea and Flood (splitmix64): equal seeds give equal numbers everywhere.
 pub struct Random(pub u64);
 

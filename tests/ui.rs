@@ -84,6 +84,7 @@ const NOT_FROM_TEXT: &[Code] = &[
     Code::Unsupported,
     Code::Comparison,
     Code::Encryption,
+    Code::ApproximationRange,
     Code::Internal,
 ];
 

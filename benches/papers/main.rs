@@ -1,20 +1,21 @@
 //! How fast the programs of the papers run at their papers' sizes: `cargo bench --bench papers [-- FILTER ..]`.
 //!
-//! The cases are those of `cases.json`, in f32. Writes `target/papers.json`, one entry for each case with its best time in
-//! seconds; `benches/papers/compare.py` runs the same cases with NumPy (and PyTorch, if it is installed) and prints ratios.
-//! Times of one thread are those that it ran, not those that it waited for a core. Environment: `EINC_THREADS` (default 1).
+//! The cases are those of `cases.json`: sizes for the programs of each file, in f32 and c64 unless a case says `double`;
+//! integers are below `below` or at even steps of `step`. Writes `target/papers.json`: each case with its best time in
+//! seconds and the arrays that it takes; `benches/papers/compare.py` runs the same cases with NumPy and PyTorch and prints
+//! ratios. Times of one thread are those that it ran, not those that it waited for a core. Environment: `EINC_THREADS`
+//! (default 1).
 
 use einc::pipeline::{self, Settings};
 use einc::program;
 use einc::source::Sources;
 use einc_runtime::{DType, Scalar, Tensor, pool};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How long a case may take, its first call aside.
-const TIME: Duration = Duration::from_millis(1000);
+const TIME: Duration = Duration::from_millis(500);
 
 /// The seconds that this thread has run, where the system tells: other programs on the machine do not count.
 fn own_seconds() -> Option<f64> {
@@ -54,38 +55,62 @@ fn integers(tensor: &mut Tensor, below: i64, step: Option<i64>) {
     }
 }
 
-fn time(case: &Value, alone: bool) -> f64 {
+/// The inputs of a case: random, within what the case says of them.
+fn inputs(program: &program::Program, case: &Value) -> Vec<Tensor> {
+    let of = |declared: &program::Tensor| {
+        let mut tensor =
+            pipeline::random(1, &declared.name, declared.dtype, &declared.shape).expect("memory");
+        let given = |key: &str| case[key][&declared.name].as_i64();
+        let flag = |key: &str| case[key].as_bool() == Some(true);
+        if declared.dtype.is_integer() {
+            integers(&mut tensor, given("below").unwrap_or(2), given("step"));
+        } else if flag("positive") || flag("bits") {
+            for at in 0..tensor.elems() {
+                let Scalar::Real(value) = tensor.get(at) else { continue };
+                let bit = if value < 0.0 { 0.0 } else { 1.0 };
+                tensor.set(at, Scalar::Real(if flag("bits") { bit } else { value.abs() }));
+            }
+        }
+        tensor
+    };
+    program.inputs.iter().map(|&id| of(&program.tensors[id])).collect()
+}
+
+/// A case of a file that ran, with its time and its arrays.
+fn time(file: &str, name: &str, case: &Value, alone: bool) -> Value {
     let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/papers"));
-    let path = folder.join(case["file"].as_str().expect("a file"));
+    let path = folder.join(format!("{file}.ein"));
     let text = std::fs::read_to_string(&path).expect("a program of a paper");
     let mut sources = Sources::default();
-    let file = sources.add(path.display().to_string(), Some(path.clone()), &text);
-    let (module, _) = program::load(&mut sources, file);
+    let id = sources.add(path.display().to_string(), Some(path.clone()), &text);
+    let (module, _) = program::load(&mut sources, id);
     let set = case["set"].as_object().expect("sizes");
     let dims = set.iter().map(|(name, size)| (name.clone(), size.as_i64().expect("a size"))).collect();
-    let dtypes = BTreeMap::from([(case["type"].as_str().expect("a variable").to_string(), DType::F32)]);
+    let (real, complex) = match case["double"].as_bool() {
+        Some(true) => (DType::F64, DType::C128),
+        _ => (DType::F32, DType::C64),
+    };
+    let types = [("Real", real), ("Complex", complex)];
+    let declared = types.into_iter().filter(|(name, _)| text.contains(&format!("type {name} in")));
+    let dtypes = declared.map(|(name, dtype)| (name.to_string(), dtype)).collect();
     let bindings = pipeline::bindings(dims, dtypes, std::iter::empty());
     let function = case["fn"].as_str().expect("a function");
-    let (program, _) = pipeline::check(&module, function, &bindings).expect("sizes that fit");
-    let inputs: Vec<Tensor> = program
+    let (program, _) = pipeline::check(&module, function, &bindings)
+        .unwrap_or_else(|errors| panic!("{name}: {}", errors[0].message));
+    let inputs = inputs(&program, case);
+    let arrays: serde_json::Map<String, Value> = program
         .inputs
         .iter()
-        .map(|&id| {
-            let declared = &program.tensors[id];
-            let mut tensor =
-                pipeline::random(1, &declared.name, declared.dtype, &declared.shape).expect("memory");
-            let given = |key: &str| case[key][&declared.name].as_i64();
-            if declared.dtype.is_integer() {
-                integers(&mut tensor, given("below").unwrap_or(2), given("step"));
-            }
-            tensor
-        })
+        .map(|&id| &program.tensors[id])
+        .map(|tensor| (tensor.name.clone(), json!([tensor.dtype.to_string(), tensor.shape])))
         .collect();
     let executable = pipeline::compile(program, &Settings::default(), &mut |_, _| ()).expect("it fits");
-    assert!(executable.hindrance().is_none(), "it runs in native code");
+    assert!(executable.hindrance().is_none(), "{name} runs in native code");
     let operands: Vec<&Tensor> = inputs.iter().collect();
     let mut results = executable.results().expect("memory");
-    best(alone, || executable.run(&operands, &mut results).expect("no index leaves a tensor"))
+    let seconds = best(alone, || executable.run(&operands, &mut results).expect("no index leaves a tensor"));
+    println!("{name:<28} {:10.3} ms", seconds * 1e3);
+    json!({ "name": name, "seconds": seconds, "arrays": arrays, "case": case })
 }
 
 fn main() {
@@ -93,16 +118,19 @@ fn main() {
     pool::set_threads(threads);
     let filters: Vec<String> =
         std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
-    let cases: Value = serde_json::from_str(include_str!("cases.json")).expect("valid JSON");
+    let files: Value = serde_json::from_str(include_str!("cases.json")).expect("valid JSON");
     let mut results = Vec::new();
-    for case in cases.as_array().expect("a list") {
-        let name = case["name"].as_str().expect("a name");
-        if !filters.is_empty() && !filters.iter().any(|filter| name.contains(filter.as_str())) {
-            continue;
+    for (file, cases) in files.as_object().expect("files") {
+        for case in cases.as_array().expect("a list") {
+            let function = case["fn"].as_str().expect("a function");
+            let mut name = format!("{} {function}", &file[..2]);
+            if let Some(label) = case["label"].as_str() {
+                name = format!("{name} {label}");
+            }
+            if filters.is_empty() || filters.iter().any(|filter| name.contains(filter.as_str())) {
+                results.push(time(file, &name, case, threads == 1));
+            }
         }
-        let seconds = time(case, threads == 1);
-        println!("{name:<24} {:10.3} ms", seconds * 1e3);
-        results.push(json!({ "name": name, "seconds": seconds }));
     }
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/target/papers.json");
     let value = json!({ "threads": threads, "cases": results });

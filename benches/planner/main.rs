@@ -2,6 +2,11 @@
 //!
 //! `cargo bench --bench planner -- --data DIR [--seconds S] [--seeds N] [--only PART]`
 
+mod latency;
+#[path = "../speed/memory.rs"]
+mod memory;
+mod slices;
+
 use einc::pipeline::{self, Settings};
 use einc::plan::search::{
     MemoryLimit, Network, Objective, Options, Rates, Step, StepTime, evaluate, optimize, steps,
@@ -16,6 +21,16 @@ fn main() {
     let option = |name: &str| {
         arguments.iter().position(|argument| argument == name).and_then(|place| arguments.get(place + 1))
     };
+    let wants = |name: &str| arguments.iter().any(|argument| argument == name);
+    if wants("--slices") {
+        return slices::run();
+    }
+    if wants("--peak") {
+        return peaks();
+    }
+    if wants("--latency") {
+        latency::generated();
+    }
     let Some(data) = option("--data").cloned().or_else(|| std::env::var("EINC_NETWORKS").ok()) else {
         println!("no networks: give --data DIR or set EINC_NETWORKS");
         return;
@@ -27,8 +42,8 @@ fn main() {
     if arguments.iter().any(|argument| argument == "--small") {
         return small(&data);
     }
-    if arguments.iter().any(|argument| argument == "--latency") {
-        return latency(&data, &only);
+    if wants("--latency") {
+        return each(&data, &only, &mut |name, network| latency::of(name, network));
     }
     if arguments.iter().any(|argument| argument == "--time") {
         let rates = option("--rates").map(|path| {
@@ -141,28 +156,22 @@ fn small(data: &str) {
     );
 }
 
-/// How soon there is a first tree, and what a plan costs that is known.
-fn latency(data: &str, only: &str) {
-    let cache = einc::plan::cache::Cache::new(None);
+/// Compares the memory that plans say with what runs take.
+fn peaks() {
+    for (name, program, n) in memory::RUNS {
+        let (measured, predicted) = memory::peak(program, n);
+        let share = 100.0 * (measured as f64 / predicted as f64 - 1.0);
+        println!("{name}: {measured} bytes measured, {predicted} predicted, {share:+.1} %");
+    }
+}
+
+/// Calls something on each network of the data.
+fn each(data: &str, only: &str, visit: &mut dyn FnMut(&str, &Network)) {
     for entry in read(&format!("{data}/index.json"))["networks"].as_array().into_iter().flatten() {
         let name = entry["name"].as_str().unwrap_or_default();
-        if !only.split(',').any(|part| name.contains(part)) {
-            continue;
+        if only.split(',').any(|part| name.contains(part)) {
+            visit(name, &network(&read(&format!("{data}/{name}.json"))));
         }
-        let network = network(&read(&format!("{data}/{name}.json")));
-        let options = || Options { work: Some(1), ..Options::default() };
-        let start = Instant::now();
-        let first = optimize(&network, &mut options());
-        let first = first.map(|_| start.elapsed());
-        let _ = cache.optimize(&network, &mut options(), "");
-        let start = Instant::now();
-        let hits = 100;
-        (0..hits).for_each(|_| assert!(cache.optimize(&network, &mut options(), "").is_ok()));
-        println!(
-            "{name}: {} operands, first tree {first:?}, hit {:?}",
-            network.inputs().len(),
-            start.elapsed() / hits
-        );
     }
 }
 

@@ -4,9 +4,11 @@
 #![warn(missing_docs)]
 
 pub mod ckks;
+pub mod complex;
 pub mod dtype;
 pub mod element;
 pub mod file;
+pub mod fourier;
 pub mod gemm;
 pub mod math;
 mod memory;

@@ -219,6 +219,8 @@ impl Module {
                     .note(format!("there is {}", names.join(", "))),
             ));
         }
+        let mut settings = settings.clone();
+        settings.plan.late.get_or_insert_default();
         Ok(Function {
             module: self.clone(),
             entry: entry.to_string(),
@@ -229,7 +231,7 @@ impl Module {
                 .map(|input| input.name)
                 .collect(),
             sizes: sizes.clone(),
-            settings: settings.clone(),
+            settings,
             cache: Mutex::default(),
         })
     }

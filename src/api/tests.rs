@@ -91,3 +91,65 @@ fn tensors_that_do_not_fit_are_errors_whatever_runs_the_program() {
         assert!(layer.executable.run(&[&w, &x], &mut []).is_err());
     }
 }
+
+#[test]
+fn a_function_of_many_operands_takes_known_trees_for_further_sizes() {
+    // More operands than are always optimal, in a ring: a trace of a product of matrices, alternately N by K and K by N.
+    let count = 14;
+    let names: Vec<String> = (0..count).map(|k| format!("a{k}")).collect();
+    let shape = |k: usize| if k.is_multiple_of(2) { "N, K" } else { "K, N" };
+    let params: Vec<String> =
+        names.iter().enumerate().map(|(k, name)| format!("{name}: f64[{}]", shape(k))).collect();
+    let index = |k: usize| format!("i{}", k % count);
+    let factors: Vec<String> =
+        names.iter().enumerate().map(|(k, name)| format!("{name}[{}, {}]", index(k), index(k + 1))).collect();
+    let all: Vec<String> = (0..count).map(index).collect();
+    let text = format!(
+        "fn ring({}) -> (s: f64) {{ s = sum[{}]({}) }}",
+        params.join(", "),
+        all.join(", "),
+        factors.join(" * ")
+    );
+    let module = Module::parse(&text).unwrap();
+    let ring = module.function("ring", &Sizes::new(), &Settings::default()).unwrap();
+    let mut before = None;
+    for (number, (n, k)) in [(3u64, 4u64), (6, 2), (2, 7), (5, 5)].into_iter().enumerate() {
+        let matrices: Vec<Tensor> = (0..count as u64)
+            .map(|of| {
+                let (rows, columns) = if of.is_multiple_of(2) { (n, k) } else { (k, n) };
+                let mut small = matrix(rows, columns, of);
+                (0..small.elems()).for_each(|at| {
+                    let value = small.get(at).re();
+                    small.set(at, Scalar::Real(value / 8.0));
+                });
+                small
+            })
+            .collect();
+        let arrays: Vec<(&str, &dyn Operand)> =
+            names.iter().map(String::as_str).zip(matrices.iter().map(|m| m as &dyn Operand)).collect();
+        let found = ring.call(&arrays).unwrap().number("s").unwrap();
+        // The trace of the product, from left to right.
+        let mut product = matrices[0].as_slice::<f64>().unwrap().to_vec();
+        for (at, next) in matrices.iter().enumerate().skip(1) {
+            let (inner, columns) = (next.shape()[0] as usize, next.shape()[1] as usize);
+            let values = next.as_slice::<f64>().unwrap();
+            let rows = n as usize;
+            assert_eq!(product.len(), rows * inner, "{at}");
+            product = (0..rows * columns)
+                .map(|e| {
+                    let (row, column) = (e / columns, e % columns);
+                    (0..inner).map(|j| product[row * inner + j] * values[j * columns + column]).sum()
+                })
+                .collect();
+        }
+        let wanted: f64 = (0..n as usize).map(|at| product[at * n as usize + at]).sum();
+        assert!((found - wanted).abs() <= 1e-10 * (1.0 + wanted.abs()), "{found} {wanted}");
+        // The second sizes find trees for a range of sizes, the later ones change nothing.
+        let known = format!("{:?}", ring.settings.plan.late.as_ref().unwrap());
+        if number > 1 {
+            assert_eq!(before.as_ref(), Some(&known));
+        }
+        before = Some(known);
+    }
+    assert_eq!(before.unwrap(), "Late { products: 1, searches: 2 }");
+}

@@ -171,7 +171,7 @@ pub struct RunArgs {
     #[arg(short = 'e', long = "expression", value_name = "TEXT", conflicts_with = "einsum")]
     pub expression: Option<String>,
     /// An einsum string; the operands are files in its order
-    #[arg(long, value_name = "SPEC")]
+    #[arg(long, value_name = "SPEC", allow_hyphen_values = true)]
     pub einsum: Option<String>,
     /// Arrays by name, from an .npz or .safetensors file; may be given several times
     #[arg(long, value_name = "FILE")]

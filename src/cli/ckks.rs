@@ -33,7 +33,11 @@ pub fn ckks(action: &CkksAction, told: &Told) -> Result<(i32, String), Failure> 
 }
 
 fn refused(error: CkksError) -> Failure {
-    Failure::of(Diagnostic::error(Code::Encryption, error.to_string()))
+    let code = match error.code {
+        einc_runtime::ckks::Code::Argument => Code::ApproximationRange,
+        _ => Code::Encryption,
+    };
+    Failure::of(Diagnostic::error(code, error.to_string()))
 }
 
 /// A schedule from its file, and its parameters made ready.
@@ -109,6 +113,30 @@ fn vectors(input: &Input, slots: u32, arrays: &pipeline::Arrays<'static>) -> Res
     })
 }
 
+/// Tries whether arguments of approximated functions keep their ranges, where all that they depend on is at hand.
+fn try_ranges(schedule: &Schedule, arrays: &pipeline::Arrays<'static>, told: &Told) -> Result<(), Failure> {
+    if schedule.ranges.is_empty() {
+        return Ok(());
+    }
+    let lacks = |input: &&Input| {
+        let name = input.layout.as_ref().map_or(&input.name, |layout| &layout.tensor);
+        !input.secret && !arrays.contains_key(name)
+    };
+    if let Some(input) = schedule.inputs.iter().find(lacks) {
+        let message = format!(
+            "whether functions keep their ranges was not tried: the clear input {} is not at hand",
+            input.name
+        );
+        told.warn(vec![Diagnostic::warning(Code::ApproximationRange, message)], &Sources::default())?;
+        return Ok(());
+    }
+    let mut given = BTreeMap::new();
+    for input in &schedule.inputs {
+        given.insert(input.name.clone(), vectors(input, schedule.parameters.slots(), arrays)?);
+    }
+    schedule.try_ranges(&given).map_err(refused)
+}
+
 fn encrypt(args: &EncryptArgs, told: &Told) -> Result<(i32, String), Failure> {
     let (schedule, context) = schedule(&args.schedule, told)?;
     pipeline::enter("encryption");
@@ -116,6 +144,7 @@ fn encrypt(args: &EncryptArgs, told: &Told) -> Result<(i32, String), Failure> {
     let secret = SecretKey::load(&context, &args.key).map_err(refused)?;
     let mut random = Random::system().map_err(refused)?;
     let _progress = progress::Progress::start(told.progress, "encrypting");
+    try_ranges(&schedule, &arrays, told)?;
     let mut bundle = Bundle::new();
     for input in schedule.inputs.iter().filter(|input| input.secret) {
         let values: Result<Vec<Ciphertext>, CkksError> =

@@ -14,6 +14,7 @@ mod lints;
 mod open;
 mod plan;
 mod planning;
+mod processes;
 mod progress;
 mod run;
 mod show;

@@ -4,7 +4,7 @@ use super::args::{RunArgs, Sizes, TargetName};
 use super::arrays::{self, Arrays};
 use super::failure::Failure;
 use super::open::{self, Opened};
-use super::{Told, encrypted, planning, progress, show};
+use super::{Told, encrypted, planning, processes, progress, show};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::pipeline::{self, Phase, Settings, Target};
 use crate::program::{self, Entry, Program};
@@ -64,13 +64,17 @@ pub fn run(args: &RunArgs, told: &Told) -> Result<(i32, String), Failure> {
         Some(TargetName::Interpret) => Some(Target::Interpret),
         Some(TargetName::Ckks) | None => args.interpret.then_some(Target::Interpret),
     };
-    let settings = Settings {
+    let mut settings = Settings {
         target,
         memory: args.machine.memory,
         threads: args.machine.threads.map(usize::from),
         deterministic: args.machine.deterministic,
         plan: planning::settings(&args.planning)?,
     };
+    let processes = processes::join(told);
+    settings.plan.processes.clone_from(&processes);
+    // All must have the same plan, whatever each has measured and found before.
+    settings.deterministic |= processes.is_some();
     let mut dump = |phase: Phase, text: &dyn Fn() -> String| {
         if phases.contains(&phase) {
             out.push_str(&open::dumped(phase, &text()));
@@ -104,6 +108,11 @@ pub fn run(args: &RunArgs, told: &Told) -> Result<(i32, String), Failure> {
         }
     }
     told.note(&format!("ran {}", took(start)));
+    processes::leave();
+    if processes.is_some_and(|processes| processes.rank() > 0) {
+        // All have the same results; the first process tells them.
+        return Ok((0, String::new()));
+    }
     let results: Vec<(String, Tensor)> = names.into_iter().zip(results).collect();
     finished(args, told, &places, &results, out)
 }

@@ -59,7 +59,7 @@ codes! {
     NarrowingStore = 312, "narrowing-store", "A value is stored in a type that may not hold it.\n\n    output y: i8[N]\n    y[i] = x[i] * w[i]        # error: the product is an i32\n    y[i] = (x[i] * w[i]) as i8";
     BadEinsum = 313, "bad-einsum", "An einsum string does not fit its operands.\n\n    C = einsum(\"ij,jk->ik\", A, B)\n\nLabels are letters, `...` stands for the remaining dims, and there is one term for each operand.";
     SizeOneBroadcast = 314, "size-one-broadcast", "An einsum string broadcasts a dim of extent 1, as NumPy does.\n\nOutside einsum strings one index means one extent. Write the tensor with `_` at that dim instead.";
-    TooBig = 315, "too-many", "The program grows too large when functions are inlined and loops of the checker are unrolled.\n\nThe limits are 200,000 statements, 1,000,000 axes, 4,000 calls, and 64 calls within one another.";
+    TooBig = 315, "too-many", "The program grows too large when functions are inlined and loops of the checker are unrolled.\n\nThe limits are 200,000 statements, 1,000,000 axes, 4,000 calls, 64 calls within one another, and 128 constants or computed dims that refer to one another, 1,000,000 times in all.";
     Decomposition = 401, "decomposition-not-supported", "`decompose` is checked but cannot be computed yet.";
     Solve = 402, "solve-not-supported", "`solve` is checked but cannot be computed yet.";
     Gradient = 403, "gradient-not-supported", "`grad` is checked but cannot be computed yet.";
@@ -83,6 +83,7 @@ codes! {
     IndexFault = 707, "index-fault", "A computed index left its tensor while the program ran.\n\n`@bounds(checked)` is the default for gathers and scatter-adds; `@bounds(clamp)` takes the nearest element.";
     Comparison = 708, "comparison-failed", "Results differ from the reference by more than the tolerance (`--compare`, `--rtol`, `--atol`).";
     Encryption = 709, "encryption", "Keys, ciphertexts or a schedule are not what the encrypted run needs, or the run failed its checks.";
+    ApproximationRange = 710, "approximation-range", "A function that is approximated is applied outside its range.\n\n    @approx(sigmoid, degree = 15, range = (-8, 8))\n    y[i] = sigmoid(x[i])          # error for x = 9\n\nOutside its range the polynomial grows quickly, and ciphertexts cannot tell. Where the numbers are at hand (`einc run --target ckks`, `einc ckks encrypt`) they are tried first.";
     Internal = 901, "internal", "A bug of einc. Please report the command and the note below the message.";
 }
 

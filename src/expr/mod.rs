@@ -322,6 +322,26 @@ impl<S> Expr<S> {
         }
     }
 
+    /// The same, to change.
+    pub fn parts_mut(&mut self) -> Vec<&mut Expr<S>> {
+        match self {
+            Expr::Const(..) | Expr::Index(_) => Vec::new(),
+            Expr::Read(read) => {
+                let value = match &mut read.outside {
+                    Outside::Else(value) => Some(&mut **value),
+                    _ => None,
+                };
+                read.indices.iter_mut().chain(value).collect()
+            }
+            Expr::Unary(_, a) | Expr::Cast(_, a) => vec![a],
+            Expr::Binary(_, a, b) => vec![a, b],
+            Expr::Sum(parts) | Expr::Product(parts) => parts.iter_mut().collect(),
+            Expr::Select(parts) => parts.iter_mut().collect(),
+            Expr::Reduce(reduce) => vec![&mut reduce.body],
+            Expr::Along(along) => vec![&mut along.body],
+        }
+    }
+
     /// The axes it depends on: those bound inside are left out.
     pub fn free_axes(&self) -> BTreeSet<AxisId> {
         let mut free = BTreeSet::new();

@@ -14,7 +14,7 @@ use super::prefix_sum::prefix_sum;
 use super::product::{Product, collect_products, in_place};
 use super::rewrite::{affine_expr, map_parts, multiply, scalar_of};
 use super::{Access, Along, Graph, Node, NodeId, Op, Scan, ScanId, Scatter, Term};
-use crate::expr::{Affine, AlongOp, Axis, AxisId, Binary, Expr, Outside, Read, Reduce, ReduceOp};
+use crate::expr::{Affine, AlongOp, Axis, AxisId, Binary, Expr, Outside, Read, Reduce, ReduceOp, Unary};
 use crate::program::{Define, Program, Role, Statement, TensorId};
 use crate::source::Span;
 use einc_runtime::DType;
@@ -25,6 +25,9 @@ const REUSE: u64 = 4;
 
 /// Sums of this many products stay inside an expression that goes on to use them.
 const SHORT: u64 = 4;
+
+/// How often a long function may be computed again rather than kept.
+const REPEATS: u64 = 16;
 
 /// How much repeated work of a small reduction is cheaper than a value in memory.
 const SMALL: u64 = 32;
@@ -336,8 +339,24 @@ impl Builder {
         match expr {
             Expr::Along(along) => self.materialise_along(expr, along, &loops.outer),
             Expr::Reduce(reduce) => self.reduce(expr, reduce, loops),
+            Expr::Unary(..) if self.is_repeated(expr, loops) => self.materialise(expr),
             _ => map_parts(expr, &mut |part| self.lower(part, loops)),
         }
+    }
+
+    /// Whether a function takes long and would be computed again at many points that it does not depend on.
+    fn is_repeated(&self, expr: &Expr<NodeId>, loops: &Loops) -> bool {
+        let Expr::Unary(op, _) = expr else { return false };
+        let own = expr.free_axes();
+        let around = loops.outer.iter().chain(&loops.bound).filter(|axis| !own.contains(axis));
+        let scan = self.context.scan_axis;
+        let mut sure = true;
+        expr.for_each_read(&mut |read| sure &= !matches!(read.outside, Outside::Checked));
+        sure && !own.is_empty()
+            && scan.is_none_or(|scan| !own.contains(&scan))
+            && own.iter().all(|axis| loops.outer.contains(axis) || loops.bound.contains(axis))
+            && is_long(*op)
+            && self.graph.points(around) >= REPEATS
     }
 
     fn reduce(&mut self, expr: &Expr<NodeId>, reduce: &Reduce<NodeId>, loops: &Loops) -> Expr<NodeId> {
@@ -451,26 +470,31 @@ impl Builder {
         (copied <= points.saturating_mul(2)).then_some(windows)
     }
 
-    /// Makes the padded copy that [`Builder::windows`] describes.
-    fn pad(&mut self, read: &Read<NodeId>, windows: Vec<(Affine, i64, i64)>) -> Option<Access> {
+    /// Makes the padded copy that [`Builder::windows`] describes, of the product of reads that all have these windows.
+    fn pad(&mut self, reads: &[&Read<NodeId>], windows: Vec<(Affine, i64, i64)>) -> Option<Access> {
         let mut axes = Vec::new();
-        let mut indices = Vec::new();
+        let mut places = Vec::new();
         let mut accesses = Vec::new();
-        for (index, (inner, low, high)) in read.indices.iter().zip(windows) {
+        for (inner, low, high) in windows {
             let extent = u64::try_from(high.checked_sub(low)?.checked_add(1)?).ok()?;
             let name =
                 inner.terms.first().map_or("p".to_string(), |term| self.graph.axes[term.0].name.clone());
             let axis = self.graph.axes.push(Axis { name, extent });
-            let moved = affine_expr(&Affine { terms: vec![(axis, 1)], constant: low });
-            indices.push(match index {
-                Expr::Binary(op, _, b) => Expr::Binary(*op, Box::new(moved), b.clone()),
-                _ => moved,
-            });
+            places.push(affine_expr(&Affine { terms: vec![(axis, 1)], constant: low }));
             axes.push(axis);
             accesses.push(inner.plus(&Affine { terms: Vec::new(), constant: low.checked_neg()? })?);
         }
-        let value = Expr::Read(Read { indices, ..read.clone() });
-        let dtype = read.dtype;
+        let moved = |read: &&Read<NodeId>| {
+            let index = |(index, place): (&Expr<NodeId>, &Expr<NodeId>)| match index {
+                Expr::Binary(op, _, b) => Expr::Binary(*op, Box::new(place.clone()), b.clone()),
+                _ => place.clone(),
+            };
+            let indices = read.indices.iter().zip(&places).map(index).collect();
+            Expr::Read(Read { indices, ..(*read).clone() })
+        };
+        let dtype = reads.first()?.dtype;
+        let mut factors: Vec<Expr<NodeId>> = reads.iter().map(moved).collect();
+        let value = if factors.len() == 1 { factors.remove(0) } else { Expr::Product(factors) };
         match self.part(axes, Op::Map(value), dtype) {
             Expr::Read(copy) => Some(Access { node: copy.source, indices: accesses }),
             _ => None,
@@ -485,10 +509,25 @@ impl Builder {
     ) -> Option<Expr<NodeId>> {
         let dtype = reduce.body.dtype();
         let mut operands = Vec::new();
+        let mut padded: Vec<Vec<(Affine, i64, i64)>> = Vec::new();
         for factor in &product.factors {
             let operand = match (in_place(&self.graph, factor), self.windows(factor), factor) {
                 (Some(access), _, _) => access,
-                (None, Some(windows), Expr::Read(read)) => self.pad(read, windows)?,
+                (None, Some(windows), Expr::Read(_)) => {
+                    if padded.contains(&windows) {
+                        continue;
+                    }
+                    // What is read at the same places is multiplied there, once for each.
+                    let alike: Vec<&Read<NodeId>> = product
+                        .factors
+                        .iter()
+                        .filter(|other| in_place(&self.graph, other).is_none())
+                        .filter(|other| self.windows(other).as_ref() == Some(&windows))
+                        .filter_map(|other| if let Expr::Read(read) = other { Some(read) } else { None })
+                        .collect();
+                    padded.push(windows.clone());
+                    self.pad(&alike, windows)?
+                }
                 _ => match self.materialise(factor) {
                     Expr::Read(read) => in_place(&self.graph, &Expr::Read(read))?,
                     _ => return None,
@@ -514,14 +553,23 @@ impl Builder {
             .copied()
             .filter(|&axis| !summed.contains(&axis) && Some(axis) != self.context.scan_axis)
             .collect();
-        // The loops around come first, so that the value's own order is kept where the axes are its dims.
+        // The loops around come first, so that the value's own order is kept where the axes are its dims; before them
+        // the axes of a reduction around that count products of their own.
         own.sort_by_key(|axis| {
-            (loops.outer.iter().position(|outer| outer == axis).unwrap_or(usize::MAX), *axis)
+            let counts = loops.bound.contains(axis) && operands.iter().all(|one| one.axes().contains(axis));
+            let place = loops.outer.iter().position(|outer| outer == axis).unwrap_or(usize::MAX);
+            (!counts, place, *axis)
         });
         let one = scalar_of(1, dtype);
         let read = self.part(own, Op::Contract(vec![Term { scale: one, sum, operands }]), dtype);
         Some(if scale == one { read } else { Expr::Product(vec![Expr::Const(scale, dtype), read]) })
     }
+}
+
+/// Whether a function of one value takes many operations.
+fn is_long(op: Unary) -> bool {
+    use Unary::*;
+    !matches!(op, Neg | Not | Abs | Relu | Real | Imag | Conj | Sqrt | Rsqrt | Floor | Ceil | Round | Sign)
 }
 
 /// The axes of an expression in the order of their first use, bound ones too.

@@ -91,20 +91,7 @@ fn evaluate(graph: &Graph, id: NodeId) -> Option<Tensor> {
 
 /// The value of an expression without axes and reads.
 pub(super) fn number(expr: &Expr<TensorId>) -> Option<einc_runtime::Scalar> {
-    let mut program = Program {
-        name: String::new(),
-        axes: Default::default(),
-        tensors: Default::default(),
-        inputs: Vec::new(),
-        outputs: Vec::new(),
-        statements: Vec::new(),
-        memory_limit: None,
-        secrets: Vec::new(),
-        approximations: Vec::new(),
-        cpu: Default::default(),
-        encryption: Vec::new(),
-        plans: Vec::new(),
-    };
+    let mut program = Program::new("");
     let place = Span::default();
     let target = program.tensors.push(crate::program::Tensor {
         name: String::new(),

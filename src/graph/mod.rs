@@ -30,6 +30,7 @@ mod merge_kernels;
 mod prefix_sum;
 mod product;
 mod program;
+mod recompute;
 mod rewrite;
 #[cfg(test)]
 pub(crate) mod sample;
@@ -52,6 +53,7 @@ pub use join_sums::join_sums;
 pub use keep_state::keep_state;
 pub use merge_kernels::merge_kernels;
 pub use program::to_program;
+pub use recompute::recompute;
 pub use share_common::share_common;
 pub use share_contraction::{Shared, share, shareable};
 pub(crate) use show::is_one;

@@ -4,7 +4,6 @@
 use super::rewrite::{affine_expr, scalar_of};
 use super::{Graph, Node, NodeId, Op, Term, Unit};
 use crate::expr::{Along, Axis, Expr, Outside, Read, Reduce, ReduceOp};
-use crate::id::IdVec;
 use crate::program::{Define, Program, Role, Scan, Scatter, Statement, Tensor, TensorId};
 use einc_runtime::DType;
 use std::collections::BTreeMap;
@@ -14,20 +13,8 @@ use std::sync::Arc;
 ///
 /// `None` where a value depends on itself.
 pub fn to_program(graph: &Graph) -> Option<(Program, Vec<Arc<einc_runtime::Tensor>>)> {
-    let mut program = Program {
-        name: graph.name.clone(),
-        axes: graph.axes.clone(),
-        tensors: IdVec::new(),
-        inputs: Vec::new(),
-        outputs: Vec::new(),
-        statements: Vec::new(),
-        memory_limit: None,
-        secrets: Vec::new(),
-        approximations: Vec::new(),
-        cpu: Default::default(),
-        encryption: Vec::new(),
-        plans: Vec::new(),
-    };
+    let mut program = Program::new(&graph.name);
+    program.axes = graph.axes.clone();
     let mut tensors: BTreeMap<NodeId, TensorId> = BTreeMap::new();
     let mut arguments: Vec<(usize, TensorId)> = Vec::new();
     let mut constants = Vec::new();

@@ -1,7 +1,6 @@
 //! Small programs for tests, built by hand.
 
-use crate::expr::{Along, AlongOp, Axes, Axis, AxisId, Binary, Expr, Outside, Read, Reduce, ReduceOp, Unary};
-use crate::id::IdVec;
+use crate::expr::{Along, AlongOp, Axis, AxisId, Binary, Expr, Outside, Read, Reduce, ReduceOp, Unary};
 use crate::program::{Define, Program, Role, Scan, Scatter, Statement, Tensor, TensorId};
 use einc_runtime::DType;
 
@@ -16,23 +15,7 @@ pub struct Sample {
 
 impl Sample {
     pub fn new(dtype: DType) -> Sample {
-        Sample {
-            program: Program {
-                name: "sample".to_string(),
-                axes: Axes::new(),
-                tensors: IdVec::new(),
-                inputs: Vec::new(),
-                outputs: Vec::new(),
-                statements: Vec::new(),
-                memory_limit: None,
-                secrets: Vec::new(),
-                approximations: Vec::new(),
-                cpu: Default::default(),
-                encryption: Vec::new(),
-                plans: Vec::new(),
-            },
-            dtype,
-        }
+        Sample { program: Program::new("sample"), dtype }
     }
 
     pub fn axis(&mut self, name: &str, extent: u64) -> AxisId {

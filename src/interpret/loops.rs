@@ -8,9 +8,10 @@ use crate::expr::{Binary, ReduceOp, Unary};
 use crate::fault::Fault;
 use crate::id::Id;
 use crate::loops::{
-    Address, Arith, BufferId, ComplexOp, For, GemmId, Loops, Number, Op, Part, Place, Sort, Stmt, ValueId,
-    VarId,
+    Address, Arith, BufferId, ComplexOp, For, Fourier, GemmId, Loops, Number, Op, Part, Place, Sort, Stmt,
+    ValueId, VarId,
 };
+use einc_runtime::fourier::{Convolution, Transform};
 use einc_runtime::gemm::Axis;
 use einc_runtime::{DType, Scalar, Tensor};
 use std::cmp::Ordering;
@@ -108,6 +109,10 @@ impl Runner<'_> {
                 }
             }
             Stmt::Sort(sort) => self.sort(sort),
+            Stmt::Fourier(id, addresses) => match &self.loops.fouriers[*id] {
+                Fourier::Transform(transform) => self.transform(transform, addresses),
+                Fourier::Convolution(convolution) => self.convolve(convolution, addresses),
+            },
             Stmt::Map(map) => {
                 let (from, to) = (self.element(&map.from), self.element(&map.to));
                 for k in 0..map.len as i64 {
@@ -247,6 +252,48 @@ impl Runner<'_> {
                 sum = add(sum, self.read(c.buffer, gemm.dtype, at_c + point[2]), gemm.dtype);
             }
             self.write(c.buffer, gemm.dtype, at_c + point[2], sum);
+        }
+    }
+
+    fn transform(&mut self, transform: &Transform, addresses: &[Address]) {
+        let (from, to) = (self.element(&addresses[0]), self.element(&addresses[1]));
+        let dtype = Fourier::Transform(*transform).dtypes()[0];
+        let len = transform.len as i64;
+        let sign = if transform.inverse { 1.0 } else { -1.0 };
+        let scale = if transform.inverse { 1.0 / len as f64 } else { 1.0 };
+        for row in 0..transform.rows as i64 {
+            let values: Vec<Scalar> =
+                (0..len).map(|t| self.read(addresses[0].buffer, dtype, from + row * len + t)).collect();
+            for f in 0..len {
+                let sum = values.iter().zip(0..).fold(number(0, DType::C128), |sum, (&value, t)| {
+                    let turn = (f as i128 * t % len as i128) as f64 / len as f64;
+                    let (sin, cos) = (sign * std::f64::consts::TAU * turn).sin_cos();
+                    let root = Scalar::Complex(scale * cos, scale * sin);
+                    add(sum, multiply(value.cast(DType::C128), root, DType::C128), DType::C128)
+                });
+                self.write(addresses[1].buffer, transform.dtype, to + row * len + f, sum);
+            }
+        }
+    }
+
+    fn convolve(&mut self, c: &Convolution, addresses: &[Address]) {
+        let [x, k, y] =
+            [0, 1, 2].map(|operand| (addresses[operand].buffer, self.element(&addresses[operand])));
+        for row in 0..c.rows as i64 {
+            for t in 0..c.points as i64 {
+                let mut sum = number(0, c.dtype);
+                for s in 0..c.taps as i64 {
+                    let along = if c.backward { t - s } else { t + s };
+                    let value = self.read(x.0, c.dtype, x.1 + row * c.x[0] + along * c.x[1]);
+                    let factor = self.read(k.0, c.dtype, k.1 + row * c.k[0] + s * c.k[1]);
+                    sum = add(sum, multiply(value, factor, c.dtype), c.dtype);
+                }
+                let place = y.1 + row * c.y[0] + t * c.y[1];
+                if c.accumulate {
+                    sum = add(sum, self.read(y.0, c.dtype, place), c.dtype);
+                }
+                self.write(y.0, c.dtype, place, sum);
+            }
         }
     }
 

@@ -8,6 +8,7 @@
 //! product their `and`.
 
 use crate::expr::{Binary, Unary};
+use einc_runtime::complex::{self, power, quotient};
 use einc_runtime::{DType, Scalar};
 use num_complex::Complex64;
 
@@ -244,18 +245,18 @@ fn unary_complex(op: Unary, z: Complex64) -> Scalar {
             Complex64::new(z.re.exp_m1() * z.im.cos() - 2.0 * half * half, z.re.exp() * z.im.sin())
         }
         Unary::Sqrt => z.sqrt(),
-        Unary::Rsqrt => one / z.sqrt(),
+        Unary::Rsqrt => quotient(one, z.sqrt()),
         Unary::Sin => z.sin(),
         Unary::Cos => z.cos(),
-        Unary::Tan => z.tan(),
+        Unary::Tan => complex::tan(z),
         Unary::Asin => z.asin(),
         Unary::Acos => z.acos(),
         Unary::Atan => z.atan(),
         Unary::Sinh => z.sinh(),
         Unary::Cosh => z.cosh(),
-        Unary::Tanh => z.tanh(),
-        Unary::Sigmoid => one / (one + (-z).exp()),
-        Unary::Silu => z / (one + (-z).exp()),
+        Unary::Tanh => complex::tanh(z),
+        Unary::Sigmoid => quotient(one, one + (-z).exp()),
+        Unary::Silu => quotient(z, one + (-z).exp()),
         _ => panic!("bug: `{}` of a complex value", op.name()),
     })
 }
@@ -281,8 +282,8 @@ pub fn binary(op: Binary, a: Scalar, b: Scalar, dtype: DType) -> Scalar {
         (a, b) => {
             let (a, b) = (complex(a), complex(b));
             of_complex(match op {
-                Binary::Div => a / b,
-                Binary::Pow => complex_power(a, b),
+                Binary::Div => quotient(a, b),
+                Binary::Pow => power(a, b),
                 _ => panic!("bug: `{}` of complex values", op.name()),
             })
         }
@@ -341,16 +342,5 @@ fn binary_real(op: Binary, a: f64, b: f64) -> f64 {
         Binary::Pow => a.powf(b),
         Binary::Atan2 => a.atan2(b),
         _ => panic!("bug: `{}` of reals", op.name()),
-    }
-}
-
-fn complex_power(base: Complex64, exponent: Complex64) -> Complex64 {
-    // Repeated products are exact where logarithms are not, as in (1 + 2j) ** 2.
-    if exponent.im == 0.0 && exponent.re.fract() == 0.0 && exponent.re.abs() <= 1024.0 {
-        base.powi(exponent.re as i32)
-    } else if base == Complex64::new(0.0, 0.0) && exponent.re > 0.0 {
-        base
-    } else {
-        base.powc(exponent)
     }
 }

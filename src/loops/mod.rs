@@ -32,6 +32,7 @@ use crate::expr::{Binary, ReduceOp, Unary};
 use crate::id::IdVec;
 use crate::id_type;
 use crate::source::Span;
+use einc_runtime::fourier::{Convolution, Transform};
 use einc_runtime::gemm::Gemm;
 use einc_runtime::permute::CopyAxis;
 use einc_runtime::{DType, Tensor};
@@ -67,6 +68,11 @@ id_type! {
     pub struct PermuteId = "p"
 }
 
+id_type! {
+    /// Names a Fourier transform, or a convolution by way of it.
+    pub struct FourierId = "f"
+}
+
 /// A program as loops.
 #[derive(Clone, Debug)]
 pub struct Loops {
@@ -88,6 +94,8 @@ pub struct Loops {
     pub gemms: IdVec<GemmId, Gemm>,
     /// The copies that statements call.
     pub permutes: IdVec<PermuteId, Permute>,
+    /// The transforms and convolutions that statements call.
+    pub fouriers: IdVec<FourierId, Fourier>,
     /// The steps, in order; no value is used in another step than its own.
     pub steps: Vec<Vec<Stmt>>,
 }
@@ -269,12 +277,14 @@ pub enum Stmt {
     If(ValueId, Vec<Stmt>, Vec<Stmt>),
     /// Ends the program with a fault unless `0 <= value < extent`.
     Check(ValueId, u64, SiteId),
-    /// Calls a matrix product on `[a, b, c]`; not inside a parallel loop.
+    /// Calls a matrix product on `[a, b, c]`; inside a parallel loop it runs on the worker's own thread.
     Gemm(GemmId, [Address; 3]),
     /// Copies from the first address to the second; not inside a parallel loop.
     Permute(PermuteId, [Address; 2]),
     /// Writes the positions, as `i64`, that put a row in order.
     Sort(Box<Sort>),
+    /// Calls a transform on `[from, to, work]`, or a convolution on `[x, k, y, work]`.
+    Fourier(FourierId, Vec<Address>),
     /// Writes a function of each of many numbers that lie side by side.
     Map(Box<Map>),
     /// Computes one value of many numbers that lie side by side.
@@ -339,6 +349,28 @@ pub fn is_mapped(function: Unary, dtype: DType) -> bool {
     }
 }
 
+/// What is computed by way of Fourier transforms.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Fourier {
+    /// A transform of rows.
+    Transform(Transform),
+    /// A convolution of rows.
+    Convolution(Convolution),
+}
+
+impl Fourier {
+    /// The dtypes of what it is called on.
+    pub fn dtypes(&self) -> Vec<DType> {
+        match self {
+            Fourier::Transform(transform) => {
+                let real = transform.dtype.real_part();
+                vec![if transform.real { real } else { transform.dtype }, transform.dtype, real]
+            }
+            Fourier::Convolution(convolution) => vec![convolution.dtype; 4],
+        }
+    }
+}
+
 /// A copy of elements into another order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Permute {
@@ -383,6 +415,8 @@ pub struct For {
     pub step: i64,
     /// Whether iterations are independent and worth spreading over threads.
     pub parallel: bool,
+    /// The buffer that processes put together after a parallel loop of which each runs a part.
+    pub shared: Option<BufferId>,
     /// What is done.
     pub body: Vec<Stmt>,
 }

@@ -157,6 +157,9 @@ impl Loops {
                 if looped.step != 1 {
                     write!(out, " step {}", looped.step)?;
                 }
+                if let Some(buffer) = looped.shared {
+                    write!(out, " shared {buffer}")?;
+                }
                 writeln!(out, "{} {{", if looped.parallel { " parallel" } else { "" })?;
                 self.show_all(&looped.body, depth + 1, out)?;
                 writeln!(out, "{pad}}}")
@@ -176,6 +179,23 @@ impl Loops {
             }
             Stmt::Permute(permute, [from, to]) => {
                 writeln!(out, "{permute} {} = {}", self.address(to), self.address(from))
+            }
+            Stmt::Fourier(id, addresses) => {
+                let at: Vec<String> =
+                    addresses.iter().map(|address| self.address(address).to_string()).collect();
+                match (&self.fouriers[*id], &at[..]) {
+                    (Fourier::Transform(transform), [from, to, _]) => {
+                        let Transform { dtype, len, rows, inverse, .. } = transform;
+                        let name = if *inverse { "inverse transform" } else { "transform" };
+                        writeln!(out, "{to} = {name} of {rows} rows of {len} {dtype} at {from}")
+                    }
+                    (Fourier::Convolution(convolution), [x, k, y, _]) => {
+                        let Convolution { dtype, rows, points, taps, .. } = convolution;
+                        let sign = if convolution.accumulate { "+=" } else { "=" };
+                        writeln!(out, "{y} {sign} {rows} rows of {points} {dtype} at {x} by {taps} at {k}")
+                    }
+                    _ => writeln!(out, "{id} {}", at.join(", ")),
+                }
             }
             Stmt::Sort(sort) => {
                 let order = if sort.descending { "greatest" } else { "least" };

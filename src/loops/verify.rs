@@ -114,6 +114,9 @@ impl Check<'_> {
                         return Err(format!("{bound} is no bound of {}", self.loops.var(looped.var)));
                     }
                 }
+                if looped.shared.is_some() && !(looped.parallel && self.ranges.is_empty()) {
+                    return Err(format!("{} is inside of a loop and shared", self.loops.var(looped.var)));
+                }
                 if looped.start >= looped.end {
                     return Ok(());
                 }
@@ -172,6 +175,43 @@ impl Check<'_> {
                     self.part(address, permute.dtype, low, high)?;
                 }
                 Ok(())
+            }
+            Stmt::Fourier(id, addresses) => {
+                let fourier = &self.loops.fouriers[*id];
+                let work = match fourier {
+                    Fourier::Transform(transform) => transform.work_elems(),
+                    Fourier::Convolution(convolution) => convolution.work_elems(),
+                };
+                let reach = |extents: &[(u64, i64)]| {
+                    extents.iter().fold((0, 0), |(low, high): (i128, i128), &(extent, by)| {
+                        let last = (i128::from(extent) - 1) * i128::from(by);
+                        (low + last.min(0), high + last.max(0))
+                    })
+                };
+                let Some(work) = work else { return Err(format!("{id} needs more memory than there is")) };
+                let mut reaches = match fourier {
+                    Fourier::Transform(transform) => {
+                        vec![reach(&[(transform.rows, transform.len as i64), (transform.len, 1)]); 2]
+                    }
+                    Fourier::Convolution(c) => {
+                        let along = if c.backward { -c.x[1] } else { c.x[1] };
+                        vec![
+                            reach(&[(c.rows, c.x[0]), (c.points, c.x[1]), (c.taps, along)]),
+                            reach(&[(c.rows, c.k[0]), (c.taps, c.k[1])]),
+                            reach(&[(c.rows, c.y[0]), (c.points, c.y[1])]),
+                        ]
+                    }
+                };
+                reaches.push((0, i128::from(work) - 1));
+                let dtypes = fourier.dtypes();
+                if addresses.len() != reaches.len() {
+                    return Err(format!("{id} is called on {} addresses", addresses.len()));
+                }
+                addresses
+                    .iter()
+                    .zip(dtypes)
+                    .zip(reaches)
+                    .try_for_each(|((address, dtype), (low, high))| self.part(address, dtype, low, high))
             }
             Stmt::Sort(sort) => {
                 let last = i128::from(sort.len) - 1;

@@ -14,6 +14,7 @@ fn loops(values: &[Type], steps: Vec<Vec<Stmt>>) -> Loops {
         sites: IdVec::new(),
         gemms: IdVec::new(),
         permutes: IdVec::new(),
+        fouriers: IdVec::new(),
         steps,
     };
     for (number, dtype) in [DType::F64, DType::I64].into_iter().enumerate() {
@@ -52,7 +53,17 @@ fn int(number: u32) -> Stmt {
 }
 
 fn each(var: u32, end: i64, step: i64, parallel: bool, body: Vec<Stmt>) -> Stmt {
-    Stmt::For(Box::new(For { var: VarId(var), start: 0, end, from: None, to: None, step, parallel, body }))
+    Stmt::For(Box::new(For {
+        var: VarId(var),
+        start: 0,
+        end,
+        from: None,
+        to: None,
+        step,
+        parallel,
+        shared: None,
+        body,
+    }))
 }
 
 fn sort(len: u64) -> Stmt {

@@ -1,7 +1,7 @@
 //! Programs on encrypted inputs: from a checked program to a schedule, and its run in the simulator or the executor.
 
 use super::enter;
-use crate::backend::ckks::{self, Noise};
+use crate::backend::ckks::{self, Noise, Numbers};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::fault::Fault;
 use crate::graph::{Graph, to_program};
@@ -15,6 +15,9 @@ use einc_runtime::ckks::{Parameters, Request, Schedule};
 use einc_runtime::{Scalar, Tensor};
 use std::collections::BTreeMap;
 
+/// log2 of the scale that programs have that ask for none.
+const USUAL_SCALE: u32 = 40;
+
 /// How to compile for ciphertexts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
@@ -22,6 +25,10 @@ pub struct Settings {
     pub layout: Option<Interface>,
     /// How many slots a ciphertext has; the cheapest number if not given.
     pub slots: Option<u32>,
+    /// The level of a fresh ciphertext; what the program spends if not given.
+    pub depth: Option<u32>,
+    /// log2 of the scale; 40 if not given.
+    pub scale_bits: Option<u32>,
     /// Whether less than 128 bits of security are allowed, for tests in small rings.
     pub insecure_toy: bool,
     /// The inputs that are encrypted; what the program says, or else all but parameters, if not given.
@@ -76,7 +83,18 @@ pub fn compile(program: Program, settings: &Settings) -> Result<Encrypted, Vec<D
         {
             panic!("bug in the lowering to slots: {law}\n{slots}");
         }
-        let request = Request { insecure_toy: settings.insecure_toy, ..Request::new(ring, slots.levels) };
+        if let Some(depth) = settings.depth.filter(|depth| *depth < slots.levels) {
+            refusal = Some(too_deep(&slots, &format!("`depth` allows {depth}")));
+            continue;
+        }
+        let scale_bits = settings.scale_bits.unwrap_or(USUAL_SCALE);
+        let request = Request {
+            insecure_toy: settings.insecure_toy,
+            scale_bits,
+            // As much room for the values as usual.
+            first_bits: (scale_bits + 14).min(60),
+            ..Request::new(ring, settings.depth.unwrap_or(slots.levels))
+        };
         match Parameters::choose(&request) {
             Ok(parameters) => {
                 let seconds = seconds(&slots, &parameters);
@@ -93,7 +111,9 @@ pub fn compile(program: Program, settings: &Settings) -> Result<Encrypted, Vec<D
                     break;
                 }
             }
-            Err(error) => refusal = Some(too_deep(&slots, ring, &error.to_string())),
+            Err(error) => {
+                refusal = Some(too_deep(&slots, &format!("more than a ring of degree {ring} has: {error}")));
+            }
         }
     }
     match best {
@@ -108,11 +128,10 @@ fn no_layout(place: Span, slots: u32) -> Diagnostic {
 }
 
 /// Refuses a program that is too deep, at the statement after which no level is left.
-fn too_deep(slots: &Slots, ring: u32, why: &str) -> Diagnostic {
+fn too_deep(slots: &Slots, why: &str) -> Diagnostic {
     let lowest = slots.values.iter().filter(|(_, value)| value.level == 0).map(|(_, value)| value.span);
     let place = lowest.into_iter().next().unwrap_or_default();
-    let message =
-        format!("the program spends {} levels, more than a ring of degree {ring} has: {why}", slots.levels);
+    let message = format!("the program spends {} levels, {why}", slots.levels);
     Diagnostic::error(Code::LevelLimit, message)
         .label(place, "the last level is spent here")
         .help("shorten chains of products, lower the degree of `@approx`, or allow more slots")
@@ -136,6 +155,15 @@ fn from_block(program: &Program, settings: &Settings) -> Result<Settings, Vec<Di
                 "free" => drop(settings.layout.get_or_insert(Interface::Free)),
                 _ => wrong("`row_major` or `free`"),
             },
+            "ring" => match number {
+                Some(ring) if (8.0..=131_072.0).contains(&ring) && (ring as u32).is_power_of_two() => {
+                    let slots = *settings.slots.get_or_insert(ring as u32 / 2);
+                    if slots != ring as u32 / 2 {
+                        wrong(&format!("twice the number of slots, {}", slots * 2));
+                    }
+                }
+                _ => wrong("a power of two from 8 to 131072"),
+            },
             "slots" => match number {
                 Some(slots) if (4.0..=65536.0).contains(&slots) && (slots as u32).is_power_of_two() => {
                     settings.slots.get_or_insert(slots as u32);
@@ -144,15 +172,20 @@ fn from_block(program: &Program, settings: &Settings) -> Result<Settings, Vec<Di
             },
             "security" => match number {
                 Some(128.0) => {}
-                _ => wrong("128"),
+                _ => wrong("128: less takes `--insecure-toy`, more is not offered"),
             },
-            "scale" => match number {
-                Some(scale) if scale == 40f64.exp2() || scale == 40.0 => {}
-                _ => wrong("2 ** 40; others cannot be had yet"),
-            },
-            // The compiler spends what it needs; the runtime's parameters follow.
+            "scale" => {
+                // As a power of two, or its exponent.
+                let bits = number.map(|number| if number > 60.0 { number.log2() } else { number });
+                match bits.filter(|bits| (20.0..=46.0).contains(bits) && bits.fract() == 0.0) {
+                    Some(bits) => drop(settings.scale_bits.get_or_insert(bits as u32)),
+                    None => wrong("2 ** 20 to 2 ** 46"),
+                }
+            }
             _ => match number {
-                Some(depth) if (1.0..=40.0).contains(&depth) => {}
+                Some(depth) if (1.0..=40.0).contains(&depth) && depth.fract() == 0.0 => {
+                    settings.depth.get_or_insert(depth as u32);
+                }
                 _ => wrong("a number of levels from 1 to 40"),
             },
         }
@@ -225,9 +258,45 @@ impl Encrypted {
         &self.program
     }
 
-    /// What is predicted of the outputs, for inputs of that root mean square.
+    /// Bounds of errors and magnitudes for all inputs and clear tensors of at most that magnitude.
     pub fn noise(&self, magnitude: f64) -> Noise {
-        Noise::predict(&self.slots, &self.parameters, magnitude)
+        Noise::predict(&self.slots, &self.parameters, Numbers::Within(magnitude))
+    }
+
+    /// Bounds of errors and magnitudes for these inputs.
+    ///
+    /// # Errors
+    /// A fault of a clear value; an argument of an approximated function that leaves its range; values that outgrow
+    /// their primes.
+    pub fn bounds(&self, inputs: &[&Tensor]) -> Result<Noise, Failed> {
+        let clears = self.clears(inputs).map_err(Failed::Fault)?;
+        let clears = clears.iter().map(|(name, tensor)| (name.clone(), numbers(tensor))).collect();
+        let by_name = self.by_name(inputs);
+        let secrets = by_name.into_iter().map(|(name, tensor)| (name, numbers(tensor))).collect();
+        let noise = Noise::predict(&self.slots, &self.parameters, Numbers::Known(&secrets, &clears));
+        if let Some(stray) = noise.stray {
+            let range = &self.slots.ranges[stray.range];
+            let ((low, high), argument) = (range.ends, stray.argument);
+            let message = format!(
+                "`{}` is approximated on ({low}, {high}), and these inputs apply it to {argument:.6}",
+                range.function
+            );
+            return Err(Failed::Diagnostic(
+                Diagnostic::error(Code::ApproximationRange, message)
+                    .label(range.span, "this statement")
+                    .help("widen the range of `@approx` and raise its degree, or scale the inputs"),
+            ));
+        }
+        if noise.headroom < 0.0 {
+            let message = format!(
+                "values as large as {:.3e} do not fit the primes: {:.0} bits too many",
+                noise.largest, -noise.headroom
+            );
+            return Err(Failed::Diagnostic(
+                Diagnostic::error(Code::Encryption, message).help("scale the inputs down"),
+            ));
+        }
+        Ok(noise)
     }
 
     /// The clear tensors by name, and the outputs that are no secrets, from all inputs of the program.
@@ -255,8 +324,9 @@ impl Encrypted {
     /// The results by the simulator, in the order of the program's outputs.
     ///
     /// # Errors
-    /// A fault of a clear value, or a broken law, which is a bug of ours.
+    /// As [`Encrypted::bounds`], or a broken law, which is a bug of ours.
     pub fn simulate(&self, inputs: &[&Tensor]) -> Result<Vec<Tensor>, Failed> {
+        self.bounds(inputs)?;
         let clears = self.clears(inputs).map_err(Failed::Fault)?;
         let by_name = self.by_name(inputs);
         let results = interpret::run_slots(
@@ -272,7 +342,7 @@ impl Encrypted {
     /// The results under encryption, in the order of the program's outputs: keys, encryption, run and decryption in one.
     ///
     /// # Errors
-    /// A fault of a clear value, or what the runtime refuses.
+    /// As [`Encrypted::bounds`], or what the runtime refuses.
     #[cfg(feature = "ckks")]
     pub fn run(
         &self,
@@ -280,6 +350,7 @@ impl Encrypted {
         progress: &mut dyn FnMut(usize, usize) -> bool,
     ) -> Result<Vec<Tensor>, Failed> {
         use einc_runtime::ckks::{Ciphertext, Context, EvaluationKeys, Inputs, Random, SecretKey, run};
+        self.bounds(inputs)?;
         let clears = self.clears(inputs).map_err(Failed::Fault)?;
         let schedule = self.schedule(&clears).map_err(Failed::Diagnostic)?;
         let by_name = self.by_name(inputs);

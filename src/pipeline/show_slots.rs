@@ -114,13 +114,20 @@ pub fn text(encrypted: &Encrypted) -> String {
     );
     let _ = writeln!(
         out,
-        "{} keys, {}; {} ciphertexts in, {} out; noise about {:.0e} for inputs of magnitude 1; about {:.2} s",
+        "{} keys, {}; {} ciphertexts in, {} out; about {:.2} s",
         counts.keys,
         show_bytes(key_bytes(encrypted)),
         counts.inputs,
         counts.outputs,
-        noise.error,
         seconds(slots, parameters)
+    );
+    let _ = writeln!(
+        out,
+        "for numbers up to 1: error at most {:.0e} (noise {:.0e}, approximations {:.0e}), {:.0} bits of headroom",
+        noise.error(),
+        noise.noise,
+        noise.approximation,
+        noise.headroom
     );
     for (approximation, error) in &encrypted.network.approximated {
         let Approximation { function, degree, range: (low, high), .. } = approximation;
@@ -140,7 +147,7 @@ fn plural(count: usize) -> &'static str {
 /// The report as JSON.
 pub fn json(encrypted: &Encrypted) -> Value {
     let Encrypted { slots, parameters, interface, .. } = encrypted;
-    let counts = slots.counts();
+    let (counts, noise) = (slots.counts(), encrypted.noise(1.0));
     let packing = |packing: &Packing| packing.to_string();
     let statements: Vec<Value> = by_statement(slots)
         .iter()
@@ -169,7 +176,10 @@ pub fn json(encrypted: &Encrypted) -> Value {
         "log_qp": parameters.log_qp(),
         "security_row": security_row(parameters.ring),
         "insecure_toy": parameters.insecure_toy,
-        "error": encrypted.noise(1.0).error,
+        "error": noise.error(),
+        "noise": noise.noise,
+        "approximation_error": noise.approximation,
+        "headroom_bits": noise.headroom,
         "approximations": encrypted.network.approximated.iter().map(|(approximation, error)| json!({
             "function": approximation.function, "degree": approximation.degree,
             "range": [approximation.range.0, approximation.range.1], "error": error,

@@ -1,6 +1,7 @@
 //! Places for intermediates: one arena, shared by values that do not live at the same time.
 
-use super::{BufferId, Place, Plan, Step, View};
+use super::{BufferId, Operand, Place, Plan, ScanStep, Step, View};
+use crate::expr::AxisId;
 use crate::id::Id;
 
 /// Every place in the arena starts at a multiple of this.
@@ -8,10 +9,11 @@ const ALIGN: u64 = 64;
 
 /// Gives every intermediate its place in the arena.
 ///
-/// Values live from the step that writes them first to the step that reads them last; what a scan's body touches lives
-/// as long as the scan. Larger values choose first, each the lowest place that is free for its whole life.
+/// Values live from the step that writes them first to the step that reads them last. What a scan's body touches lives
+/// as long as the scan, unless each of its values makes it anew. Larger values choose first, each the lowest place that
+/// is free for its whole life.
 pub(super) fn assign(mut plan: Plan) -> Plan {
-    let lives = lives(&plan);
+    let lives = moments(&plan).lives;
     let mut order: Vec<BufferId> = plan
         .buffers
         .iter()
@@ -62,6 +64,94 @@ pub(super) fn lives(plan: &Plan) -> Vec<Option<(usize, usize)>> {
         });
     }
     lives
+}
+
+/// When values live, counted in the steps of scans' bodies.
+pub(super) struct Moments {
+    /// The first and the last moment of each buffer.
+    pub lives: Vec<Option<(usize, usize)>>,
+    /// The first and the last moment of each top-level step.
+    pub steps: Vec<(usize, usize)>,
+}
+
+/// When the buffers of a plan live.
+pub(super) fn moments(plan: &Plan) -> Moments {
+    let mut moments = Moments { lives: vec![None; plan.buffers.len()], steps: Vec::new() };
+    let mut touches = vec![0usize; plan.buffers.len()];
+    plan.steps.iter().for_each(|step| step.for_each_buffer(&mut |id| touches[id.number()] += 1));
+    let mut now = 0;
+    for step in &plan.steps {
+        let start = now;
+        moments.visit(plan, step, &touches, &mut now);
+        moments.steps.push((start, now - 1));
+    }
+    moments
+}
+
+impl Moments {
+    fn note(&mut self, id: BufferId, (first, last): (usize, usize)) {
+        let life = &mut self.lives[id.number()];
+        *life = Some(life.map_or((first, last), |(from, to)| (from.min(first), to.max(last))));
+    }
+
+    fn visit(&mut self, plan: &Plan, step: &Step, touches: &[usize], now: &mut usize) {
+        let start = *now;
+        let Step::Scan(scan) = step else {
+            step.for_each_buffer(&mut |id| self.note(id, (start, start)));
+            *now += 1;
+            return;
+        };
+        for inner in &scan.body {
+            self.visit(plan, inner, touches, now);
+        }
+        *now = (*now).max(start + 1);
+        // Where values of the axis run at once, one may be in a later step than another.
+        let mut seen: Vec<BufferId> = Vec::new();
+        step.for_each_buffer(&mut |id| {
+            if !seen.contains(&id) {
+                seen.push(id);
+            }
+        });
+        for id in seen {
+            if scan.apart || !is_made_anew(plan, scan, id, touches) {
+                self.note(id, (start, *now - 1));
+            }
+        }
+    }
+}
+
+/// Whether every step of a scan writes all of a buffer before anything reads it, and nothing else touches it.
+fn is_made_anew(plan: &Plan, scan: &ScanStep, id: BufferId, touches: &[usize]) -> bool {
+    let mut inside = 0;
+    scan.body.iter().for_each(|step| step.for_each_buffer(&mut |other| inside += usize::from(other == id)));
+    inside == touches[id.number()] && begins_whole(plan, scan, id, &mut Vec::new())
+}
+
+/// Whether the first step of a scan's body that touches a buffer writes all of it, whatever the values of these axes and
+/// the scan's own.
+fn begins_whole(plan: &Plan, scan: &ScanStep, id: BufferId, axes: &mut Vec<AxisId>) -> bool {
+    axes.push(scan.axis);
+    let touches = |step: &&Step| {
+        let mut touches = false;
+        step.for_each_buffer(&mut |other| touches |= other == id);
+        touches
+    };
+    let is_whole = |out: &View, axes: &[AxisId]| {
+        let points = out.strides.iter().fold(1u64, |n, term| n.saturating_mul(plan.axes[term.0].extent));
+        let fixed = out.strides.iter().all(|term| !axes.contains(&term.0));
+        out.buffer == id && points == plan.buffers[id].elems && fixed
+    };
+    let unread = |operands: &[Operand]| operands.iter().all(|operand| operand.buffer != id);
+    match scan.body.iter().find(touches) {
+        Some(Step::Contract(step)) => {
+            let unread = step.a.buffer != id && step.b.buffer != id;
+            unread && !step.accumulate && is_whole(&step.out, axes)
+        }
+        Some(Step::Nest(step)) => unread(&step.operands) && is_whole(&step.out, axes),
+        Some(Step::Along(step)) => unread(&step.operands) && is_whole(&step.out, axes),
+        Some(Step::Scan(inner)) => !inner.apart && begins_whole(plan, inner, id, axes),
+        Some(Step::Scatter(_)) | None => false,
+    }
 }
 
 impl Step {

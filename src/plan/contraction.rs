@@ -9,7 +9,7 @@
 
 use super::lower::{Lowering, Parts, reduced};
 use super::order::{Chosen, Order, Product};
-use super::{Contract, Nest, Operand, Place, Reduction, ScanStep, Step, View};
+use super::{Contract, Nest, Operand, Place, Reduction, Step, View};
 use crate::expr::{AxisId, Expr, Outside, Read, ReduceOp};
 use crate::graph::{NodeId, Term, is_one};
 use crate::source::Span;
@@ -21,41 +21,48 @@ const CACHE: f64 = 524_288.0;
 
 /// An operand or an intermediate: where it lies and over which axes.
 #[derive(Clone)]
-struct Factor {
-    view: View,
-    axes: BTreeSet<AxisId>,
+pub(super) struct Factor {
+    pub view: View,
+    pub axes: BTreeSet<AxisId>,
 }
 
 /// What is multiplied in once, as soon as something small enough is at hand.
-struct Scale {
+pub(super) struct Scale {
     number: Scalar,
     views: Vec<View>,
 }
 
 impl Scale {
+    pub(super) fn one(dtype: DType) -> Scale {
+        Scale { number: one(dtype), views: Vec::new() }
+    }
+
     fn is_one(&self) -> bool {
         is_one(&self.number) && self.views.is_empty()
     }
 }
 
 /// What all steps of one contraction share.
-struct Site {
+pub(super) struct Site {
     name: String,
-    dtype: DType,
-    place: Span,
+    pub dtype: DType,
+    pub place: Span,
     /// The axes that are fixed while the steps run: those of the scan around and of slices.
-    fixed: BTreeSet<AxisId>,
+    pub fixed: BTreeSet<AxisId>,
+    /// Those of slices that run at once: each has intermediates of its own.
+    pub apart: Vec<AxisId>,
 }
 
 impl Lowering<'_> {
     /// Adds the steps that write a term to the value of a node, or add it there.
     pub(super) fn term(&mut self, id: NodeId, term: &Term, accumulate: bool) {
         let node = self.graph.node(id);
-        let mut site = Site {
+        let site = Site {
             name: node.name.clone(),
             dtype: node.dtype,
             place: node.place,
             fixed: self.graph.scan_axis(node).into_iter().collect(),
+            apart: Vec::new(),
         };
         let out = self.out_view(id);
         let loops: Vec<AxisId> = node.axes().into_iter().filter(|axis| !site.fixed.contains(axis)).collect();
@@ -80,25 +87,11 @@ impl Lowering<'_> {
         if slices.is_empty() {
             return self.pairwise(&site, &loops, factors, &pairs, scale, out, accumulate);
         }
-        if !accumulate {
-            self.zero(&site, &loops, out.clone());
-        }
-        let before = std::mem::take(&mut self.steps);
-        site.fixed.extend(&slices);
-        for factor in &mut factors {
-            factor.axes.retain(|axis| !slices.contains(axis));
-        }
-        let loops: Vec<AxisId> = loops.into_iter().filter(|axis| !slices.contains(axis)).collect();
-        self.pairwise(&site, &loops, factors, &pairs, scale, out, true);
-        let mut body = std::mem::replace(&mut self.steps, before);
-        for &axis in slices.iter().rev() {
-            body = vec![Step::Scan(ScanStep { axis, reversed: false, body, place: site.place })];
-        }
-        self.steps.extend(body);
+        self.sliced(site, &loops, factors, (&pairs, &slices), scale, out, accumulate);
     }
 
     /// Adds the step that fills a view with zeros.
-    fn zero(&mut self, site: &Site, loops: &[AxisId], out: View) {
+    pub(super) fn zero(&mut self, site: &Site, loops: &[AxisId], out: View) {
         self.steps.push(Step::Nest(Nest {
             axes: loops.to_vec(),
             operands: Vec::new(),
@@ -111,7 +104,7 @@ impl Lowering<'_> {
 
     /// Adds the steps of an order of pairs.
     #[allow(clippy::too_many_arguments)]
-    fn pairwise(
+    pub(super) fn pairwise(
         &mut self,
         site: &Site,
         loops: &[AxisId],
@@ -147,14 +140,19 @@ impl Lowering<'_> {
                     _ => None,
                 });
                 let partner = next.and_then(|next| live.get(next).cloned().flatten());
-                self.layout(&kept, partner.as_ref(), loops, &a, &b)
+                // A loop nest writes as it reads; a contraction packs its operands anyway.
+                match sums && free {
+                    true => self.layout(&kept, partner.as_ref(), loops, &a, &b),
+                    false => own_order(&kept, &a, &b),
+                }
             };
             let view = if last { out.clone() } else { self.scratch(site, &order) };
             if sums && free {
                 let (a, b) = self.scaled(site, a, b, &mut scale);
                 // An axis of extent 1 may have left the operands, where its strides add up to 0.
                 let mut out = view.clone();
-                out.strides.retain(|term| [&a.view, &b.view].iter().any(|view| has(view, term.0)));
+                let is_there = |axis| [&a.view, &b.view].iter().any(|view| view.stride(axis) != 0);
+                out.strides.retain(|term| site.fixed.contains(&term.0) || is_there(term.0));
                 self.steps.push(Step::Contract(Contract {
                     a: a.view,
                     b: b.view,
@@ -164,8 +162,7 @@ impl Lowering<'_> {
                     place: site.place,
                 }));
             } else {
-                let scale =
-                    std::mem::replace(&mut scale, Scale { number: one(site.dtype), views: Vec::new() });
+                let scale = std::mem::replace(&mut scale, Scale::one(site.dtype));
                 self.product_nest(site, &order, &[a, b], scale, view.clone(), last && accumulate);
             }
             live.push(Some(Factor { view, axes: kept }));
@@ -191,7 +188,7 @@ impl Lowering<'_> {
             }
             let order = by_stride(&kept, &factors[k].view);
             let view = self.scratch(site, &order);
-            let scale = Scale { number: one(site.dtype), views: Vec::new() };
+            let scale = Scale::one(site.dtype);
             let factor = factors[k].clone();
             self.product_nest(site, &order, &[factor], scale, view.clone(), false);
             factors[k] = Factor { view, axes: kept.into_iter().collect() };
@@ -247,7 +244,7 @@ impl Lowering<'_> {
         if scale.is_one() {
             return (a, b);
         }
-        let scale = std::mem::replace(scale, Scale { number: one(site.dtype), views: Vec::new() });
+        let scale = std::mem::replace(scale, Scale::one(site.dtype));
         let size =
             |factor: &Factor| factor.axes.iter().fold(1.0, |n, &x| n * self.plan.axes[x].extent as f64);
         let first = size(&a) <= size(&b);
@@ -261,7 +258,7 @@ impl Lowering<'_> {
     }
 
     /// Adds the loop nest `out = scale * sum(product of factors)`.
-    fn product_nest(
+    pub(super) fn product_nest(
         &mut self,
         site: &Site,
         loops: &[AxisId],
@@ -318,10 +315,10 @@ impl Lowering<'_> {
     }
 
     /// A new intermediate with these axes, the last contiguous.
-    fn scratch(&mut self, site: &Site, order: &[AxisId]) -> View {
+    pub(super) fn scratch(&mut self, site: &Site, order: &[AxisId]) -> View {
         let mut stride = 1u64;
-        let mut strides = Vec::with_capacity(order.len());
-        for &axis in order.iter().rev() {
+        let mut strides = Vec::with_capacity(site.apart.len() + order.len());
+        for &axis in site.apart.iter().chain(order).rev() {
             strides.push((axis, i64::try_from(stride).unwrap_or(i64::MAX)));
             stride = stride.saturating_mul(self.plan.axes[axis].extent);
         }
@@ -346,10 +343,7 @@ impl Lowering<'_> {
         let partner_order = partner.map_or(Vec::new(), |partner| {
             by_stride(&partner.axes.iter().copied().collect::<Vec<_>>(), &partner.view)
         });
-        let own: Vec<AxisId> = [a, b]
-            .iter()
-            .flat_map(|f| by_stride(&f.axes.iter().copied().collect::<Vec<_>>(), &f.view))
-            .collect();
+        let own = own_order(kept, a, b);
         let mut order: Vec<AxisId> = kept.iter().copied().collect();
         order.sort_by_key(|axis| {
             let shared = position(&partner_order, axis);
@@ -366,9 +360,17 @@ impl Lowering<'_> {
     }
 }
 
-/// Whether a view moves along an axis.
-fn has(view: &View, axis: AxisId) -> bool {
-    view.strides.iter().any(|term| term.0 == axis)
+/// Axes in the order in which two operands have them, the first one's before.
+fn own_order(kept: &BTreeSet<AxisId>, a: &Factor, b: &Factor) -> Vec<AxisId> {
+    let mut order: Vec<AxisId> = Vec::with_capacity(kept.len());
+    for factor in [a, b] {
+        for axis in by_stride(&factor.axes.iter().copied().collect::<Vec<_>>(), &factor.view) {
+            if kept.contains(&axis) && !order.contains(&axis) {
+                order.push(axis);
+            }
+        }
+    }
+    order
 }
 
 /// Axes in the order of their strides in a view, greatest first.

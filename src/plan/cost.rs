@@ -36,7 +36,7 @@ pub struct StepCost {
     pub flops: f64,
     /// The bytes that it reads and writes.
     pub bytes: f64,
-    /// What it becomes in native code: `gemm` or `loops`.
+    /// What it becomes in native code: `gemm`, `transform` or `loops`.
     pub kernel: &'static str,
     /// The seconds that it takes on one thread, as predicted.
     pub seconds: f64,
@@ -61,9 +61,9 @@ pub fn cost(plan: &Plan, rates: &Rates) -> Cost {
 
 /// The bytes of intermediates that are alive while each step runs.
 fn memory_over_time(plan: &Plan) -> Vec<u64> {
-    let lives = arena::lives(plan);
-    // What begins and what has ended at each step.
-    let mut changes = vec![(0u64, 0u64); plan.steps.len() + 1];
+    let arena::Moments { lives, steps } = arena::moments(plan);
+    // What begins and what has ended at each moment.
+    let mut changes = vec![(0u64, 0u64); steps.last().map_or(0, |step| step.1 + 1) + 1];
     for (life, (_, buffer)) in lives.iter().zip(plan.buffers.iter()) {
         if let (Some((first, last)), Place::Arena(_)) = (life, &buffer.place) {
             let bytes = buffer.elems.saturating_mul(buffer.dtype.bytes() as u64);
@@ -72,14 +72,14 @@ fn memory_over_time(plan: &Plan) -> Vec<u64> {
         }
     }
     let mut alive = 0u64;
-    changes
+    let alive: Vec<u64> = changes
         .iter()
-        .take(plan.steps.len())
         .map(|&(begun, ended)| {
             alive = alive.saturating_sub(ended).saturating_add(begun);
             alive
         })
-        .collect()
+        .collect();
+    steps.iter().map(|&(first, last)| alive[first..=last].iter().copied().max().unwrap_or(0)).collect()
 }
 
 /// The operations of a program that runs as written: every term at every point of its whole index space.
@@ -191,7 +191,7 @@ fn along_operations(op: AlongOp, along: &[AxisId], axes: &Axes) -> f64 {
         AlongOp::Softmax | AlongOp::LogSoftmax => 4.0,
         AlongOp::Normalize => 3.0,
         AlongOp::CumSum | AlongOp::CumProd => 1.0,
-        AlongOp::Dft | AlongOp::Idft => 8.0 * length,
+        AlongOp::Dft | AlongOp::Idft => 5.0 * length.log2(),
         AlongOp::Sort | AlongOp::ArgSort | AlongOp::TopK | AlongOp::ArgTopK => length.log2(),
     }
 }
@@ -222,6 +222,11 @@ fn step_cost(plan: &Plan, step: &Step, fixed: &[AxisId], rates: &Rates) -> StepC
             let each = step.dtype.bytes() as f64;
             let [left, right, result] =
                 [&step.a, &step.b, &step.out].map(|view| view_bytes(plan, view, fixed) / each);
+            if let Some(sum) = step.long_sum(&plan.axes, &|axis| fixed.contains(&axis)) {
+                let flops = 2.0 * sum.work(&plan.axes);
+                let cost = loops(named(step.out.buffer), "contract", flops, moved + again);
+                return StepCost { kernel: "transform", ..cost };
+            }
             let macs = points(&plan.axes, &all);
             let shape = StepShape::of(left, right, result, macs);
             StepCost {

@@ -1,10 +1,11 @@
 //! Makes plans smaller until they fit their memory, or where values that no cache holds need not exist whole.
 
-use super::cost::far_time;
+use super::cost::{cost, far_time};
 use super::lower::Lowering;
 use super::order::Orders;
+use super::spread::{PARTS, Room};
 use super::{Plan, Settings, arena, in_place};
-use crate::graph::{Graph, NodeId, slice};
+use crate::graph::{Graph, NodeId, recompute, slice};
 
 /// How many values are computed in slices at most.
 const ROUNDS: usize = 8;
@@ -15,49 +16,119 @@ const CANDIDATES: usize = 4;
 /// Values of so many bytes are in no cache.
 const FAR: u64 = 64 << 20;
 
+/// How many times the predicted seconds computing values again may take.
+const MORE_SECONDS: f64 = 1.25;
+
 /// What share of the time a plan in slices may take.
 const WORTH: f64 = 0.8;
 
 /// The plan of a graph, within so many elements of intermediates for each contraction if there is a limit.
-fn lower(graph: &Graph, settings: &Settings, orders: &Orders<'_>, limit: Option<f64>) -> Plan {
-    arena::assign(in_place::reuse(Lowering::new(graph, settings, orders, limit).run()))
+fn lower(graph: &Graph, settings: &Settings, orders: &Orders<'_>, limit: Option<f64>, room: Room) -> Plan {
+    let mut lowering = Lowering::new(graph, settings, orders, limit);
+    lowering.room = room;
+    arena::assign(in_place::reuse(lowering.run()))
 }
 
 /// The plan of a graph, if possible within so many bytes; the smallest that was found if not.
 ///
-/// What does not fit at first is tried with smaller intermediates in its contractions, then with its largest values
-/// computed slice by slice, along short axes first.
+/// What does not fit at first is tried with large values computed again where they are read late, if that is little
+/// work; then with smaller intermediates in its contractions, and with its largest values computed slice by slice, along
+/// short axes first.
 pub(super) fn plan(graph: &Graph, settings: &Settings, orders: &Orders<'_>, allowed: u64) -> Plan {
-    let mut best = lower(graph, settings, orders, None);
+    let mut best = lower(graph, settings, orders, None, Room::default());
+    if best.memory() > allowed {
+        best = lower(graph, settings, orders, None, Room::NONE);
+        if best.memory() <= allowed {
+            best = at_once(graph, settings, orders, allowed, (best, None));
+        }
+    }
     if best.memory() <= allowed {
         return near(graph, settings, orders, allowed, best);
     }
+    if let Some(plan) = recomputed(graph, settings, orders, allowed, &best) {
+        return plan;
+    }
+    let mut limit = None;
     let memory = |plan: &Plan| plan.memory() as f64;
     let mut graph = graph.clone();
     for _ in 0..ROUNDS {
-        contract_within(&graph, settings, orders, allowed, &mut best);
+        contract_within(&graph, settings, orders, allowed, (&mut best, &mut limit));
         if best.memory() <= allowed {
-            return best;
+            break;
         }
         let bounds = (allowed as f64, best.memory() as f64);
-        let Some((sliced, plan)) = slice_one(&graph, settings, orders, &memory, bounds) else { break };
-        (graph, best) = (sliced, plan);
+        let Some((sliced, plan)) = slice_one(&graph, settings, orders, &memory, bounds, Room::NONE) else {
+            break;
+        };
+        (graph, best, limit) = (sliced, plan, None);
         if best.memory() <= allowed {
-            return best;
+            break;
         }
     }
-    best
+    at_once(&graph, settings, orders, allowed, (best, limit))
+}
+
+/// A plan that fits because it computes large values again for their last readers, where that is little work.
+fn recomputed(
+    graph: &Graph,
+    settings: &Settings,
+    orders: &Orders<'_>,
+    allowed: u64,
+    whole: &Plan,
+) -> Option<Plan> {
+    let most = MORE_SECONDS * cost(whole, &settings.rates).seconds;
+    let (mut graph, mut memory) = (graph.clone(), whole.memory());
+    for _ in 0..ROUNDS {
+        let mut large: Vec<NodeId> =
+            intermediates(&graph).into_iter().filter(|&id| graph.readers(id).len() > 1).collect();
+        large.sort_by_key(|&id| (std::cmp::Reverse(graph.node(id).elems()), id));
+        let pairs = large.iter().take(CANDIDATES).filter_map(|&id| Some((id, *graph.readers(id).last()?)));
+        let smaller = pairs
+            .filter_map(|(id, reader)| recompute(&graph, id, reader))
+            .map(|graph| (lower(&graph, settings, orders, None, Room::NONE), graph))
+            .filter(|(plan, _)| plan.memory() < memory && cost(plan, &settings.rates).seconds <= most)
+            .min_by_key(|(plan, _)| plan.memory());
+        let (plan, next) = smaller?;
+        if plan.memory() <= allowed {
+            return Some(plan);
+        }
+        (graph, memory) = (next, plan.memory());
+    }
+    None
+}
+
+/// The plan with as many slices at once as there is memory for.
+fn at_once(
+    graph: &Graph,
+    settings: &Settings,
+    orders: &Orders<'_>,
+    allowed: u64,
+    (best, limit): (Plan, Option<f64>),
+) -> Plan {
+    let rest = allowed.saturating_sub(best.memory()) as f64;
+    let sizes = std::iter::successors(Some(PARTS), |parts| Some(parts / 2)).take_while(|&parts| parts > 1);
+    sizes
+        .map(|parts| lower(graph, settings, orders, limit, Room { parts, bytes: rest }))
+        .find(|plan| plan.memory() <= allowed)
+        .unwrap_or(best)
 }
 
 /// Tries contractions with less and less memory.
-fn contract_within(graph: &Graph, settings: &Settings, orders: &Orders<'_>, allowed: u64, best: &mut Plan) {
+fn contract_within(
+    graph: &Graph,
+    settings: &Settings,
+    orders: &Orders<'_>,
+    allowed: u64,
+    (best, limit): (&mut Plan, &mut Option<f64>),
+) {
     let widest = graph.ids().into_iter().map(|id| graph.node(id).dtype.bytes()).max().unwrap_or(8);
     let mut share = 1.0;
     while best.memory() > allowed && share > 0.1 {
         let Some(rest) = allowed.checked_sub(best.memory() - best.arena) else { return };
-        let smaller = lower(graph, settings, orders, Some(share * rest as f64 / widest as f64));
+        let elems = share * rest as f64 / widest as f64;
+        let smaller = lower(graph, settings, orders, Some(elems), Room::NONE);
         if smaller.memory() < best.memory() {
-            *best = smaller;
+            (*best, *limit) = (smaller, Some(elems));
         }
         share /= 2.0;
     }
@@ -70,6 +141,7 @@ fn slice_one(
     orders: &Orders<'_>,
     measure: &dyn Fn(&Plan) -> f64,
     (enough, now): (f64, f64),
+    room: Room,
 ) -> Option<(Graph, Plan)> {
     let mut large: Vec<NodeId> = intermediates(graph);
     large.sort_by_key(|&id| (std::cmp::Reverse(graph.node(id).elems()), id));
@@ -80,7 +152,7 @@ fn slice_one(
         axes.sort_by_key(|&axis| (graph.axes[axis].extent, axis));
         for axis in axes.into_iter().filter(|&axis| graph.axes[axis].extent > 1) {
             let Some(sliced) = slice(graph, id, axis) else { continue };
-            let plan = lower(&sliced, settings, orders, None);
+            let plan = lower(&sliced, settings, orders, None, room);
             let size = measure(&plan);
             if size < least {
                 least = size;
@@ -117,7 +189,10 @@ fn near(graph: &Graph, settings: &Settings, orders: &Orders<'_>, allowed: u64, m
             break;
         }
         let now = far(&best) * WORTH;
-        let Some((sliced, plan)) = slice_one(&graph, settings, orders, &far, (0.0, now)) else { break };
+        let Some((sliced, plan)) = slice_one(&graph, settings, orders, &far, (0.0, now), Room::default())
+        else {
+            break;
+        };
         if plan.memory() > allowed {
             break;
         }

@@ -151,7 +151,10 @@ impl Step {
                 step.operands.iter_mut().for_each(|operand| operand.buffer = to(operand.buffer));
                 step.out.buffer = to(step.out.buffer);
             }
-            Step::Scan(step) => step.body.iter_mut().for_each(|inner| inner.map_buffers(to)),
+            Step::Scan(step) => {
+                step.shared = step.shared.map(&mut *to);
+                step.body.iter_mut().for_each(|inner| inner.map_buffers(to));
+            }
         }
     }
 }

@@ -1,12 +1,13 @@
 //! From a graph to steps over buffers.
 
 use super::order::{Orders, Product};
+use super::spread::Room;
 use super::{
     AlongStep, Buffer, BufferId, Nest, Operand, Place, Plan, Reduction, ScanStep, ScatterStep, Settings,
     Source, Step, View, distribute, fit, limit,
 };
 use crate::diagnostic::{Code, Diagnostic};
-use crate::expr::{Affine, Axes, AxisId, Expr, Outside, Read};
+use crate::expr::{Affine, Axes, AxisId, Binary, Expr, Outside, Read};
 use crate::graph::{Graph, Node, NodeId, Op, Unit};
 use crate::id::IdVec;
 use einc_runtime::DType;
@@ -59,6 +60,8 @@ pub(super) struct Lowering<'a> {
     pub limit: Option<f64>,
     /// Whether no contraction is sliced for the sake of caches.
     pub whole: bool,
+    /// How slices are spread over threads.
+    pub room: Room,
     pub orders: &'a Orders<'a>,
 }
 
@@ -101,6 +104,7 @@ impl<'a> Lowering<'a> {
             steps: Vec::new(),
             limit,
             whole: false,
+            room: Room::default(),
             orders,
         }
     }
@@ -123,6 +127,8 @@ impl<'a> Lowering<'a> {
                     self.plan.steps.push(Step::Scan(ScanStep {
                         axis: scan.axis,
                         reversed: scan.reversed,
+                        apart: false,
+                        shared: None,
                         body,
                         place: scan.place,
                     }));
@@ -305,7 +311,13 @@ impl<'a> Lowering<'a> {
             Expr::Const(value, dtype) => Expr::Const(*value, *dtype),
             Expr::Index(axis) => Expr::Index(*axis),
             Expr::Read(read) => {
-                let indices = read.indices.iter().map(|index| self.expr(index, parts)).collect();
+                let mut indices: Vec<Expr<Source>> =
+                    read.indices.iter().map(|index| self.expr(index, parts)).collect();
+                let value = &self.values[&read.source];
+                let mut dims = value.dims.clone();
+                if matches!(read.outside, Outside::Never) {
+                    join_dims(&mut indices, &mut dims);
+                }
                 let outside = match &read.outside {
                     Outside::Never => Outside::Never,
                     Outside::Else(value) => Outside::Else(Box::new(self.expr(value, parts))),
@@ -313,7 +325,7 @@ impl<'a> Lowering<'a> {
                     Outside::Clamp => Outside::Clamp,
                     Outside::Trust => Outside::Trust,
                 };
-                let source = parts.operand(&self.values[&read.source]);
+                let source = parts.add(Operand { buffer: value.buffer, offset: 0, dims });
                 Expr::Read(Read { source, dtype: read.dtype, indices, outside, place: read.place })
             }
             Expr::Unary(op, a) => Expr::Unary(*op, Box::new(self.expr(a, parts))),
@@ -352,6 +364,31 @@ impl<'a> Lowering<'a> {
     }
 }
 
+/// Joins dims that are read at `e // n` and `e % n`, the second one `n` long and right inside the first: there stands
+/// element `e` of both together.
+fn join_dims(indices: &mut Vec<Expr<Source>>, dims: &mut Vec<(u64, i64)>) {
+    let mut at = 0;
+    while at + 1 < indices.len() {
+        let ((outer, outer_by), (inner, by)) = (dims[at], dims[at + 1]);
+        let joined = match (&indices[at], &indices[at + 1]) {
+            (Expr::Binary(Binary::FloorDiv, e, n), Expr::Binary(Binary::Rem, same, m)) => {
+                let constant = n.affine().filter(|n| n.terms.is_empty()).map(|n| n.constant);
+                let fits = constant == i64::try_from(inner).ok() && e == same && n == m;
+                (fits && by.checked_mul(constant.unwrap_or(0)) == Some(outer_by)).then(|| (**e).clone())
+            }
+            _ => None,
+        };
+        match (joined, outer.checked_mul(inner)) {
+            (Some(index), Some(extent)) => {
+                (indices[at], dims[at]) = (index, (extent, by));
+                indices.remove(at + 1);
+                dims.remove(at + 1);
+            }
+            _ => at += 1,
+        }
+    }
+}
+
 /// The read of a reduction's result.
 pub(super) fn reduced(number: usize, dtype: DType) -> Expr<Source> {
     let source = Source::Reduced(number as u32);
@@ -372,11 +409,6 @@ pub(super) struct Parts {
 }
 
 impl Parts {
-    /// The operand that shows a whole value.
-    fn operand(&mut self, value: &Value) -> Source {
-        self.add(Operand { buffer: value.buffer, offset: 0, dims: value.dims.clone() })
-    }
-
     /// The number of a reduction; one that differs from another in the names of its axes alone is that.
     fn reduction(&mut self, reduction: Reduction, axes: &Axes) -> usize {
         let same = |other: &Reduction| {

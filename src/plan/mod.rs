@@ -14,10 +14,12 @@
 mod arena;
 pub mod cache;
 mod contraction;
+mod convolution;
 mod cost;
 mod distribute;
 mod fit;
 mod in_place;
+mod late;
 mod limit;
 mod lower;
 pub mod network;
@@ -28,11 +30,14 @@ pub(crate) mod random_tests;
 pub mod report;
 pub mod search;
 mod show;
+mod spread;
 #[cfg(test)]
 mod tests;
 mod verify;
 
+pub use convolution::LongSum;
 pub use cost::{Cost, StepCost, cost, flops_as_written};
+pub use late::Late;
 pub use limit::{fits, show_bytes};
 pub use lower::plan;
 pub use order::{Chosen, Goal, Locked};
@@ -73,8 +78,26 @@ pub struct Settings {
     pub cancel: Option<Arc<AtomicBool>>,
     /// Orders that were found before.
     pub cache: Option<Arc<cache::Cache>>,
+    /// Orders of the same products at other sizes.
+    pub late: Option<Arc<Late>>,
     /// Orders that are given.
     pub locked: Option<Arc<Locked>>,
+    /// The processes that run slices together, if there are several.
+    pub processes: Option<Arc<dyn Processes>>,
+}
+
+/// Processes that run one program together: all run the same steps, and slices are shared among them.
+pub trait Processes: fmt::Debug + Send + Sync {
+    /// The number of this process.
+    fn rank(&self) -> usize;
+
+    /// How many processes there are.
+    fn count(&self) -> usize;
+
+    /// Puts together, bit by bit, what the processes have made of memory that was zero: all get all of it.
+    ///
+    /// Called by all processes in the same order.
+    fn join(&self, bytes: &mut [u8]);
 }
 
 /// Steps over buffers.
@@ -192,6 +215,13 @@ pub struct View {
     pub strides: Vec<(AxisId, i64)>,
 }
 
+impl View {
+    /// The stride of an axis, 0 where it does not occur.
+    pub fn stride(&self, axis: AxisId) -> i64 {
+        self.strides.iter().find(|stride| stride.0 == axis).map_or(0, |stride| stride.1)
+    }
+}
+
 /// For every point of `axes`: compute the reductions, then store `value` to `out`.
 #[derive(Clone, Debug)]
 pub struct Nest {
@@ -270,6 +300,10 @@ pub struct ScanStep {
     pub axis: AxisId,
     /// Whether it runs from the end.
     pub reversed: bool,
+    /// Whether no step of one value reads or writes what another value's steps write, so that they may run at once.
+    pub apart: bool,
+    /// The buffer that processes put together after it, where each runs a part of the values; it is zero before.
+    pub shared: Option<BufferId>,
     /// The steps.
     pub body: Vec<Step>,
     /// The statement's place.

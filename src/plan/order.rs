@@ -129,7 +129,7 @@ struct Work {
     macs: f64,
     /// Elements that steps read and write.
     moved: f64,
-    /// Elements of the results that are alive at once.
+    /// Elements of the intermediates that are alive at once.
     peak: f64,
 }
 
@@ -211,21 +211,30 @@ impl<'a> Orders<'a> {
             cancel: self.settings.cancel.as_deref(),
             ..Options::default()
         };
-        let found = match &self.settings.cache {
-            Some(cache) => {
-                let profile = format!("{:?} {}", self.settings.rates, product.bytes);
-                cache.optimize(network, &mut options, &profile)
+        let profile = format!("{:?} {}", self.settings.rates, product.bytes);
+        let search = |options: &mut Options<'_>| {
+            let found = match &self.settings.cache {
+                Some(cache) => cache.optimize(network, options, &profile),
+                None => search::optimize(network, options),
+            };
+            found.map(|found| (found.path, found.slices))
+        };
+        let is_small = product.operands.len() <= search::EXACT_OPERANDS;
+        let found = match &self.settings.late {
+            Some(late) if limit.is_none() && !is_small => {
+                let whole = &mut |options: &mut Options<'_>| search(options).map(|(path, _)| path);
+                late.order(network, &profile, &mut options, whole).map(|path| (path, Vec::new()))
             }
-            None => search::optimize(network, &mut options),
+            _ => search(&mut options),
         };
         // Nothing fits: the order as written will show how much is needed.
-        let Ok(found) = found else { return as_written() };
-        let seconds = product.seconds(network, &found.path, self.settings)?;
+        let Ok((path, slices)) = found else { return as_written() };
+        let seconds = product.seconds(network, &path, self.settings)?;
         let points = product.points();
         let elems: f64 = network.inputs().iter().map(|axes| network.elems(axes).value()).sum();
         let work = points * (product.operands.len() - 1) as f64;
         let alone = self.settings.rates.seconds_of_loops(work, elems * product.bytes as f64);
-        (seconds < alone).then_some(Order { pairs: found.path, slices: found.slices })
+        (seconds < alone).then_some(Order { pairs: path, slices })
     }
 }
 
@@ -244,7 +253,17 @@ impl Product {
         let moved = each.iter().map(|step| {
             [step.shape.left, step.shape.right, step.shape.result].iter().map(|size| size.exp2()).sum::<f64>()
         });
-        Some(Work { macs: cost.macs.value(), moved: runs * moved.sum::<f64>(), peak: cost.peak.value() })
+        // What is not an operand of a later step is the result, which has its place whatever the order is.
+        let count = network.inputs().len();
+        let used_at = |result: usize| order.pairs.iter().position(|&(a, b)| a == result || b == result);
+        let alive = |at: usize| {
+            let made = each[..=at].iter().enumerate();
+            let live = made.filter(|(number, _)| used_at(count + number).is_some_and(|used| used >= at));
+            live.map(|(_, step)| step.shape.result.exp2()).sum::<f64>()
+        };
+        let peak = (0..each.len()).map(alive).fold(0.0, f64::max);
+        let moved = moved.sum::<f64>();
+        Some(Work { macs: cost.macs.value(), moved: runs * moved, peak })
     }
 
     /// The number of points of all axes; as a float, which cannot overflow.

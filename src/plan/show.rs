@@ -72,7 +72,9 @@ impl Plan {
             }
             Step::Scan(step) => {
                 let order = if step.reversed { " reversed" } else { "" };
-                writeln!(f, "{indent}scan[{}{order}] {{", self.axes[step.axis].name)?;
+                let apart = if step.apart { " apart" } else { "" };
+                let shared = step.shared.map_or(String::new(), |buffer| format!(" shared {buffer}"));
+                writeln!(f, "{indent}scan[{}{order}{apart}{shared}] {{", self.axes[step.axis].name)?;
                 let inner = format!("{indent}  ");
                 step.body.iter().try_for_each(|step| self.show_step(step, &inner, f))?;
                 writeln!(f, "{indent}}}")

@@ -423,6 +423,27 @@ fn contractions_are_sliced_to_fit() {
     assert!(sliced.steps.iter().any(|step| matches!(step, Step::Scan(_))), "{sliced}");
 }
 
+/// Intermediates of slices share memory where one is needed no more when the next is made.
+#[test]
+fn intermediates_of_slices_share_memory() {
+    let mut s = Sample::new(DType::F64);
+    let e = 12;
+    let axes: Vec<_> = ["a", "b", "c", "d", "e", "f"].into_iter().map(|name| s.axis(name, e)).collect();
+    let matrices: Vec<_> = (0..5).map(|k| s.input(&format!("M{k}"), &[e, e, e])).collect();
+    let (slice, ring) = (axes[5], &axes[..5]);
+    let reads: Vec<E> = (0..5).map(|k| s.at(matrices[k], &[slice, ring[k], ring[(k + 1) % 5]])).collect();
+    let y = s.define("y", &[], sum(&axes, mul(reads)));
+    s.output(y);
+    let order = "{\"inputs\": [[0,1,5],[1,2,5],[2,3,5],[3,4,5],[0,4,5]], \"output\": [], \
+                 \"sizes\": [12,12,12,12,12,12], \"path\": [[0,1],[2,5],[3,6],[4,7]], \"slices\": [5]}";
+    let locked = Some(std::sync::Arc::new(super::Locked::read(order, true).unwrap()));
+    let free = plan_with(&s.program, &Settings { locked: locked.clone(), ..Settings::default() });
+    let limit = Some(free.memory() - free.arena + 2 * 8 * 12 * 12);
+    // Two matrices at a time, not three.
+    let plan = plan_with(&s.program, &Settings { locked, memory_limit: limit, ..Settings::default() });
+    assert!(plan.arena <= 2 * 8 * 12 * 12, "{plan}");
+}
+
 /// `h[t,d] = x[t,d] h[t-1,d] + 1`, of which only `y[t] = w[d] h[t,d]` and the last row are wanted.
 #[test]
 fn a_recurrence_keeps_only_its_state() {
@@ -469,6 +490,30 @@ fn large_values_are_sliced_to_fit() {
     let sliced = plan_with(&s.program, &settings);
     assert!(free.arena > sliced.arena, "{free}\n{sliced}");
     assert!(matches!(sliced.steps[..], [Step::Scan(_)]), "{sliced}");
+}
+
+/// A value that is read early and late is computed twice rather than kept while something large is alive.
+#[test]
+fn values_are_computed_again_where_memory_is_short() {
+    let mut s = Sample::new(DType::F64);
+    let n = 40;
+    let (i, j, k) = (s.axis("i", n), s.axis("j", n), s.axis("k", n));
+    let (x, a, b) = (s.input("x", &[n, n]), s.input("A", &[n, n]), s.input("B", &[n, n]));
+    let big = s.define("big", &[i, j], unary(Unary::Exp, s.at(x, &[i, j])));
+    let first = s.define("first", &[i, k], sum(&[j], mul([s.at(big, &[i, j]), s.at(a, &[j, k])])));
+    let wide = unary(Unary::Tanh, s.at(first, &[i, k]));
+    let wide = s.define("wide", &[i, k], along(AlongOp::Sort, &[k], &[k], wide));
+    let second = s.define("second", &[i, j], sum(&[k], mul([s.at(wide, &[i, k]), s.at(b, &[k, j])])));
+    let sorted = along(AlongOp::CumSum, &[j], &[j], s.at(second, &[i, j]));
+    let sorted = s.define("sorted", &[i, j], sorted);
+    let last = s.define("y", &[i, k], sum(&[j], mul([s.at(big, &[i, j]), s.at(sorted, &[j, k])])));
+    s.output(last);
+    let free = plan_with(&s.program, &Settings::default());
+    let limit = free.memory() - 1;
+    let fitted = plan_with(&s.program, &Settings { memory_limit: Some(limit), ..Settings::default() });
+    assert!(fitted.memory() <= limit && fitted.steps.len() > free.steps.len(), "{free}\n{fitted}");
+    let twice = fitted.steps.iter().filter(|step| matches!(step, Step::Scan(_))).count();
+    assert_eq!(twice, 0, "nothing is sliced\n{fitted}");
 }
 
 fn mask(op: Binary, a: crate::expr::AxisId, b: crate::expr::AxisId, value: E) -> E {

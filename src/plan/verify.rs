@@ -15,7 +15,8 @@ impl Plan {
     /// 4. Inputs and constants are never written.
     /// 5. Places in the arena are multiples of 64, inside it, and apart from those of all values that live at the
     ///    same time.
-    /// 6. A reduction's result is read only after it; expressions of steps have no reductions and maps inside.
+    /// 6. Where the values of a scan's axis run apart, every view that is written in it moves with the axis.
+    /// 7. A reduction's result is read only after it; expressions of steps have no reductions and maps inside.
     pub fn verify(&self) -> Result<(), String> {
         let mut written: BTreeSet<BufferId> = self
             .buffers
@@ -37,7 +38,7 @@ impl Plan {
     }
 
     fn verify_arena(&self) -> Result<(), String> {
-        let lives = arena::lives(self);
+        let lives = arena::moments(self).lives;
         let mut placed: Vec<(u64, u64, (usize, usize), BufferId)> = Vec::new();
         for (id, buffer) in self.buffers.iter() {
             let (Place::Arena(start), Some(life)) = (&buffer.place, lives[id.number()]) else { continue };
@@ -92,6 +93,9 @@ impl Plan {
             Step::Scan(step) => {
                 let mut inner = scans.to_vec();
                 inner.push(step.axis);
+                if step.apart {
+                    step.body.iter().try_for_each(|body| self.verify_apart(body, step.axis))?;
+                }
                 // Later steps of the scan may feed earlier ones, one value of the axis later.
                 step.body.iter().for_each(|step| {
                     if let Step::Contract(Contract { out, .. }) | Step::Nest(Nest { out, .. }) = step {
@@ -103,6 +107,20 @@ impl Plan {
                 });
                 step.body.iter().try_for_each(|step| self.verify_step(step, &inner, written))
             }
+        }
+    }
+
+    /// Checks that a step writes elements which other values of the axis do not write.
+    fn verify_apart(&self, step: &Step, axis: AxisId) -> Result<(), String> {
+        let out = match step {
+            Step::Contract(step) => &step.out,
+            Step::Nest(step) => &step.out,
+            Step::Scan(scan) => return scan.body.iter().try_for_each(|step| self.verify_apart(step, axis)),
+            Step::Along(_) | Step::Scatter(_) => return Err("such a step may not run apart".to_string()),
+        };
+        match out.strides.iter().any(|stride| stride.0 == axis) {
+            true => Ok(()),
+            false => Err(format!("{} is written for every {} at once", out.buffer, self.axes[axis].name)),
         }
     }
 

@@ -153,7 +153,7 @@ impl<'a> Checker<'a> {
         let (indices, computed) = self.build_positions(context, &positions)?;
         let value = self.build_stored(context, &node, declared.ty, name, span)?;
         let condition = self.left_condition(context, &axes)?;
-        let (indices, value) = match condition {
+        let (indices, mut value) = match condition {
             None => (indices, value),
             Some(condition) => {
                 let dtype = value.dtype();
@@ -173,7 +173,7 @@ impl<'a> Checker<'a> {
         };
         let axes = axes.into_iter().filter_map(|var| context.vars[var].axis).collect();
         let base = base.map(|base| base.tensor);
-        self.check_reads(&value)?;
+        self.check_reads(&mut value, span)?;
         self.program.statements.push(Step_::Scatter(Scatter {
             target: symbol.tensor,
             base,

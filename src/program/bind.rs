@@ -130,7 +130,17 @@ impl Checker<'_> {
                     }
                     self.report(diagnostic);
                 }
-                Ok(None) => {}
+                Ok(None) => {
+                    if let [unknown] = &self.sizes.unknown_dims(size)[..]
+                        && self.sizes.is_linear(size)
+                    {
+                        let (name, text) = (&parameter.name.text, self.sizes.text(size));
+                        let message = format!(
+                            "dim {dim} of `{name}` is `{text}`, which is {extent}, the extent of the array, for no `{unknown}`"
+                        );
+                        self.error(Code::InputExtent, message, parameter.ty.span, "declared here");
+                    }
+                }
                 Err(why) => {
                     self.uncountable(&why, parameter.ty.span);
                 }

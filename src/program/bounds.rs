@@ -1,9 +1,10 @@
-//! Values that integer expressions can take: accesses stay inside, sums of small integers do not overflow.
+//! Accesses stay inside their tensors, and what is computed of small integers fits.
 
+use super::TensorId;
 use super::check::{Checker, Step};
-use super::{Program, TensorId};
+use super::interval::{interval, points, unwrapped};
 use crate::diagnostic::{Code, Diagnostic};
-use crate::expr::{AxisId, Binary, Expr, Outside, Read, ReduceOp, Unary};
+use crate::expr::{Affine, AlongOp, Axes, AxisId, Binary, Expr, Outside, ReduceOp, Unary};
 use crate::source::Span;
 use einc_runtime::{DType, Scalar};
 use std::collections::HashMap;
@@ -11,223 +12,217 @@ use std::collections::HashMap;
 /// Most points that are tried one by one where bounds alone do not prove an access.
 const POINTS: u64 = 1 << 18;
 
-/// The least and greatest value that an integer expression can take, where that is known.
-///
-/// Reads of types of at most 16 bits give the range of the type.
-pub(super) fn interval(expr: &Expr<TensorId>, program: &Program) -> Option<(i128, i128)> {
-    let of = |part: &Expr<TensorId>| interval(part, program);
-    match expr {
-        Expr::Const(Scalar::Int(value), _) => Some((*value, *value)),
-        Expr::Index(axis) => {
-            let last = i128::from(program.axes[*axis].extent.checked_sub(1)?);
-            Some((0, last))
-        }
-        Expr::Read(Read { dtype, outside, .. }) if dtype.is_integer() && dtype.bytes() <= 2 => {
-            let (low, high) = dtype.integer_range()?;
-            match outside {
-                Outside::Else(value) => {
-                    let (a, b) = of(value)?;
-                    Some((low.min(a), high.max(b)))
-                }
-                _ => Some((low, high)),
-            }
-        }
-        Expr::Cast(dtype, inner) if dtype.is_integer() => {
-            let (low, high) = of(inner)?;
-            let (least, greatest) = dtype.integer_range()?;
-            Some(if least <= low && high <= greatest { (low, high) } else { (least, greatest) })
-        }
-        Expr::Unary(Unary::Neg, a) => of(a).map(|(low, high)| (-high, -low)),
-        Expr::Unary(Unary::Abs, a) => of(a).map(|(low, high)| {
-            (if low <= 0 && 0 <= high { 0 } else { low.abs().min(high.abs()) }, low.abs().max(high.abs()))
-        }),
-        Expr::Unary(Unary::Relu, a) => of(a).map(|(low, high)| (low.max(0), high.max(0))),
-        Expr::Unary(Unary::Sign, _) => Some((-1, 1)),
-        Expr::Unary(Unary::Popcount, _) => Some((0, 64)),
-        Expr::Sum(parts) => parts.iter().try_fold((0i128, 0i128), |sum, part| {
-            let (low, high) = of(part)?;
-            Some((sum.0.checked_add(low)?, sum.1.checked_add(high)?))
-        }),
-        Expr::Product(parts) => {
-            parts.iter().try_fold((1i128, 1i128), |product, part| times(product, of(part)?))
-        }
-        Expr::Binary(Binary::Min, a, b) => {
-            let (a, b) = (of(a)?, of(b)?);
-            Some((a.0.min(b.0), a.1.min(b.1)))
-        }
-        Expr::Binary(Binary::Max, a, b) => {
-            let (a, b) = (of(a)?, of(b)?);
-            Some((a.0.max(b.0), a.1.max(b.1)))
-        }
-        Expr::Binary(Binary::Rem, a, b) => {
-            let (low, high) = of(b)?;
-            if low <= 0 {
-                return None;
-            }
-            match of(a) {
-                Some((first, last)) if first >= 0 && last < low => Some((first, last)),
-                _ => Some((0, high - 1)),
-            }
-        }
-        Expr::Binary(Binary::FloorDiv, a, b) => {
-            let ((low, high), (least, greatest)) = (of(a)?, of(b)?);
-            if least <= 0 {
-                return None;
-            }
-            let all = [
-                low.div_euclid(least),
-                low.div_euclid(greatest),
-                high.div_euclid(least),
-                high.div_euclid(greatest),
-            ];
-            Some((all.into_iter().min()?, all.into_iter().max()?))
-        }
-        Expr::Binary(Binary::Pow, a, b) => {
-            let ((low, high), (least, greatest)) = (of(a)?, of(b)?);
-            if low < 0 || least < 0 {
-                return None;
-            }
-            Some((
-                low.checked_pow(u32::try_from(least).ok()?)?,
-                high.checked_pow(u32::try_from(greatest).ok()?)?,
-            ))
-        }
-        Expr::Binary(Binary::BitAnd, a, b) => {
-            let ((low, high), (least, greatest)) = (of(a)?, of(b)?);
-            (low >= 0 && least >= 0).then(|| (0, high.min(greatest)))
-        }
-        Expr::Select(parts) => {
-            let (a, b) = (of(&parts[1])?, of(&parts[2])?);
-            Some((a.0.min(b.0), a.1.max(b.1)))
-        }
-        Expr::Reduce(reduce) => {
-            let count = points(&reduce.axes, program);
-            match reduce.op {
-                ReduceOp::Sum => {
-                    let (low, high) = of(&reduce.body)?;
-                    let count = i128::from(count?);
-                    Some((low.checked_mul(count)?.min(0), high.checked_mul(count)?.max(0)))
-                }
-                ReduceOp::Min | ReduceOp::Max if count? > 0 => of(&reduce.body),
-                ReduceOp::ArgMin | ReduceOp::ArgMax => Some((0, i128::from(count?.saturating_sub(1)))),
-                _ => None,
-            }
-        }
-        _ => None,
-    }
-}
-
-fn times(a: (i128, i128), b: (i128, i128)) -> Option<(i128, i128)> {
-    let all = [a.0.checked_mul(b.0)?, a.0.checked_mul(b.1)?, a.1.checked_mul(b.0)?, a.1.checked_mul(b.1)?];
-    Some((all.into_iter().min()?, all.into_iter().max()?))
-}
-
-fn points(axes: &[AxisId], program: &Program) -> Option<u64> {
-    axes.iter().try_fold(1u64, |n, &axis| n.checked_mul(program.axes[axis].extent))
-}
-
-/// The value of an expression of axes alone.
+/// The value of an expression of axes alone, where no operation in it wraps.
 fn evaluate(expr: &Expr<TensorId>, values: &HashMap<AxisId, i64>) -> Option<i64> {
     let of = |part: &Expr<TensorId>| evaluate(part, values);
-    match expr {
-        Expr::Const(Scalar::Int(value), _) => i64::try_from(*value).ok(),
-        Expr::Index(axis) => values.get(axis).copied(),
-        Expr::Cast(DType::I64, inner) => of(inner),
-        Expr::Unary(Unary::Neg, a) => of(a)?.checked_neg(),
-        Expr::Unary(Unary::Abs, a) => of(a)?.checked_abs(),
-        Expr::Sum(parts) => parts.iter().try_fold(0i64, |sum, part| sum.checked_add(of(part)?)),
-        Expr::Product(parts) => parts.iter().try_fold(1i64, |product, part| product.checked_mul(of(part)?)),
+    let value = match expr {
+        Expr::Const(Scalar::Int(value), _) => return i64::try_from(*value).ok(),
+        Expr::Index(axis) => return values.get(axis).copied(),
+        Expr::Cast(DType::Bool, inner) => i64::from(of(inner)? != 0),
+        Expr::Cast(_, inner) => of(inner)?,
+        Expr::Unary(op, a) => {
+            let a_value = of(a)?;
+            match op {
+                Unary::Not if a.dtype() == DType::Bool => i64::from(a_value == 0),
+                Unary::Neg => a_value.checked_neg()?,
+                Unary::Abs => a_value.checked_abs()?,
+                Unary::Sign => a_value.signum(),
+                Unary::Relu => a_value.max(0),
+                _ => return None,
+            }
+        }
+        Expr::Sum(parts) => parts.iter().try_fold(0i64, |sum, part| sum.checked_add(of(part)?))?,
+        Expr::Product(parts) => {
+            parts.iter().try_fold(1i64, |product, part| product.checked_mul(of(part)?))?
+        }
         Expr::Binary(op, a, b) => {
             let (x, y) = (of(a)?, of(b)?);
             match op {
-                Binary::Min => Some(x.min(y)),
-                Binary::Max => Some(x.max(y)),
-                Binary::FloorDiv => (y != 0).then(|| super::size::floor_div(x, y)),
-                Binary::Rem => (y != 0).then(|| x - super::size::floor_div(x, y) * y),
-                Binary::Pow => x.checked_pow(u32::try_from(y).ok()?),
-                Binary::Eq => Some(i64::from(x == y)),
-                Binary::Ne => Some(i64::from(x != y)),
-                Binary::Lt => Some(i64::from(x < y)),
-                Binary::Le => Some(i64::from(x <= y)),
-                Binary::Gt => Some(i64::from(x > y)),
-                Binary::Ge => Some(i64::from(x >= y)),
-                Binary::And => Some(i64::from(x != 0 && y != 0)),
-                Binary::Or => Some(i64::from(x != 0 || y != 0)),
-                Binary::BitAnd => Some(x & y),
-                Binary::BitOr => Some(x | y),
-                Binary::BitXor => Some(x ^ y),
-                Binary::Shl => x.checked_shl(u32::try_from(y).ok()?),
-                Binary::Shr => x.checked_shr(u32::try_from(y).ok()?),
-                _ => None,
+                Binary::Min => x.min(y),
+                Binary::Max => x.max(y),
+                Binary::FloorDiv if y != 0 => super::size::floor_div(x, y),
+                Binary::Rem if y != 0 => x - super::size::floor_div(x, y) * y,
+                Binary::Pow => x.checked_pow(u32::try_from(y).ok()?)?,
+                Binary::Eq => i64::from(x == y),
+                Binary::Ne => i64::from(x != y),
+                Binary::Lt => i64::from(x < y),
+                Binary::Le => i64::from(x <= y),
+                Binary::Gt => i64::from(x > y),
+                Binary::Ge => i64::from(x >= y),
+                Binary::And => i64::from(x != 0 && y != 0),
+                Binary::Or => i64::from(x != 0 || y != 0),
+                Binary::BitAnd => x & y,
+                Binary::BitOr => x | y,
+                Binary::BitXor => x ^ y,
+                Binary::Shl if (0..63).contains(&y) => x.checked_mul(1 << y)?,
+                Binary::Shr if (0..64).contains(&y) => x >> y,
+                _ => return None,
             }
         }
         Expr::Select(parts) => {
-            if of(&parts[0])? != 0 {
-                of(&parts[1])
-            } else {
-                of(&parts[2])
-            }
+            let taken = if of(&parts[0])? != 0 { &parts[1] } else { &parts[2] };
+            return of(taken);
         }
-        _ => None,
+        _ => return None,
+    };
+    match expr.dtype() {
+        DType::Bool => Some(value),
+        dtype => {
+            let (least, greatest) = dtype.integer_range()?;
+            (least..=greatest).contains(&i128::from(value)).then_some(value)
+        }
     }
 }
 
+/// Forms that are not negative where a condition has that value.
+fn half_spaces(condition: &Expr<TensorId>, wanted: bool, axes: &Axes, list: &mut Vec<Affine>) {
+    let mut both = |a: &Expr<TensorId>, b: &Expr<TensorId>| {
+        half_spaces(a, wanted, axes, list);
+        half_spaces(b, wanted, axes, list);
+    };
+    let (op, a, b) = match condition {
+        Expr::Unary(Unary::Not, a) if a.dtype() == DType::Bool => return half_spaces(a, !wanted, axes, list),
+        Expr::Binary(Binary::And, a, b) if wanted => return both(a, b),
+        Expr::Binary(Binary::Or, a, b) if !wanted => return both(a, b),
+        Expr::Binary(op, a, b) => (*op, a, b),
+        _ => return,
+    };
+    let (Some(a), Some(b)) = (a.affine(), b.affine()) else { return };
+    let one = |value: i64| Affine { terms: Vec::new(), constant: value };
+    // `a - b + c` and `b - a + c`.
+    let more = |c: i64| a.plus(&b.scaled(-1)?)?.plus(&one(c));
+    let less = |c: i64| b.plus(&a.scaled(-1)?)?.plus(&one(c));
+    let forms = match (op, wanted) {
+        (Binary::Lt, true) | (Binary::Ge, false) => [less(-1), None],
+        (Binary::Le, true) | (Binary::Gt, false) => [less(0), None],
+        (Binary::Gt, true) | (Binary::Le, false) => [more(-1), None],
+        (Binary::Ge, true) | (Binary::Lt, false) => [more(0), None],
+        (Binary::Eq, true) | (Binary::Ne, false) => [more(0), less(0)],
+        // What is not 0 and nowhere negative is positive.
+        (Binary::Ne, true) | (Binary::Eq, false) => {
+            let positive = |form: Option<Affine>, shifted: Option<Affine>| {
+                form?.bounds(axes).filter(|bounds| bounds.0 >= 0).and(shifted)
+            };
+            [positive(more(0), more(-1)), positive(less(0), less(-1))]
+        }
+        _ => return,
+    };
+    list.extend(forms.into_iter().flatten());
+}
+
+/// How many half spaces are taken away from a form one after the other.
+const STEPS: usize = 3;
+
+/// Whether a form is nowhere negative where all of the half spaces hold: some multiples of them taken away, the rest is
+/// nowhere negative anyhow.
+fn is_nonnegative(form: &Affine, half_spaces: &[Affine], axes: &Axes, steps: usize) -> bool {
+    if form.bounds(axes).is_some_and(|(low, _)| low >= 0) {
+        return true;
+    }
+    steps > 0
+        && half_spaces.iter().enumerate().any(|(at, half_space)| {
+            half_space.terms.iter().any(|&(axis, coefficient)| {
+                let own = form.terms.iter().find(|term| term.0 == axis).map_or(0, |term| term.1);
+                let times = own.checked_div(coefficient).filter(|times| *times > 0);
+                let rest = times.and_then(|times| form.plus(&half_space.scaled(times.checked_neg()?)?));
+                rest.is_some_and(|rest| is_nonnegative(&rest, &half_spaces[at + 1..], axes, steps - 1))
+            })
+        })
+}
+
 impl Checker<'_> {
-    /// Checks that reads stay inside where nothing says otherwise, and that sums of small integers fit.
-    pub(super) fn check_reads(&mut self, value: &Expr<TensorId>) -> Step<()> {
+    /// Checks that reads stay inside where nothing says otherwise, and that what is computed of small integers fits.
+    /// Reads that only conditions keep inside give 0 outside from here on: who computes both sides of a condition may.
+    pub(super) fn check_reads(&mut self, value: &mut Expr<TensorId>, place: Span) -> Step<()> {
         if !self.concrete {
             return Ok(());
         }
-        self.check_within(value, &mut Vec::new())
+        self.check_within(value, &mut Vec::new(), place)
     }
 
-    fn check_within(&mut self, expr: &Expr<TensorId>, guards: &mut Vec<(Expr<TensorId>, bool)>) -> Step<()> {
-        match expr {
-            Expr::Read(read) => {
-                if matches!(read.outside, Outside::Never) {
-                    for (dim, index) in read.indices.iter().enumerate() {
-                        let extent = self.program.tensors[read.source].shape[dim];
-                        self.stays_inside(index, guards, extent, (read.source, dim), read.place)?;
-                    }
-                }
-            }
-            Expr::Reduce(reduce) if reduce.op == ReduceOp::Sum && reduce.body.dtype() == DType::I32 => {
-                if let Some((low, high)) = interval(expr, &self.program)
-                    && (low < i128::from(i32::MIN) || high > i128::from(i32::MAX))
-                {
-                    let place = first_place(&reduce.body);
-                    let count = points(&reduce.axes, &self.program).unwrap_or(u64::MAX);
-                    let each = interval(&reduce.body, &self.program).map_or(0, |(a, b)| a.abs().max(b.abs()));
-                    return Err(self.report(
-                        Diagnostic::error(
-                            Code::AccumulatorOverflow,
-                            format!("an i32 accumulator can overflow: {count} x {each} > 2^31 - 1"),
-                        )
-                        .label(place, "summed here")
-                        .help("write `@acc(i64)` above the statement"),
-                    ));
-                }
-            }
-            Expr::Select(parts) => {
-                self.check_within(&parts[0], guards)?;
-                guards.push((parts[0].clone(), true));
-                let then = self.check_within(&parts[1], guards);
+    fn check_within(
+        &mut self,
+        expr: &mut Expr<TensorId>,
+        guards: &mut Vec<(Expr<TensorId>, bool)>,
+        place: Span,
+    ) -> Step<()> {
+        if let Expr::Select(parts) = expr {
+            let [condition, then, otherwise] = &mut **parts;
+            self.check_within(condition, guards, place)?;
+            for (part, wanted) in [(then, true), (otherwise, false)] {
+                guards.push((condition.clone(), wanted));
+                let checked = self.check_within(part, guards, place);
                 guards.pop();
-                then?;
-                guards.push((parts[0].clone(), false));
-                let otherwise = self.check_within(&parts[2], guards);
-                guards.pop();
-                return otherwise;
+                checked?;
             }
-            _ => {}
+            return Ok(());
         }
-        for part in expr.parts() {
-            self.check_within(part, guards)?;
+        for part in expr.parts_mut() {
+            self.check_within(part, guards, place)?;
         }
-        Ok(())
+        if let Expr::Read(read) = expr
+            && matches!(read.outside, Outside::Never)
+        {
+            let mut always = true;
+            for (dim, index) in read.indices.iter().enumerate() {
+                let extent = self.program.tensors[read.source].shape[dim];
+                always &= self.stays_inside(index, guards, extent, (read.source, dim), read.place)?;
+            }
+            if !always {
+                read.outside = Outside::Else(Box::new(Expr::number(0.0, read.dtype)));
+            }
+        }
+        self.check_range(expr, place)
     }
 
-    /// Checks one index; conditions around the access are taken into account where the axes are few.
+    /// Checks that an `i32` made of smaller integers is what it says.
+    fn check_range(&mut self, expr: &Expr<TensorId>, place: Span) -> Step<()> {
+        let computes = matches!(
+            expr,
+            Expr::Sum(_)
+                | Expr::Product(_)
+                | Expr::Binary(..)
+                | Expr::Unary(..)
+                | Expr::Reduce(_)
+                | Expr::Along(_)
+        );
+        if !computes || expr.dtype() != DType::I32 {
+            return Ok(());
+        }
+        let Some((low, high)) = unwrapped(expr, &self.program) else { return Ok(()) };
+        if low >= i128::from(i32::MIN) && high <= i128::from(i32::MAX) {
+            return Ok(());
+        }
+        let place = first_place(expr).unwrap_or(place);
+        let summed = match expr {
+            Expr::Reduce(reduce) if reduce.op == ReduceOp::Sum => Some((&reduce.axes, &reduce.body)),
+            Expr::Along(along) if along.op == AlongOp::CumSum => Some((&along.axes, &along.body)),
+            _ => None,
+        };
+        let (message, label, help) = match summed {
+            Some((axes, body)) => {
+                let count = points(axes, &self.program).unwrap_or(u64::MAX);
+                let each = interval(body, &self.program).map_or(0, |(a, b)| a.abs().max(b.abs()));
+                let message = format!("an i32 accumulator can overflow: {count} x {each} > 2^31 - 1");
+                (message, "summed here", "write `@acc(i64)` above the statement")
+            }
+            None => {
+                let message = format!(
+                    "an i32 can overflow: a value can be {}",
+                    if low < i128::from(i32::MIN) { low } else { high }
+                );
+                (
+                    message,
+                    "computed from this",
+                    "write `as i64` behind a narrow integer; what is computed of it is an i64 then",
+                )
+            }
+        };
+        Err(self.report(Diagnostic::error(Code::AccumulatorOverflow, message).label(place, label).help(help)))
+    }
+
+    /// Checks one index; conditions around the access are taken into account. Gives whether it stays inside without
+    /// them.
     fn stays_inside(
         &mut self,
         index: &Expr<TensorId>,
@@ -235,12 +230,13 @@ impl Checker<'_> {
         extent: u64,
         (tensor, dim): (TensorId, usize),
         place: Span,
-    ) -> Step<()> {
+    ) -> Step<bool> {
         let mut axes: Vec<AxisId> = index.free_axes().into_iter().collect();
         if axes.iter().any(|&axis| self.program.axes[axis].extent == 0) {
-            return Ok(());
+            return Ok(true);
         }
-        let range = match index.affine() {
+        let affine = index.affine();
+        let range = match &affine {
             Some(affine) => affine.bounds(&self.program.axes).map(|(low, high)| (low.into(), high.into())),
             None => interval(index, &self.program),
         };
@@ -248,7 +244,18 @@ impl Checker<'_> {
             && low >= 0
             && high < i128::from(extent)
         {
-            return Ok(());
+            return Ok(true);
+        }
+        let mut known = Vec::new();
+        for (guard, wanted) in guards {
+            half_spaces(guard, *wanted, &self.program.axes, &mut known);
+        }
+        let last = Affine { terms: Vec::new(), constant: i64::try_from(extent).unwrap_or(i64::MAX) - 1 };
+        if let Some(low) = affine
+            && let Some(high) = low.scaled(-1).and_then(|form| form.plus(&last))
+            && [low, high].iter().all(|form| is_nonnegative(form, &known, &self.program.axes, STEPS))
+        {
+            return Ok(false);
         }
         for (guard, _) in guards {
             for axis in guard.free_axes() {
@@ -288,7 +295,8 @@ impl Checker<'_> {
                 }
             }
             if worst.is_none() {
-                return Ok(());
+                // Without conditions every point was tried.
+                return Ok(guards.is_empty());
             }
         }
         self.leaves(worst, fixed, extent, (tensor, dim), place)
@@ -301,7 +309,7 @@ impl Checker<'_> {
         extent: u64,
         (tensor, dim): (TensorId, usize),
         place: Span,
-    ) -> Step<()> {
+    ) -> Step<bool> {
         let name = self.program.tensors[tensor].name.clone();
         let what = match range {
             Some((low, _)) if low < 0 => format!("reads index {low}"),
@@ -342,10 +350,10 @@ impl Checker<'_> {
 }
 
 /// The place of the first read.
-fn first_place(expr: &Expr<TensorId>) -> Span {
+fn first_place(expr: &Expr<TensorId>) -> Option<Span> {
     let mut place = None;
     expr.for_each_read(&mut |read| {
         place.get_or_insert(read.place);
     });
-    place.unwrap_or_default()
+    place
 }

@@ -74,7 +74,7 @@ pub fn check_all(module: &Module) -> Vec<Diagnostic> {
     });
     for entry in names.chain(["main".to_string()]) {
         let _ = checker.entry(&entry);
-        checker.program = Program::empty(&entry);
+        checker.program = Program::new(&entry);
         if checker.inlined > CALLS_LIMIT {
             break;
         }
@@ -90,7 +90,8 @@ fn sorted(mut diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
 }
 
 impl Program {
-    pub(super) fn empty(name: &str) -> Program {
+    /// A program that computes nothing.
+    pub fn new(name: &str) -> Program {
         Program {
             name: name.to_string(),
             axes: Axes::new(),
@@ -123,8 +124,10 @@ pub(super) struct Checker<'a> {
     pub type_choices: HashMap<(usize, String), Vec<Name>>,
     pub file_scopes: Vec<Option<Scope>>,
     pub calls: Vec<(usize, String)>,
-    /// Nesting of constants and computed dims.
-    pub depth: usize,
+    /// The constants and computed dims that are being worked out, outermost first.
+    pub unfolding: Vec<String>,
+    /// How many were worked out.
+    pub unfolded: usize,
     /// Whether a scan's body is being checked.
     pub in_scan: bool,
     /// How many calls were inlined.
@@ -143,7 +146,7 @@ impl<'a> Checker<'a> {
         Checker {
             module,
             sizes: Sizes::default(),
-            program: Program::empty("main"),
+            program: Program::new("main"),
             diagnostics: Vec::new(),
             reported: HashSet::new(),
             concrete: bindings.is_some(),
@@ -152,7 +155,8 @@ impl<'a> Checker<'a> {
             type_choices: HashMap::new(),
             file_scopes: vec![None; module.units.len()],
             calls: Vec::new(),
-            depth: 0,
+            unfolding: Vec::new(),
+            unfolded: 0,
             in_scan: false,
             inlined: 0,
         }

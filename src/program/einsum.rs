@@ -331,18 +331,12 @@ pub fn program(spec: &EinsumSpec, dtype: DType, shapes: &[Vec<u64>]) -> Result<E
     let dims = spec.output.iter().map(|&label| vec![ids[label]]).collect();
     let define = Define { target, dims, value, keep_order: false, place };
     let program = Program {
-        name: "einsum".to_string(),
         axes,
         tensors,
         inputs,
         outputs: vec![("out".to_string(), target)],
         statements: vec![Statement::Define(define)],
-        memory_limit: None,
-        secrets: Vec::new(),
-        approximations: Vec::new(),
-        cpu: Default::default(),
-        encryption: Vec::new(),
-        plans: Vec::new(),
+        ..Program::new("einsum")
     };
     Ok(EinsumProgram { program, warnings })
 }

@@ -57,9 +57,19 @@ impl<'a> Checker<'a> {
             return Ok(node(Kind::Binary(Binary::Min, boxed2(raised, high))));
         }
         let Some((_, op)) = pair else { return Err(Reported) };
-        let first = next();
-        let rest: Vec<Node> = nodes.collect();
-        Ok(rest.into_iter().fold(first, |a, b| node(Kind::Binary(*op, boxed2(a, b)))))
+        // In pairs, so that any number of arguments nests only a little.
+        let mut level: Vec<Node> = nodes.collect();
+        while level.len() > 1 {
+            let mut rest = level.into_iter();
+            level = Vec::new();
+            while let Some(a) = rest.next() {
+                level.push(match rest.next() {
+                    Some(b) => node(Kind::Binary(*op, boxed2(a, b))),
+                    None => a,
+                });
+            }
+        }
+        level.pop().ok_or(Reported)
     }
 
     pub(super) fn no_function(
@@ -242,9 +252,10 @@ impl<'a> Checker<'a> {
                 }
             }
         }
+        let own: Vec<VarId> = vars.iter().chain(&out).copied().collect();
         let mut filters = Vec::new();
         for condition in conditions {
-            filters.extend(self.condition(scope, context, condition)?);
+            filters.extend(self.condition(scope, context, condition, Some(&own))?);
         }
         let body = self.resolve(scope, context, body)?;
         if !keeps {

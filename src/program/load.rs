@@ -138,6 +138,17 @@ impl Loader<'_> {
             match self.import(file, &path) {
                 Ok(target) => {
                     for name in &names {
+                        let known = self.module.visible_function(unit, &name.text);
+                        if known.is_some_and(|(known, _)| known != target) {
+                            self.diagnostics.push(
+                                Diagnostic::error(
+                                    Code::DuplicateDefinition,
+                                    format!("two functions are called `{name}` here"),
+                                )
+                                .label(name.span, "imported under a name that is taken")
+                                .help("import the file under an alias: `import \"..\" as a`, then `a.f(..)`"),
+                            );
+                        }
                         if self.module.function(target, &name.text).is_none() {
                             self.diagnostics.push(
                                 Diagnostic::error(

@@ -23,6 +23,7 @@ pub mod einsum;
 mod element;
 mod entries;
 mod function;
+mod interval;
 mod load;
 mod node;
 mod range;

@@ -6,10 +6,10 @@ use super::node::{Kind, Node, Position, Symbol, Ty, VarId};
 use super::size::Size;
 use super::statement::{Context, LeftDim};
 use crate::diagnostic::{Code, Diagnostic};
-use crate::expr::{AxisId, Expr, Outside, Read};
+use crate::expr::{AxisId, Binary, Expr, Outside, Read};
 use crate::program::TensorId;
 use crate::source::Span;
-use einc_runtime::DType;
+use einc_runtime::{DType, Scalar};
 
 impl Checker<'_> {
     pub(super) fn size_value(&mut self, size: &Size, span: Span) -> Step<Expr<TensorId>> {
@@ -68,6 +68,11 @@ impl Checker<'_> {
                     let (value, ty) = self.value(context, node)?;
                     match ty {
                         Ty::Int => value,
+                        // What no `i64` holds is beyond every extent.
+                        Ty::Of(DType::U64) => {
+                            let most = Expr::Const(Scalar::Int(i64::MAX.into()), DType::U64);
+                            converted(Expr::Binary(Binary::Min, Box::new(value), Box::new(most)), DType::I64)
+                        }
                         Ty::Of(dtype) if dtype.is_integer() => converted(value, DType::I64),
                         _ => {
                             let mut diagnostic = Diagnostic::error(

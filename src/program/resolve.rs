@@ -126,19 +126,21 @@ impl<'a> Checker<'a> {
         conditions: &[Expr],
     ) -> Step<()> {
         for condition in conditions {
-            if let Some(filter) = self.condition(scope, context, condition)? {
+            if let Some(filter) = self.condition(scope, context, condition, None)? {
                 context.conditions.push(filter);
             }
         }
         Ok(())
     }
 
-    /// Notes a range of an index, or checks a condition on sizes; gives the filter if it is one.
+    /// Notes a range of an index, or checks a condition on sizes; gives the filter if it is one. A reduction gives ranges
+    /// to the indices that it binds, and only filters those of what is around it; so does a second range of an index.
     pub(super) fn condition(
         &mut self,
         scope: &mut Scope,
         context: &mut Context,
         condition: &Expr,
+        bound: Option<&[VarId]>,
     ) -> Step<Option<Node>> {
         if let ExprKind::In(left, range) = &condition.kind
             && let ExprKind::Name(name) = &left.kind
@@ -152,7 +154,16 @@ impl<'a> Checker<'a> {
                     "not a range",
                 ));
             };
-            return self.range(scope, context, var, (start, end, *inclusive), condition.span).map(|()| None);
+            let bounds = (&**start, &**end, *inclusive);
+            if context.vars[var].explicit || bound.is_some_and(|bound| !bound.contains(&var)) {
+                let (low, high) = self.bounds(scope, context, bounds)?;
+                let here = |kind| Node { kind, span: condition.span };
+                let index = here(Kind::Var(var));
+                let least = here(Kind::Compare(CompareOp::Le, Box::new([low, index.clone()])));
+                let below = here(Kind::Compare(CompareOp::Lt, Box::new([index, high])));
+                return Ok(Some(here(Kind::And(vec![least, below]))));
+            }
+            return self.range(scope, context, var, bounds, condition.span).map(|()| None);
         }
         let node = self.resolve(scope, context, condition)?;
         if node.uses().is_empty() && !node.reads() {
@@ -162,20 +173,31 @@ impl<'a> Checker<'a> {
         Ok(Some(node))
     }
 
-    pub(super) fn range(
+    /// The first value of a range, and the one past its last.
+    fn bounds(
         &mut self,
         scope: &mut Scope,
         context: &mut Context,
-        var: VarId,
         (start, end, inclusive): (&Expr, &Expr, bool),
-        span: Span,
-    ) -> Step<()> {
+    ) -> Step<(Node, Node)> {
         let low = self.resolve(scope, context, start)?;
         let mut high = self.resolve(scope, context, end)?;
         if inclusive {
             let one = Node { kind: Kind::Number(Number::Int(1)), span: end.span };
             high = Node { span: high.span, kind: Kind::Sum(vec![(false, high), (false, one)]) };
         }
+        Ok((low, high))
+    }
+
+    pub(super) fn range(
+        &mut self,
+        scope: &mut Scope,
+        context: &mut Context,
+        var: VarId,
+        bounds: (&Expr, &Expr, bool),
+        span: Span,
+    ) -> Step<()> {
+        let (low, high) = self.bounds(scope, context, bounds)?;
         if let (Some(first), Some(past)) = (self.node_size(&low), self.node_size(&high)) {
             let extent = past.minus(&first);
             let Some(extent) = extent else {
@@ -378,20 +400,10 @@ impl<'a> Checker<'a> {
             _ => {}
         }
         if let Some(constant) = scope.constants.get(name).cloned() {
-            self.depth += 1;
-            let value = if self.depth > 64 {
-                Err(self.error(
-                    Code::Recursion,
-                    format!("the value of `{name}` refers to itself"),
-                    span,
-                    "here",
-                ))
-            } else {
+            let value = self.unfold(name, span, |checker| {
                 let mut inner = Context::new(&Options::default());
-                self.resolve(scope, &mut inner, &constant.value)
-            };
-            self.depth -= 1;
-            let value = value?;
+                checker.resolve(scope, &mut inner, &constant.value)
+            })?;
             return match constant.dtype {
                 None => Ok(value),
                 Some(dtype) => {

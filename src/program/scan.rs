@@ -384,11 +384,11 @@ impl Checker<'_> {
                     converted(value.0, dtype)
                 }
             };
-            let value = match self.left_condition(context, &context.states[clause.state].left.vars())? {
+            let mut value = match self.left_condition(context, &context.states[clause.state].left.vars())? {
                 Some(condition) => Value::Select(Box::new([condition, value, Value::number(0.0, dtype)])),
                 None => value,
             };
-            self.check_reads(&value)?;
+            self.check_reads(&mut value, clause.span)?;
             let dims = self.history_dims(context, clause.state)?;
             body.push(Define {
                 target: symbol.tensor,

@@ -61,7 +61,10 @@ pub(super) struct Constant {
 }
 
 /// How deep constants and computed dims may refer to one another.
-const DEPTH: usize = 64;
+const UNFOLD_DEPTH: usize = 128;
+
+/// How often the constants and computed dims of a program are replaced by their values at most.
+const UNFOLD_LIMIT: usize = 1_000_000;
 
 impl Checker<'_> {
     /// The scope of a file: its dims, dtype variables and constants.
@@ -173,30 +176,39 @@ impl Checker<'_> {
             Some(Dim::Bound(size)) => Ok(Some(size.clone())),
             Some(Dim::Computed(value)) => {
                 let value = value.clone();
-                self.depth += 1;
-                let size = if self.depth > DEPTH {
-                    Err(self.error(
-                        Code::Recursion,
-                        format!("the value of `{name}` refers to itself"),
-                        span,
-                        "here",
-                    ))
-                } else {
-                    self.size(scope, &value)
-                };
-                self.depth -= 1;
-                size.map(Some)
+                self.unfold(name, span, |checker| checker.size(scope, &value)).map(Some)
             }
             None => match scope.constants.get(name).cloned() {
-                Some(constant) if self.depth < DEPTH && is_size_like(&constant.value) => {
-                    self.depth += 1;
-                    let size = self.size(scope, &constant.value);
-                    self.depth -= 1;
-                    size.map(Some)
+                Some(constant) if is_size_like(&constant.value) => {
+                    self.unfold(name, span, |checker| checker.size(scope, &constant.value)).map(Some)
                 }
                 _ => Ok(None),
             },
         }
+    }
+
+    /// Works out what a constant or a computed dim stands for.
+    pub(super) fn unfold<T>(
+        &mut self,
+        name: &str,
+        span: Span,
+        value: impl FnOnce(&mut Self) -> Step<T>,
+    ) -> Step<T> {
+        if self.unfolding.iter().any(|outer| outer == name) {
+            let message = format!("the value of `{name}` refers to itself");
+            return Err(self.error(Code::Recursion, message, span, "here"));
+        }
+        self.unfolded += 1;
+        if self.unfolding.len() >= UNFOLD_DEPTH || self.unfolded > UNFOLD_LIMIT {
+            let message = format!(
+                "constants and computed dims refer to one another more than {UNFOLD_DEPTH} deep, or {UNFOLD_LIMIT} times in all"
+            );
+            return Err(self.error(Code::TooBig, message, span, "here"));
+        }
+        self.unfolding.push(name.to_string());
+        let value = value(self);
+        self.unfolding.pop();
+        value
     }
 
     /// The size that an expression of dims stands for.

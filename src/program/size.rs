@@ -333,6 +333,15 @@ impl Sizes {
         names
     }
 
+    /// Whether no dim without a value is in a quotient, a power or a product with such a dim.
+    pub fn is_linear(&self, size: &Size) -> bool {
+        size.terms.iter().all(|(atoms, _)| {
+            let unknown = atoms.iter().filter(|&&atom| !matches!(self.atom_value(atom), Ok(Some(_))));
+            let plain = |atom: &u32| matches!(self.atoms[*atom as usize], Atom::Dim(..));
+            unknown.clone().count() <= 1 && unknown.clone().all(plain)
+        })
+    }
+
     fn collect_unknown(&self, size: &Size, names: &mut Vec<String>) {
         for &atom in size.terms.iter().flat_map(|term| &term.0) {
             match &self.atoms[atom as usize] {

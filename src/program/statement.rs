@@ -548,7 +548,7 @@ impl<'a> Checker<'a> {
             let equal = Value::Binary(Binary::Eq, Box::new(a), Box::new(b));
             value = Value::Select(Box::new([equal, value, Value::number(0.0, stored)]));
         }
-        self.check_reads(&value)?;
+        self.check_reads(&mut value, name.span)?;
         let symbol = self.add_tensor(&full, ty, stored, &shape, Role::Computed, name.span)?;
         let axis = |var: &VarId| context.vars[*var].axis;
         let dims = left

@@ -253,7 +253,10 @@ impl Checker<'_> {
             Ty::Of(dtype) if !dtype.is_float() && !dtype.is_complex() => Err(self.report(
                 Diagnostic::error(Code::BadOperand, format!("`{name}` takes real numbers, not `{dtype}`"))
                     .label(span, format!("`{dtype}`"))
-                    .help("write `as f64` or `as f32` behind it"),
+                    .help(match name {
+                        "mean" | "var" => format!("cast what it takes: `{name}[..](.. as f64)`"),
+                        _ => "write `as f64` or `as f32` behind it".to_string(),
+                    }),
             )),
             _ => Ok(value),
         }
@@ -377,7 +380,7 @@ impl Checker<'_> {
         self.numeric(a.0.1, a.1, "**")?;
         self.numeric(b.0.1, b.1, "**")?;
         if a.0.1 == Ty::Int && b.0.1 == Ty::Int {
-            let low = crate::program::bounds::interval(&b.0.0, &self.program).map(|range| range.0);
+            let low = crate::program::interval::interval(&b.0.0, &self.program).map(|range| range.0);
             // What is never evaluated is not negative.
             let never = b.0.0.free_axes().iter().any(|&axis| self.program.axes[axis].extent == 0);
             if low.is_none_or(|low| low < 0) && !never && self.concrete {

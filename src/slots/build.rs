@@ -5,8 +5,8 @@
 //! grows, values have a depth, the levels spent so far; [`Builder::finish`] turns depths into levels.
 
 use super::{
-    Clear, ClearId, Input, InputId, Op, Output, Packing, Plain, PlainId, PlainSource, Run, Slots, Value,
-    ValueId,
+    Clear, ClearId, Input, InputId, Op, Output, Packing, Plain, PlainId, PlainSource, Range, RangeId, Run,
+    Slots, Value, ValueId,
 };
 use crate::id::{Id, IdVec};
 use crate::source::Span;
@@ -20,6 +20,7 @@ pub struct Builder {
     clears: IdVec<ClearId, Clear>,
     inputs: IdVec<InputId, Input>,
     plains: IdVec<PlainId, Plain>,
+    ranges: IdVec<RangeId, Range>,
     /// Values whose `level` is their depth.
     values: IdVec<ValueId, Value>,
     known: HashMap<Key, ValueId>,
@@ -62,6 +63,7 @@ impl Builder {
             clears: IdVec::new(),
             inputs: IdVec::new(),
             plains: IdVec::new(),
+            ranges: IdVec::new(),
             values: IdVec::new(),
             known: HashMap::new(),
             known_plains: HashMap::new(),
@@ -146,6 +148,14 @@ impl Builder {
         self.values[id].place.as_ref()
     }
 
+    /// Says that a value is the polynomial of an argument whose elements keep a range, mapped to -1..1.
+    pub fn approximated(&mut self, argument: ValueId, result: ValueId, range: &Range) {
+        let known = self.ranges.iter().find(|(_, known)| *known == range).map(|(id, _)| id);
+        let range = known.unwrap_or_else(|| self.ranges.push(range.clone()));
+        self.values[argument].range.get_or_insert(range);
+        self.values[result].approximates.get_or_insert(range);
+    }
+
     fn push(&mut self, op: Op, depth: u32, factors: u32, parts: u32) -> ValueId {
         let key = key(op);
         if let Some(&id) = self.known.get(&key) {
@@ -167,7 +177,10 @@ impl Builder {
             Op::Add(..) | Op::Sub(..) | Op::Neg(_) | Op::AddPlain(..) | Op::AddScalar(..) => 0.02,
             Op::Hoist(_) => 0.0,
         };
-        let id = self.values.push(Value { op, level: depth, factors, parts, place: None, span: self.span });
+        let span = self.span;
+        let (place, range, approximates) = (None, None, None);
+        let id =
+            self.values.push(Value { op, level: depth, factors, parts, place, range, approximates, span });
         self.known.insert(key, id);
         id
     }
@@ -357,9 +370,9 @@ impl Builder {
                 *value = ids[value];
             }
         }
-        let Builder { slots, clears, inputs, plains, .. } = self;
+        let Builder { slots, clears, inputs, plains, ranges, .. } = self;
         let mut program =
-            Slots { name: name.to_string(), slots, levels, clears, inputs, plains, values, outputs };
+            Slots { name: name.to_string(), slots, levels, clears, inputs, plains, ranges, values, outputs };
         program.drop_unused_plains();
         program
     }

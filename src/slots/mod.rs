@@ -32,7 +32,7 @@ mod verify;
 
 pub use build::Builder;
 pub use counts::Counts;
-pub use packing::{Cell, Digit, Kind, Packing};
+pub use packing::{Cell, Digit, Kind, Packing, Rest};
 pub use plain::{Plain, PlainSource, Run};
 pub use text::parse;
 
@@ -61,6 +61,11 @@ id_type! {
     pub struct ClearId = "t"
 }
 
+id_type! {
+    /// Names the range of an approximated function.
+    pub struct RangeId = "r"
+}
+
 /// A program over packed ciphertexts.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Slots {
@@ -76,6 +81,8 @@ pub struct Slots {
     pub inputs: IdVec<InputId, Input>,
     /// The vectors of clear numbers.
     pub plains: IdVec<PlainId, Plain>,
+    /// The ranges that arguments of approximated functions must keep.
+    pub ranges: IdVec<RangeId, Range>,
     /// Every value, in the order of its computation.
     pub values: IdVec<ValueId, Value>,
     /// What the client decrypts.
@@ -100,6 +107,29 @@ pub struct Input {
     pub shape: Vec<u64>,
     /// Where its elements lie.
     pub packing: Arc<Packing>,
+}
+
+/// Where a polynomial stands for a function; outside it grows quickly.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Range {
+    /// The name of the function.
+    pub function: String,
+    /// The tensor of the statement that applies it.
+    pub tensor: String,
+    /// Its lower and upper end.
+    pub ends: (f64, f64),
+    /// How far the polynomial is from the function inside, at most.
+    pub error: f64,
+    /// The statement that applies it.
+    pub span: Span,
+}
+
+impl Range {
+    /// What the function is applied to where its argument, mapped to -1..1, is `t`.
+    pub fn argument(&self, t: f64) -> f64 {
+        let (low, high) = self.ends;
+        low + (high - low) / 2.0 * (t + 1.0)
+    }
 }
 
 /// A tensor that the client decrypts.
@@ -128,6 +158,10 @@ pub struct Value {
     pub parts: u32,
     /// What is known of its slots: a packing and the number of the ciphertext in it.
     pub place: Option<(Arc<Packing>, u32)>,
+    /// The range that its elements must keep, mapped to -1..1: it is the argument of a polynomial.
+    pub range: Option<RangeId>,
+    /// The function that it stands for: it is the result of a polynomial.
+    pub approximates: Option<RangeId>,
     /// The statement that it is computed for.
     pub span: Span,
 }

@@ -2,8 +2,8 @@
 
 use super::packing::Rest;
 use super::{
-    Clear, ClearId, Digit, Input, InputId, Kind, Op, Output, Packing, Plain, PlainId, PlainSource, Run,
-    Slots, Value, ValueId,
+    Clear, ClearId, Digit, Input, InputId, Kind, Op, Output, Packing, Plain, PlainId, PlainSource, Range,
+    RangeId, Run, Slots, Value, ValueId,
 };
 use crate::expr::{Affine, AxisId};
 use crate::id::IdVec;
@@ -34,6 +34,9 @@ impl fmt::Display for Slots {
         for (id, plain) in self.plains.iter() {
             writeln!(body, "{id} = {}", show_plain(plain))?;
         }
+        for (id, Range { function, tensor, ends: (low, high), error, .. }) in self.ranges.iter() {
+            writeln!(body, "{id} = range {function} {low:?} {high:?} error {error:?} of {tensor}")?;
+        }
         for (id, value) in self.values.iter() {
             let line = format!("{id} = {}", self.show_op(value.op));
             write!(body, "{line:<36} level {}", value.level)?;
@@ -45,6 +48,9 @@ impl fmt::Display for Slots {
             }
             if let Some((packing, k)) = &value.place {
                 write!(body, " place q{} {k}", number(packing))?;
+            }
+            if let Some(range) = value.range {
+                write!(body, " within {range}")?;
             }
             body.push('\n');
         }
@@ -209,6 +215,7 @@ impl Reader {
                 clears: IdVec::new(),
                 inputs: IdVec::new(),
                 plains: IdVec::new(),
+                ranges: IdVec::new(),
                 values: IdVec::new(),
                 outputs: Vec::new(),
             });
@@ -243,6 +250,12 @@ impl Reader {
                 let plain = read_plain(number(factor)?, source, runs)?;
                 program.plains.push(plain);
             }
+            [_, "=", "range", function, low, high, "error", error, "of", tensor] => {
+                let ends = (number(low)?, number(high)?);
+                let (function, tensor) = (function.to_string(), tensor.to_string());
+                let (error, span) = (number(error)?, Span::default());
+                program.ranges.push(Range { function, tensor, ends, error, span });
+            }
             ["output", name, extents, q, "=", ref values @ ..] => {
                 let values = values.iter().map(|word| Ok(ValueId(named(word, "c")?)));
                 let values: Vec<ValueId> = values.collect::<Result<_, String>>()?;
@@ -253,8 +266,9 @@ impl Reader {
             [_, "=", ..] => {
                 let at = words.iter().position(|word| *word == "level").ok_or("expected `level`")?;
                 let op = read_op(&words[2..at])?;
+                let (place, range, approximates, span) = (None, None, None, Span::default());
                 let mut value =
-                    Value { op, level: 0, factors: 1, parts: 2, place: None, span: Span::default() };
+                    Value { op, level: 0, factors: 1, parts: 2, place, range, approximates, span };
                 let facts: Vec<&str> = words[at..].iter().map(|word| word.trim_end_matches(',')).collect();
                 let mut rest = &facts[..];
                 while let [first, second, more @ ..] = rest {
@@ -263,10 +277,15 @@ impl Reader {
                         (factors, "factors") => value.factors = number(factors)?,
                         (parts, "parts") => value.parts = number(parts)?,
                         ("place", q) => {
-                            let [k, ..] = more else { return Err("expected a ciphertext".to_string()) };
+                            let [k, after @ ..] = more else {
+                                return Err("expected a ciphertext".to_string());
+                            };
                             value.place = Some((packing(q)?, number(k)?));
-                            break;
+                            rest = after;
+                            continue;
                         }
+                        ("within", range) => value.range = Some(RangeId(named(range, "r")?)),
+                        ("approximates", range) => value.approximates = Some(RangeId(named(range, "r")?)),
                         (word, _) => return Err(format!("`{word}` is no fact of a value")),
                     }
                     rest = more;

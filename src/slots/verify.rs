@@ -13,7 +13,7 @@ impl Slots {
     /// - Levels, factors and parts are what the instructions make of their operands'; none is above the program's.
     /// - Rotations are by 1 to slots - 1.
     /// - Outputs have two parts and one factor, and as many ciphertexts as their packing says.
-    /// - Inputs, vectors and packings stay inside their tables and slots.
+    /// - Inputs, vectors, ranges and packings stay inside their tables and slots.
     ///
     /// That no garbage reaches an element and that packings are true is what [`crate::slots`] programs are run for in
     /// the simulator: it is a law of values.
@@ -157,6 +157,10 @@ impl Slots {
                 "says level {}, {} factors, {} parts; its operands make it {}, {}, {}",
                 value.level, value.factors, value.parts, expected.0, expected.1, expected.2
             ));
+        }
+        let ranges = [value.range, value.approximates];
+        if let Some(range) = ranges.iter().flatten().find(|range| range.number() >= self.ranges.len()) {
+            return Err(format!("there is no {range}"));
         }
         if let Some((packing, k)) = &value.place {
             packing.verify(self.slots)?;

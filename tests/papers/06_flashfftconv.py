@@ -66,7 +66,7 @@ def gated_inputs(g, b, h, L):
     return {**conv_inputs(g, b, h, L), "gin": g.real(b, h, L), "gout": g.real(b, h, L)}
 
 
-LENGTHS = [dict(b=2, h=3, L=32), dict(b=1, h=1, L=1), dict(b=3, h=2, L=45), dict(b=1, h=4, L=7), dict(b=1, h=1, L=40)]
+LENGTHS = [dict(b=2, h=3, L=32), dict(b=2, h=5, L=257), dict(b=1, h=1, L=1), dict(b=3, h=2, L=45), dict(b=1, h=4, L=7), dict(b=1, h=1, L=40)]
 paper.add("dft_monarch2", [dict(b=2, h=3, n=(8, 8)), dict(b=1, h=1, n=(1, 5)), dict(b=2, h=2, n=(5, 9)), dict(b=1, h=2, n=(7, 1))],
           monarch2_inputs, dft_monarch2)
 paper.add("dft_monarch3", [dict(b=2, n=(4, 4, 4)), dict(b=1, n=(1, 1, 1)), dict(b=3, n=(3, 5, 2)), dict(b=1, n=(2, 1, 7))],

@@ -7,7 +7,6 @@
 
 use crate::support::Random;
 use einc::expr::{Along, AlongOp, Axis, AxisId, Binary, Expr, Outside, Read, Reduce, ReduceOp, Unary};
-use einc::id::IdVec;
 use einc::program::{Define, Program, Role, Scan, Scatter, Statement, Tensor as Declared, TensorId};
 use einc::source::Span;
 use einc_runtime::{DType, Scalar, Tensor};
@@ -29,20 +28,7 @@ const POINTS: u64 = 6000;
 
 /// A random program over that dtype.
 pub fn generate(seed: u64, dtype: DType) -> Case {
-    let program = Program {
-        name: format!("seed{seed}"),
-        axes: IdVec::new(),
-        tensors: IdVec::new(),
-        inputs: Vec::new(),
-        outputs: Vec::new(),
-        statements: Vec::new(),
-        memory_limit: None,
-        secrets: Vec::new(),
-        approximations: Vec::new(),
-        cpu: Default::default(),
-        encryption: Vec::new(),
-        plans: Vec::new(),
-    };
+    let program = Program::new(&format!("seed{seed}"));
     let random = Random(seed.wrapping_mul(0x2545_f491_4f6c_dd1d) ^ dtype as u64);
     let case = Case { program, inputs: Vec::new() };
     let mut generator = Generator { random, case, dtype, scope: Vec::new(), extents: Vec::new() };

@@ -38,6 +38,8 @@ pub enum Code {
     Input,
     /// A number is too large for the first prime, or is none.
     Range,
+    /// An argument of an approximated function that leaves its range.
+    Argument,
     /// The system gives no random numbers.
     Entropy,
     /// The caller asked to stop.
@@ -64,6 +66,7 @@ impl Code {
             Code::WrongParameters => "wrong-parameters",
             Code::Input => "input",
             Code::Range => "range",
+            Code::Argument => "argument",
             Code::Entropy => "entropy",
             Code::Stopped => "stopped",
         }

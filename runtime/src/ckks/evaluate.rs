@@ -35,6 +35,27 @@ impl Context {
         });
     }
 
+    /// `a op b` number by number, of one level and number of parts, into memory of that length.
+    pub(crate) fn combine(
+        &self,
+        into: &mut [u64],
+        a: &Ciphertext,
+        b: &Ciphertext,
+        op: fn(&Modulus, &mut [u64], &[u64]),
+    ) {
+        // So many numbers stay in the nearest cache between the copy and the operation.
+        const BLOCK: usize = 1024;
+        let (ring, rows) = (self.ring, a.level as usize + 1);
+        for_rows(into, ring, &|number, row| {
+            let modulus = &self.tables[number % rows].modulus;
+            for (block, row) in row.chunks_mut(BLOCK).enumerate() {
+                let at = number * ring + block * BLOCK;
+                row.copy_from_slice(&a.data[at..at + row.len()]);
+                op(modulus, row, &b.data[at..at + row.len()]);
+            }
+        });
+    }
+
     pub(crate) fn add(&self, into: &mut Ciphertext, other: &Ciphertext) {
         self.zip(into, &other.data, lanes::add);
     }

@@ -2,14 +2,22 @@
 
 use super::modulus::{Factor, Modulus};
 #[cfg(target_arch = "x86_64")]
-use super::vector;
+use super::{avx2, vector};
 
-/// Whether rows of that length go through vector registers.
+/// Whether rows of that length go through registers of eight words.
 #[cfg(target_arch = "x86_64")]
 pub(super) fn fits(length: usize) -> bool {
     use std::sync::LazyLock;
     static AVAILABLE: LazyLock<bool> = LazyLock::new(vector::available);
     length >= 2 * vector::LANES && length.is_multiple_of(2 * vector::LANES) && *AVAILABLE
+}
+
+/// Whether they go through registers of four, where [`fits`] says no.
+#[cfg(target_arch = "x86_64")]
+pub(super) fn fits_half(length: usize) -> bool {
+    use std::sync::LazyLock;
+    static AVAILABLE: LazyLock<bool> = LazyLock::new(avx2::available);
+    length >= 2 * vector::LANES && length.is_multiple_of(2 * avx2::LANES) && *AVAILABLE
 }
 
 /// Whether they do, and the prime is small enough for the 52-bit multiplier.
@@ -26,6 +34,11 @@ pub(crate) fn add(modulus: &Modulus, a: &mut [u64], b: &[u64]) {
         // SAFETY: the machine was asked, and the lengths are the same multiple of a register's.
         return unsafe { vector::add(modulus.q, a, b) };
     }
+    #[cfg(target_arch = "x86_64")]
+    if fits_half(a.len()) {
+        // SAFETY: as above.
+        return unsafe { avx2::add(modulus.q, a, b) };
+    }
     a.iter_mut().zip(b).for_each(|(a, &b)| *a = modulus.add(*a, b));
 }
 
@@ -36,6 +49,11 @@ pub(crate) fn sub(modulus: &Modulus, a: &mut [u64], b: &[u64]) {
     if fits(a.len()) {
         // SAFETY: the machine was asked, and the lengths are the same multiple of a register's.
         return unsafe { vector::sub(modulus.q, a, b) };
+    }
+    #[cfg(target_arch = "x86_64")]
+    if fits_half(a.len()) {
+        // SAFETY: as above.
+        return unsafe { avx2::sub(modulus.q, a, b) };
     }
     a.iter_mut().zip(b).for_each(|(a, &b)| *a = modulus.sub(*a, b));
 }
@@ -58,6 +76,11 @@ pub(crate) fn scale(modulus: &Modulus, factor: Factor, row: &mut [u64]) {
         // SAFETY: the machine was asked, and the length is a multiple of a register's.
         return unsafe { vector::scale(modulus.q, factor, row) };
     }
+    #[cfg(target_arch = "x86_64")]
+    if fits_half(row.len()) {
+        // SAFETY: as above.
+        return unsafe { avx2::scale(modulus.q, factor, row) };
+    }
     row.iter_mut().for_each(|x| *x = modulus.scale(*x, factor));
 }
 
@@ -68,6 +91,11 @@ pub(crate) fn divide(modulus: &Modulus, inverse: Factor, value: &[u64], rest: &m
     if fits(rest.len()) {
         // SAFETY: the machine was asked, and the lengths are the same multiple of a register's.
         return unsafe { vector::divide(modulus.q, inverse, value, rest) };
+    }
+    #[cfg(target_arch = "x86_64")]
+    if fits_half(rest.len()) {
+        // SAFETY: as above.
+        return unsafe { avx2::divide(modulus.q, inverse, value, rest) };
     }
     for (rest, &x) in rest.iter_mut().zip(value) {
         *rest = modulus.scale(x + modulus.q - *rest, inverse);
@@ -202,6 +230,38 @@ mod tests {
                 let pairs: Vec<(&[u64], &[u64])> = (0..60).map(|k| (rows[k % 3], rows[k / 3 % 3])).collect();
                 inner(&modulus, &pairs, out);
             });
+        }
+    }
+
+    /// The registers of four words, whatever [`fits`] says of those of eight.
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    fn registers_of_four_agree_with_single_words() {
+        if !avx2::available() {
+            eprintln!("skipped: no AVX2 here");
+            return;
+        }
+        for modulus in moduli() {
+            let q = modulus.q;
+            let (a, b) = (numbers(64, q, 1), numbers(64, q, 2));
+            let factor = modulus.factor(b[5]);
+            let words = numbers(64, 1 << 60, 4);
+            let mut found = [a.clone(), a.clone(), words.clone(), a.clone()];
+            // SAFETY: the machine was asked; all rows have 64 words.
+            unsafe {
+                avx2::add(q, &mut found[0], &b);
+                avx2::sub(q, &mut found[1], &b);
+                avx2::scale(q, factor, &mut found[2]);
+                avx2::divide(q, factor, &b, &mut found[3]);
+            }
+            let pairs = || a.iter().zip(&b).map(|(&a, &b)| (a, b));
+            let expected: [Vec<u64>; 4] = [
+                pairs().map(|(a, b)| modulus.add(a, b)).collect(),
+                pairs().map(|(a, b)| modulus.sub(a, b)).collect(),
+                words.iter().map(|&x| modulus.scale(x, factor)).collect(),
+                pairs().map(|(a, b)| modulus.scale(b + q - a, factor)).collect(),
+            ];
+            assert_eq!(found, expected, "modulo {q}");
         }
     }
 }

@@ -19,6 +19,8 @@ pub mod noise;
 mod parameters;
 pub mod schedule;
 
+#[cfg(all(feature = "ckks", target_arch = "x86_64"))]
+mod avx2;
 #[cfg(feature = "ckks")]
 mod cipher;
 #[cfg(feature = "ckks")]

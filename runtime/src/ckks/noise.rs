@@ -18,9 +18,12 @@ pub fn encoding(parameters: &Parameters) -> f64 {
     (f64::from(parameters.ring) / 24.0).sqrt()
 }
 
-/// Of a rescale, and of the division that ends a key switch.
-pub fn rescale(parameters: &Parameters) -> f64 {
-    f64::from(parameters.ring) / 6.0
+/// Of a rescale, and of the division that ends a key switch, of so many parts.
+///
+/// What is rounded off the second part is multiplied by the secret, off a third part by its square.
+pub fn rescale(parameters: &Parameters, parts: u32) -> f64 {
+    let ring = f64::from(parameters.ring);
+    if parts > 2 { (ring.powi(2) / 36.0 + ring.powi(3) / 54.0).sqrt() } else { ring / 6.0 }
 }
 
 /// Of a rotation, conjugation or relinearization at a level.
@@ -32,5 +35,5 @@ pub fn key_switch(parameters: &Parameters, level: u32) -> f64 {
         digits.map(|digit| (digit.iter().map(|&q| q as f64).product::<f64>() / special).powi(2)).sum();
     // A slot is a sum of N / 2 .. N coefficients, and each product of N terms of deviation Q_d / sqrt(12) and sigma.
     let switching = ring / 2.0 * ring * SIGMA * SIGMA / 12.0 * squares;
-    (switching + rescale(parameters).powi(2)).sqrt()
+    (switching + rescale(parameters, 2).powi(2)).sqrt()
 }

@@ -4,7 +4,7 @@
 use super::lanes;
 use super::modulus::{Factor, Modulus};
 #[cfg(target_arch = "x86_64")]
-use super::vector;
+use super::{avx2, vector};
 
 /// The transform of one prime.
 ///
@@ -68,6 +68,11 @@ impl Ntt {
             // SAFETY: the machine was asked, and the row has a power of two of words, at least two registers.
             return unsafe { vector::transform(self.modulus.q, &self.forward, row) };
         }
+        #[cfg(target_arch = "x86_64")]
+        if lanes::fits_half(row.len()) {
+            // SAFETY: as above.
+            return unsafe { avx2::transform(self.modulus.q, &self.forward, row) };
+        }
         self.forward_plainly(row);
     }
 
@@ -100,6 +105,11 @@ impl Ntt {
         if lanes::fits(row.len()) {
             // SAFETY: the machine was asked, and the row has a power of two of words, at least two registers.
             return unsafe { vector::transform_back(self.modulus.q, &self.inverse, self.last, row) };
+        }
+        #[cfg(target_arch = "x86_64")]
+        if lanes::fits_half(row.len()) {
+            // SAFETY: as above.
+            return unsafe { avx2::transform_back(self.modulus.q, &self.inverse, self.last, row) };
         }
         self.inverse_plainly(row);
     }
@@ -197,9 +207,20 @@ mod tests {
                 let mut row = random(ring as usize, q, 3);
                 (row[0], row[1]) = (q - 1, 0);
                 let mut plain = row.clone();
+                let mut half = row.clone();
                 ntt.forward(&mut row);
                 ntt.forward_plainly(&mut plain);
                 assert_eq!(row, plain, "ring {ring}, prime {q}");
+                #[cfg(target_arch = "x86_64")]
+                if lanes::fits_half(half.len()) {
+                    let given = half.clone();
+                    // SAFETY: the machine was asked, and the row has a power of two of words, at least 16.
+                    unsafe { avx2::transform(q, &ntt.forward, &mut half) };
+                    assert_eq!(half, plain, "ring {ring}, prime {q}");
+                    // SAFETY: as above.
+                    unsafe { avx2::transform_back(q, &ntt.inverse, ntt.last, &mut half) };
+                    assert_eq!(half, given, "ring {ring}, prime {q}");
+                }
                 ntt.inverse(&mut row);
                 ntt.inverse_plainly(&mut plain);
                 assert_eq!(row, plain, "ring {ring}, prime {q}");

@@ -6,6 +6,8 @@ use super::error::{CkksError, Code};
 use super::evaluate::Digits;
 use super::galois;
 use super::keys::{EvaluationKeys, SwitchKey};
+use super::lanes;
+use super::modulus::Modulus;
 use super::schedule::{Counts, Instruction, Plain, PlainId, Register, Schedule, Values};
 use std::collections::{BTreeMap, HashMap};
 
@@ -66,6 +68,7 @@ pub fn run(
         registers: Vec::new(),
         plains: HashMap::new(),
         uses: HashMap::new(),
+        spare: Vec::new(),
         held: 0,
     };
     runner.count_plains()?;
@@ -191,8 +194,13 @@ struct Runner<'a> {
     plains: HashMap<Encoded, Vec<u64>>,
     /// How often each is still used.
     uses: HashMap<Encoded, usize>,
+    /// Memory of values that were freed: fresh memory from the system costs more than a sum.
+    spare: Vec<Vec<u64>>,
     held: u64,
 }
+
+/// How many freed values' memory is kept.
+const SPARES: usize = 4;
 
 impl Runner<'_> {
     fn count_plains(&mut self) -> Result<(), CkksError> {
@@ -212,6 +220,28 @@ impl Runner<'_> {
             && let Some(value) = self.registers[register.0 as usize].take()
         {
             self.held -= value.bytes();
+            if let Value::Ciphertext(value) = value
+                && self.spare.len() < SPARES
+            {
+                self.spare.push(value.data);
+            }
+        }
+    }
+
+    /// Memory for so many numbers, whatever they are.
+    fn memory(&mut self, length: usize) -> Vec<u64> {
+        let fits = |spare: &Vec<u64>| spare.capacity() >= length && spare.capacity() <= 2 * length;
+        match self.spare.iter().position(fits) {
+            Some(place) => {
+                let mut spare = self.spare.swap_remove(place);
+                spare.resize(length, 0);
+                spare
+            }
+            None => {
+                // What does not fit here will hardly fit later.
+                self.spare.clear();
+                vec![0; length]
+            }
         }
     }
 
@@ -238,7 +268,25 @@ impl Runner<'_> {
                 return Ok(value);
             }
         }
-        self.ciphertext(register).cloned()
+        let length = self.ciphertext(register)?.data.len();
+        let mut data = self.memory(length);
+        let value = self.ciphertext(register)?;
+        data.copy_from_slice(&value.data);
+        Ok(Ciphertext { data, ..*value })
+    }
+
+    /// Two values that are still needed, number by number.
+    fn both(
+        &mut self,
+        a: Register,
+        b: Register,
+        op: fn(&Modulus, &mut [u64], &[u64]),
+    ) -> Result<Ciphertext, CkksError> {
+        let length = self.ciphertext(a)?.data.len();
+        let mut data = self.memory(length);
+        let (x, y) = (self.ciphertext(a)?, self.ciphertext(b)?);
+        self.context.combine(&mut data, x, y, op);
+        Ok(Ciphertext { data, seed: None, ..*x })
     }
 
     /// An encoded vector for an operand.
@@ -284,9 +332,15 @@ impl Runner<'_> {
             Instruction::Add(a, b) => {
                 // Whichever is not needed any more takes the sum.
                 let (a, b) = if self.last[a.0 as usize] == place { (a, b) } else { (b, a) };
+                if self.last[a.0 as usize] != place || a == b {
+                    return Ok(Value::Ciphertext(self.both(a, b, lanes::add)?));
+                }
                 let mut sum = self.take(a, place, Some(b))?;
                 context.add(&mut sum, self.ciphertext(b)?);
                 sum
+            }
+            Instruction::Sub(a, b) if self.last[a.0 as usize] != place || a == b => {
+                self.both(a, b, lanes::sub)?
             }
             Instruction::Sub(a, b) => {
                 let mut difference = self.take(a, place, Some(b))?;

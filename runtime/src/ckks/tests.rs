@@ -141,7 +141,17 @@ fn rescaling_has_the_noise_of_the_formula() {
     });
     let found = owner.run(&schedule, &[("a", &values)]);
     let error = rms(&found[0], |k| values[k] / 1024.0) * 40f64.exp2();
-    let expected = noise::rescale(owner.context.parameters());
+    let expected = noise::rescale(owner.context.parameters(), 2);
+    assert!((0.7..1.4).contains(&(error / expected)), "{error} {expected}");
+    // A third part is multiplied by the square of the secret, which makes a hundred times as much.
+    let schedule = unary(&request, |b, a| {
+        let square = b.mul(a, a);
+        let square = b.rescale(square);
+        b.relinearize(square)
+    });
+    let found = owner.run(&schedule, &[("a", &values)]);
+    let error = rms(&found[0], |k| values[k] * values[k]) * 40f64.exp2();
+    let expected = noise::rescale(owner.context.parameters(), 3);
     assert!((0.7..1.4).contains(&(error / expected)), "{error} {expected}");
 }
 

@@ -222,7 +222,7 @@ macro_rules! arrays {
 
 /// Which vectors the machine has: 2 for AVX-512, 1 for AVX2 with FMA.
 #[cfg(target_arch = "x86_64")]
-fn level() -> u8 {
+pub(crate) fn level() -> u8 {
     let avx512 = is_x86_feature_detected!("avx512f")
         && is_x86_feature_detected!("avx512dq")
         && is_x86_feature_detected!("avx512vl")

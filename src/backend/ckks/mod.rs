@@ -7,12 +7,12 @@
 mod noise;
 mod pack;
 
-pub use noise::Noise;
+pub use noise::{Noise, Numbers, Stray};
 pub use pack::{pack, unpack};
 
 use crate::id::Id;
 use crate::slots::{Cell, Op, Packing, Plain, PlainSource, Slots, ValueId};
-use einc_runtime::ckks::schedule::{Layout, PlainId, Register, Values};
+use einc_runtime::ckks::schedule::{self, Layout, PlainId, Register, Values};
 use einc_runtime::ckks::{Builder, CkksError, Parameters, Schedule};
 use std::collections::BTreeMap;
 
@@ -95,6 +95,17 @@ pub fn emit(
             Op::Drop(x) => b.drop_to(of(x), value.level),
             Op::Conjugate(x) => b.conjugate(of(x)),
         };
+        if let (Some(range), Some((packing, k))) = (value.range, &value.place) {
+            let range = &slots.ranges[range];
+            let cells = packing.cells(*k, slots.slots).into_iter().map(element_of).collect();
+            let layout = Layout::from_slots(&word(&range.tensor, 0), &packing.shape, &[cells]);
+            b.range(schedule::Range {
+                value: register,
+                function: range.function.clone(),
+                ends: range.ends,
+                layout,
+            });
+        }
         registers.push(register);
     }
     for (number, output) in slots.outputs.iter().enumerate() {
@@ -106,14 +117,17 @@ pub fn emit(
     b.finish()
 }
 
-/// Where the elements of a packed tensor lie, as the schedule says it.
-fn layout(tensor: &str, shape: &[u64], packing: &Packing, slots: u32) -> Layout {
-    let element = |cell: Cell| match cell {
+fn element_of(cell: Cell) -> Option<u64> {
+    match cell {
         Cell::Element(element) => Some(u64::from(element)),
         Cell::Zero | Cell::Unknown => None,
-    };
+    }
+}
+
+/// Where the elements of a packed tensor lie, as the schedule says it.
+fn layout(tensor: &str, shape: &[u64], packing: &Packing, slots: u32) -> Layout {
     let ciphertexts: Vec<Vec<Option<u64>>> = (0..packing.ciphertexts() as u32)
-        .map(|k| packing.cells(k, slots).into_iter().map(element).collect())
+        .map(|k| packing.cells(k, slots).into_iter().map(element_of).collect())
         .collect();
     Layout::from_slots(tensor, shape, &ciphertexts)
 }

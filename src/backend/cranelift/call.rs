@@ -3,8 +3,10 @@
 use super::unit::{FRAME_HEAD, SCRATCH_HEAD};
 use crate::fault::Fault;
 use crate::id::IdVec;
-use crate::loops::{Loops, Place, Site, SiteId};
+use crate::loops::{Fourier, Loops, Place, Site, SiteId};
+use crate::plan::Processes;
 use cranelift_jit::JITModule;
+use einc_runtime::fourier::{ConvolutionPlan, TransformPlan};
 use einc_runtime::gemm::GemmPlan;
 use einc_runtime::permute::PermutePlan;
 use einc_runtime::{DType, Tensor, pool};
@@ -31,11 +33,32 @@ pub struct Compiled {
     scratch: u64,
     gemms: Vec<GemmPlan>,
     permutes: Vec<PermutePlan>,
+    fouriers: Vec<FourierPlan>,
     /// Words of the frame.
     frame: usize,
     /// Whether any loop may run on several threads.
     parallel: bool,
+    /// Whether matrix products run inside such loops.
+    alone: bool,
+    /// The processes that share loops.
+    processes: Option<Arc<dyn Processes>>,
     idle: Mutex<Vec<Workspace>>,
+}
+
+/// A transform or convolution made ready.
+pub(super) enum FourierPlan {
+    Transform(TransformPlan),
+    Convolution(ConvolutionPlan),
+}
+
+impl FourierPlan {
+    /// `None` where no memory holds it.
+    pub(super) fn new(fourier: &Fourier) -> Option<FourierPlan> {
+        Some(match fourier {
+            Fourier::Transform(transform) => FourierPlan::Transform(TransformPlan::new(transform)?),
+            Fourier::Convolution(convolution) => FourierPlan::Convolution(ConvolutionPlan::new(convolution)?),
+        })
+    }
 }
 
 /// What a word of the frame that stands for a buffer holds.
@@ -60,8 +83,14 @@ struct Host<'a> {
     scratch_bytes: usize,
     gemms: &'a [GemmPlan],
     permutes: &'a [PermutePlan],
-    /// Memory of the matrix product that runs.
+    fouriers: &'a [FourierPlan],
+    processes: Option<&'a dyn Processes>,
+    /// The scratch memory of the first worker.
+    scratch: *mut u8,
+    /// Memory of the matrix product that runs, or of one for each worker.
     workspace: *mut u8,
+    /// Bytes of the memory of a matrix product that runs on one thread.
+    alone_bytes: usize,
 }
 
 impl Compiled {
@@ -69,7 +98,7 @@ impl Compiled {
         loops: Loops,
         module: JITModule,
         entry: *const u8,
-        (gemms, permutes): (Vec<GemmPlan>, Vec<PermutePlan>),
+        (gemms, permutes, fouriers): (Vec<GemmPlan>, Vec<PermutePlan>, Vec<FourierPlan>),
     ) -> Compiled {
         // SAFETY: `unit::translate` gives the main function this signature in the platform's calling convention, and
         // `module` keeps its code alive for as long as `entry` is used.
@@ -102,8 +131,11 @@ impl Compiled {
             frame: FRAME_HEAD + slots.len() + loops.vars.len(),
             slots,
             parallel: loops.steps.iter().any(|step| super::unit::has_parallel(step)),
+            alone: loops.steps.iter().any(|step| super::unit::has_gemm_alone(step, false)),
             gemms,
             permutes,
+            fouriers,
+            processes: None,
             sites: loops.sites,
             inputs,
             outputs,
@@ -111,6 +143,12 @@ impl Compiled {
             scratch: loops.scratch,
             idle: Mutex::new(Vec::new()),
         }
+    }
+
+    /// Lets processes share slices; all of them must run the same programs in the same order.
+    pub fn among(mut self, processes: Option<Arc<dyn Processes>>) -> Compiled {
+        self.processes = processes;
+        self
     }
 
     /// Bytes of memory that a call on that many threads takes besides its arguments and results.
@@ -129,9 +167,17 @@ impl Compiled {
         SCRATCH_HEAD.saturating_add(self.scratch as usize).next_multiple_of(64)
     }
 
-    /// Bytes that the matrix products need, one after the other.
+    /// Bytes that the matrix products need, one after the other or one for each worker.
     fn gemm_bytes(&self, threads: usize) -> u64 {
-        self.gemms.iter().map(|plan| plan.workspace_bytes(threads) as u64).max().unwrap_or(0)
+        let shared = self.gemms.iter().map(|plan| plan.workspace_bytes(threads) as u64).max().unwrap_or(0);
+        let workers = if self.parallel { threads as u64 } else { 1 };
+        shared.max((self.alone_bytes() as u64).saturating_mul(workers))
+    }
+
+    /// Bytes that any matrix product needs on one thread, if one runs inside a parallel loop.
+    fn alone_bytes(&self) -> usize {
+        let bytes = self.gemms.iter().filter(|_| self.alone).map(|plan| plan.workspace_bytes(1)).max();
+        bytes.unwrap_or(0).saturating_add(63) / 64 * 64
     }
 
     /// Runs the program: reads `inputs`, writes `outputs`, both as the plan numbers them.
@@ -202,6 +248,10 @@ impl Compiled {
             scratch_bytes: self.scratch_bytes(),
             gemms: &self.gemms,
             permutes: &self.permutes,
+            fouriers: &self.fouriers,
+            processes: self.processes.as_deref(),
+            scratch,
+            alone_bytes: self.alone_bytes(),
             // SAFETY: as above; this is the last part.
             workspace: unsafe { scratch.add(self.scratch_bytes() * workers) },
         };
@@ -302,6 +352,32 @@ pub(super) extern "C" fn parallel(
     1
 }
 
+/// Runs this process's part of the body of a parallel loop, and puts together what all processes have written to a
+/// buffer. Gives 1 after a fault of this process.
+#[allow(clippy::too_many_arguments)]
+pub(super) extern "C" fn shared(
+    frame: *const u64,
+    scratch: *mut u8,
+    code: *const u8,
+    start: i64,
+    end: i64,
+    step: i64,
+    buffer: *mut u8,
+    bytes: i64,
+) -> i32 {
+    // SAFETY: as in `parallel`.
+    let host = unsafe { &*(frame.read() as *const Host) };
+    let Some(processes) = host.processes else { return parallel(frame, scratch, code, start, end, step) };
+    let iterations = (end - start).div_euclid(step) + i64::from((end - start).rem_euclid(step) != 0);
+    let count = processes.count().max(1) as i128;
+    let at = |part: usize| start + (part as i128 * i128::from(iterations) / count) as i64 * step;
+    let (from, to) = (at(processes.rank()), at(processes.rank() + 1).min(end));
+    let failed = if from < to { parallel(frame, scratch, code, from, to, step) } else { 0 };
+    // SAFETY: generated code passes a buffer of the plan with its size, and nothing else runs now.
+    processes.join(unsafe { std::slice::from_raw_parts_mut(buffer, bytes as usize) });
+    failed
+}
+
 /// Runs a matrix product.
 pub(super) extern "C" fn gemm(frame: *const u64, number: i64, a: *const u8, b: *const u8, c: *mut u8) {
     // SAFETY: as in `parallel`.
@@ -311,6 +387,46 @@ pub(super) extern "C" fn gemm(frame: *const u64, number: i64, a: *const u8, b: *
     // the plan says; the plan's results overlap no operand; the workspace is as large as the largest product asks, and
     // products run one after the other.
     unsafe { einc_runtime::gemm::gemm(plan, a, b, c, host.workspace, host.threads) }
+}
+
+/// Transforms or convolves rows; a transform has no `k`.
+pub(super) extern "C" fn fourier(
+    frame: *const u64,
+    number: i64,
+    x: *const u8,
+    k: *const u8,
+    y: *mut u8,
+    work: *mut u8,
+) {
+    // SAFETY: as in `parallel`.
+    let host = unsafe { &*(frame.read() as *const Host) };
+    // SAFETY: `verify` holds addresses and strides inside their buffers, whose memory is as large as the plan says;
+    // results overlap no operand; the working memory is the worker's own scratch memory.
+    match &host.fouriers[number as usize] {
+        FourierPlan::Transform(plan) => unsafe { plan.run(x, y, work) },
+        FourierPlan::Convolution(plan) => unsafe { plan.run(x, k, y, work) },
+    }
+}
+
+/// Runs a matrix product on the thread of one worker of a parallel loop.
+pub(super) extern "C" fn gemm_alone(
+    frame: *const u64,
+    scratch: *mut u8,
+    number: i64,
+    a: *const u8,
+    b: *const u8,
+    c: *mut u8,
+) {
+    // SAFETY: as in `parallel`.
+    let host = unsafe { &*(frame.read() as *const Host) };
+    let worker = (scratch as usize - host.scratch as usize) / host.scratch_bytes;
+    let plan = &host.gemms[number as usize];
+    // SAFETY: as in `gemm`; the workspace has as many parts as there are workers, each as large as any product asks on
+    // one thread, and a worker runs one product after the other.
+    unsafe {
+        let workspace = host.workspace.add(worker * host.alone_bytes);
+        einc_runtime::gemm::gemm(plan, a, b, c, workspace, 1);
+    }
 }
 
 /// Copies a tensor into another order.

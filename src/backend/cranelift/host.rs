@@ -2,15 +2,18 @@
 //!
 //! Functions of reals are the runtime's; complex ones are computed in `f64`.
 
-use einc_runtime::math;
+use einc_runtime::{complex, math};
 use num_complex::Complex64;
 
 /// The address of a function by its name in generated code.
 pub(super) fn address(name: &str) -> Option<*const u8> {
     match name {
         "einc_parallel" => Some(super::call::parallel as *const u8),
+        "einc_shared" => Some(super::call::shared as *const u8),
         "einc_permute" => Some(super::call::permute as *const u8),
+        "einc_fourier" => Some(super::call::fourier as *const u8),
         "einc_gemm" => Some(super::call::gemm as *const u8),
+        "einc_gemm_alone" => Some(super::call::gemm_alone as *const u8),
         "einc_power_i64" => Some(power_i64 as *const u8),
         "einc_power_u64" => Some(power_u64 as *const u8),
         _ => {
@@ -138,43 +141,32 @@ complexes! {
         Complex64::new(z.re.exp_m1() * z.im.cos() - 2.0 * half * half, z.re.exp() * z.im.sin())
     };
     "sqrt" => |z| z.sqrt();
-    "rsqrt" => |z| ONE / z.sqrt();
+    "rsqrt" => |z| complex::quotient(ONE, z.sqrt());
     "sin" => |z| z.sin();
     "cos" => |z| z.cos();
-    "tan" => |z| z.tan();
+    "tan" => complex::tan;
     "asin" => |z| z.asin();
     "acos" => |z| z.acos();
     "atan" => |z| z.atan();
     "sinh" => |z| z.sinh();
     "cosh" => |z| z.cosh();
-    "tanh" => |z| z.tanh();
-    "sigmoid" => |z| ONE / (ONE + (-z).exp());
-    "silu" => |z| z / (ONE + (-z).exp());
+    "tanh" => complex::tanh;
+    "sigmoid" => |z| complex::quotient(ONE, ONE + (-z).exp());
+    "silu" => |z| complex::quotient(z, ONE + (-z).exp());
 }
 
 extern "C" fn div_re(ar: f64, ai: f64, br: f64, bi: f64) -> f64 {
-    (Complex64::new(ar, ai) / Complex64::new(br, bi)).re
+    complex::quotient(Complex64::new(ar, ai), Complex64::new(br, bi)).re
 }
 
 extern "C" fn div_im(ar: f64, ai: f64, br: f64, bi: f64) -> f64 {
-    (Complex64::new(ar, ai) / Complex64::new(br, bi)).im
+    complex::quotient(Complex64::new(ar, ai), Complex64::new(br, bi)).im
 }
 
 extern "C" fn pow_re(ar: f64, ai: f64, br: f64, bi: f64) -> f64 {
-    power(Complex64::new(ar, ai), Complex64::new(br, bi)).re
+    complex::power(Complex64::new(ar, ai), Complex64::new(br, bi)).re
 }
 
 extern "C" fn pow_im(ar: f64, ai: f64, br: f64, bi: f64) -> f64 {
-    power(Complex64::new(ar, ai), Complex64::new(br, bi)).im
-}
-
-fn power(base: Complex64, exponent: Complex64) -> Complex64 {
-    // Repeated products are exact where logarithms are not, as in (1 + 2j) ** 2.
-    if exponent.im == 0.0 && exponent.re.fract() == 0.0 && exponent.re.abs() <= 1024.0 {
-        base.powi(exponent.re as i32)
-    } else if base == Complex64::new(0.0, 0.0) && exponent.re > 0.0 {
-        base
-    } else {
-        base.powc(exponent)
-    }
+    complex::power(Complex64::new(ar, ai), Complex64::new(br, bi)).im
 }

@@ -79,7 +79,10 @@ pub fn compile_loops(loops: Loops, machine: &Machine) -> Result<Compiled, Unsupp
         .map(|(_, permute)| PermutePlan::new(permute.dtype.bytes(), &permute.axes))
         .collect::<Option<Vec<_>>>();
     let permutes = permutes.ok_or_else(|| nowhere("a copy larger than memory".into()))?;
-    Ok(Compiled::new(loops, module, entry, (gemms, permutes)))
+    let fouriers =
+        loops.fouriers.iter().map(|(_, one)| call::FourierPlan::new(one)).collect::<Option<Vec<_>>>();
+    let fouriers = fouriers.ok_or_else(|| nowhere("a transform larger than memory".into()))?;
+    Ok(Compiled::new(loops, module, entry, (gemms, permutes, fouriers)))
 }
 
 /// The code of a plan before Cranelift optimises it: what `--dump clif` prints.

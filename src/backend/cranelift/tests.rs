@@ -3,4 +3,5 @@
 mod build;
 mod nests;
 mod random;
+mod slices;
 mod steps;

@@ -72,6 +72,16 @@ fn count_assignments(list: &[Stmt], counts: &mut HashMap<ValueId, u32>) {
     }
 }
 
+/// Whether there is a matrix product inside a parallel loop.
+pub(super) fn has_gemm_alone(list: &[Stmt], inside: bool) -> bool {
+    list.iter().any(|stmt| match stmt {
+        Stmt::Gemm(..) => inside,
+        Stmt::For(looped) => has_gemm_alone(&looped.body, inside || looped.parallel),
+        Stmt::If(_, then, otherwise) => has_gemm_alone(then, inside) || has_gemm_alone(otherwise, inside),
+        _ => false,
+    })
+}
+
 /// Whether there is a parallel loop in a list.
 pub(super) fn has_parallel(list: &[Stmt]) -> bool {
     list.iter().any(|stmt| match stmt {
@@ -142,6 +152,7 @@ impl Shared<'_> {
                 builder,
                 frame: params[0],
                 scratch: params[1],
+                alone: matches!(kind, Kind::Part(..)),
                 failed,
                 fails: false,
                 bases: HashMap::new(),
@@ -192,6 +203,8 @@ pub(super) struct Translator<'a, 'b, 'f> {
     pub(super) builder: FunctionBuilder<'f>,
     frame: Value,
     scratch: Value,
+    /// Whether this runs inside a parallel loop.
+    alone: bool,
     failed: Block,
     fails: bool,
     /// The address of each buffer in use, loaded at entry.
@@ -364,13 +377,31 @@ impl Translator<'_, '_, '_> {
                 let bytes = self.shared.loops.gemms[*gemm].dtype.bytes();
                 let number = self.builder.ins().iconst(types::I64, i64::from(gemm.0));
                 let [a, b, c] = addresses.each_ref().map(|address| self.whole_pointer(address, bytes));
-                self.host("einc_gemm", &[types::I64; 5], None, &[self.frame, number, a, b, c]);
+                if self.alone {
+                    let args = [self.frame, self.scratch, number, a, b, c];
+                    self.host("einc_gemm_alone", &[types::I64; 6], None, &args);
+                } else {
+                    self.host("einc_gemm", &[types::I64; 5], None, &[self.frame, number, a, b, c]);
+                }
             }
             Stmt::Permute(permute, addresses) => {
                 let bytes = self.shared.loops.permutes[*permute].dtype.bytes();
                 let number = self.builder.ins().iconst(types::I64, i64::from(permute.0));
                 let [from, to] = addresses.each_ref().map(|address| self.whole_pointer(address, bytes));
                 self.host("einc_permute", &[types::I64; 4], None, &[self.frame, number, from, to]);
+            }
+            Stmt::Fourier(id, addresses) => {
+                let dtypes = self.shared.loops.fouriers[*id].dtypes();
+                let number = self.builder.ins().iconst(types::I64, i64::from(id.0));
+                let mut arguments = vec![self.frame, number];
+                for (address, dtype) in addresses.iter().zip(dtypes) {
+                    arguments.push(self.whole_pointer(address, dtype.bytes()));
+                }
+                // A transform has no filter.
+                if arguments.len() == 5 {
+                    arguments.insert(3, number);
+                }
+                self.host("einc_fourier", &[types::I64; 6], None, &arguments);
             }
             Stmt::Map(map) => {
                 let bytes = map.dtype.bytes();
@@ -464,9 +495,17 @@ impl Translator<'_, '_, '_> {
         let [start, end, step] =
             [looped.start, looped.end, looped.step].map(|v| self.builder.ins().iconst(types::I64, v));
         let args = [self.frame, self.scratch, code, start, end, step];
-        let failed = self
-            .host("einc_parallel", &[types::I64; 6], Some(types::I32), &args)
-            .expect("the function has a result");
+        let failed = match looped.shared {
+            None => self.host("einc_parallel", &[types::I64; 6], Some(types::I32), &args),
+            Some(buffer) => {
+                let held = &self.shared.loops.buffers[buffer];
+                let bytes = held.elems.saturating_mul(held.dtype.bytes() as u64);
+                let bytes = self.builder.ins().iconst(types::I64, bytes as i64);
+                let args = [&args[..], &[self.bases[&buffer], bytes]].concat();
+                self.host("einc_shared", &[types::I64; 8], Some(types::I32), &args)
+            }
+        };
+        let failed = failed.expect("the function has a result");
         self.fail_if(failed);
     }
 
@@ -563,6 +602,7 @@ fn collect_buffers(list: &[Stmt], used: &mut std::collections::BTreeSet<BufferId
             }
             Stmt::Gemm(_, addresses) => used.extend(addresses.iter().map(|address| address.buffer)),
             Stmt::Permute(_, addresses) => used.extend(addresses.iter().map(|address| address.buffer)),
+            Stmt::Fourier(_, addresses) => used.extend(addresses.iter().map(|address| address.buffer)),
             Stmt::Sort(sort) => used.extend([sort.row.buffer, sort.positions.buffer]),
             Stmt::Map(map) => used.extend([map.from.buffer, map.to.buffer]),
             Stmt::FoldRows(fold) => used.extend([fold.from.buffer, fold.to.buffer]),
@@ -570,6 +610,7 @@ fn collect_buffers(list: &[Stmt], used: &mut std::collections::BTreeSet<BufferId
                 used.insert(fold.from.buffer);
             }
             Stmt::For(looped) if !looped.parallel => collect_buffers(&looped.body, used),
+            Stmt::For(looped) => used.extend(looped.shared),
             Stmt::If(_, then, otherwise) => {
                 collect_buffers(then, used);
                 collect_buffers(otherwise, used);

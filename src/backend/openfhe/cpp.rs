@@ -1,8 +1,9 @@
 //! OpenFHE programs in C++.
 
-use super::{Numbers, freed_with_digits, hoisted, name};
+use super::Numbers;
+use super::walk::{Language, evaluate, make_keys};
 use einc_runtime::ckks::Schedule;
-use einc_runtime::ckks::schedule::{Instruction, Plain, PlainId, Register, Values};
+use einc_runtime::ckks::schedule::Values;
 use std::fmt::{self, Write};
 
 pub(super) fn write(schedule: &Schedule) -> String {
@@ -83,96 +84,57 @@ KeyPair<DCRTPoly> make_keys(const CryptoContext<DCRTPoly>& context) {{
         numbers.first_bits,
         numbers.digits,
     )?;
-    if schedule.keys.relinearize.is_some() {
-        writeln!(text, "    context->EvalMultKeyGen(keys.secretKey);")?;
-    }
-    if !numbers.rotations.is_empty() {
-        let amounts: Vec<String> = numbers.rotations.iter().map(u32::to_string).collect();
-        writeln!(text, "    context->EvalRotateKeyGen(keys.secretKey, {{{}}});", amounts.join(", "))?;
-    }
-    if schedule.keys.conjugate.is_some() {
-        writeln!(text, "    context->EvalAutomorphismKeyGen(keys.secretKey, {{2 * kRing - 1}});")?;
-    }
+    text.push_str(&make_keys::<Cpp>(schedule));
     text.push_str(MIDDLE);
-    for (place, plain) in schedule.plains.iter().enumerate() {
-        write!(text, "    const Vector p{place} = ")?;
-        constant(text, schedule, plain)?;
-        text.push_str(";\n");
-    }
-    let infos = schedule.check().unwrap_or_default();
-    let freed = freed_with_digits(schedule);
-    for (place, instruction) in schedule.instructions.iter().enumerate() {
-        write!(text, "    auto {} = ", name(schedule, Register(place as u32)))?;
-        let encoded = |value: Register, plain: PlainId| {
-            let info = infos.get(value.0 as usize);
-            let (level, product) = info.map_or((0, false), |info| (info.level, info.product));
-            format!("plain({plain}, {level}, {})", if product { 2 } else { 1 })
-        };
-        match *instruction {
-            Instruction::Input { input, index } => {
-                let input = schedule.inputs.get(input as usize).map_or("", |input| &input.name);
-                writeln!(text, "secret.at({input:?}).at({index});")?;
-            }
-            Instruction::Add(a, b) => writeln!(text, "context->EvalAdd({a}, {b});")?,
-            Instruction::Sub(a, b) => writeln!(text, "context->EvalSub({a}, {b});")?,
-            Instruction::Neg(a) => writeln!(text, "context->EvalNegate({a});")?,
-            Instruction::AddPlain(a, p) => writeln!(text, "context->EvalAdd({a}, {});", encoded(a, p))?,
-            Instruction::Mul(a, b) => writeln!(text, "context->EvalMultNoRelin({a}, {b});")?,
-            Instruction::MulPlain(a, p) => writeln!(text, "context->EvalMult({a}, {});", encoded(a, p))?,
-            Instruction::MulScalar(a, number) => writeln!(text, "context->EvalMult({a}, {number:?});")?,
-            Instruction::Rotate { value, by } => match hoisted(schedule, value) {
-                Some(whole) => {
-                    let digits = name(schedule, value);
-                    writeln!(text, "context->EvalFastRotation({whole}, {by}, 2 * kRing, {digits});")?;
-                }
-                None => writeln!(text, "context->EvalRotate({value}, {by});")?,
-            },
-            Instruction::Hoist(a) => writeln!(text, "context->EvalFastRotationPrecompute({a});")?,
-            Instruction::Relinearize(a) => writeln!(text, "context->Relinearize({a});")?,
-            Instruction::Rescale(a) => writeln!(text, "context->Rescale({a});")?,
-            Instruction::Drop { value, level } => {
-                let from = infos.get(value.0 as usize).map_or(level, |info| info.level);
-                writeln!(text, "context->LevelReduce({value}, nullptr, {});", from.saturating_sub(level))?;
-            }
-            Instruction::Conjugate(a) => {
-                let keys = format!("context->GetEvalAutomorphismKeyMap({a}->GetKeyTag())");
-                writeln!(text, "context->EvalAutomorphism({a}, 2 * kRing - 1, {keys});")?;
-            }
-        }
-        for &register in &freed[place] {
-            writeln!(text, "    {}.reset();", name(schedule, register))?;
-        }
-    }
-    text.push_str("    return {");
-    for (place, output) in schedule.outputs.iter().enumerate() {
-        let values: Vec<String> = output.values.iter().map(Register::to_string).collect();
-        let comma = if place == 0 { "" } else { ", " };
-        write!(text, "{comma}{{{:?}, {{{}}}}}", output.name, values.join(", "))?;
-    }
-    text.push_str("};\n}\n");
+    text.push_str(&evaluate::<Cpp>(schedule));
+    text.push_str("}\n");
     text.push_str(MAIN);
     Ok(())
 }
 
-/// An expression of as many numbers as there are slots.
-fn constant(text: &mut String, schedule: &Schedule, plain: &Plain) -> fmt::Result {
-    let numbers = |values: &[f64]| {
-        let values: Vec<String> = values.iter().map(|value| format!("{value:?}")).collect();
-        format!("{{{}}}", values.join(", "))
-    };
-    match plain {
-        Plain::Input { input, index } => {
-            let input = schedule.inputs.get(*input as usize).map_or("", |input| &input.name);
-            write!(text, "clear.at({input:?}).at({index})")
+/// C++17.
+struct Cpp;
+
+impl Language for Cpp {
+    const METHOD: &'static str = "->";
+    const END: &'static str = ";";
+    const VALUE: &'static str = "auto ";
+    const VECTOR: &'static str = "const Vector ";
+    const RING: &'static str = "kRing";
+    const ROTATIONS: Option<&'static str> = None;
+    const NOTHING: &'static str = "nullptr";
+
+    fn list(items: &[String]) -> String {
+        format!("{{{}}}", items.join(", "))
+    }
+
+    fn entry(table: &str, input: &str, index: u32) -> String {
+        format!("{table}.at({input:?}).at({index})")
+    }
+
+    fn constant(values: &Values) -> String {
+        let numbers =
+            |values: &[f64]| Cpp::list(&values.iter().map(|x| format!("{x:?}")).collect::<Vec<_>>());
+        match values {
+            Values::Splat(value) => format!("Vector(kSlots, {value:?})"),
+            Values::Periodic(values) => format!("periodic({})", numbers(values)),
+            Values::Dense(values) => numbers(values),
+            Values::Runs(pieces) => {
+                let pieces: Vec<String> =
+                    pieces.iter().map(|(count, value)| format!("{{{count}, {value:?}}}")).collect();
+                format!("runs({})", Cpp::list(&pieces))
+            }
         }
-        Plain::Constant(Values::Splat(value)) => write!(text, "Vector(kSlots, {value:?})"),
-        Plain::Constant(Values::Periodic(values)) => write!(text, "periodic({})", numbers(values)),
-        Plain::Constant(Values::Dense(values)) => write!(text, "{}", numbers(values)),
-        Plain::Constant(Values::Runs(pieces)) => {
-            let pieces: Vec<String> =
-                pieces.iter().map(|(count, value)| format!("{{{count}, {value:?}}}")).collect();
-            write!(text, "runs({{{}}})", pieces.join(", "))
-        }
+    }
+
+    fn forget(names: &[String]) -> String {
+        names.iter().map(|name| format!("    {name}.reset();\n")).collect()
+    }
+
+    fn give(outputs: &[(&str, String)]) -> String {
+        let outputs: Vec<String> =
+            outputs.iter().map(|(name, values)| format!("{{{name:?}, {values}}}")).collect();
+        format!("    return {};\n", Cpp::list(&outputs))
     }
 }
 

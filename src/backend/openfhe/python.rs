@@ -1,8 +1,9 @@
 //! OpenFHE programs in Python.
 
-use super::{Numbers, freed_with_digits, hoisted, name};
+use super::Numbers;
+use super::walk::{Language, evaluate, make_keys};
 use einc_runtime::ckks::Schedule;
-use einc_runtime::ckks::schedule::{Instruction, Layout, Plain, PlainId, Register, Step, Values};
+use einc_runtime::ckks::schedule::{Layout, Step, Values};
 use std::fmt::{self, Write};
 
 pub(super) fn write(schedule: &Schedule) -> String {
@@ -90,15 +91,7 @@ def make_keys(context):
         numbers.first_bits,
         numbers.digits,
     )?;
-    if schedule.keys.relinearize.is_some() {
-        writeln!(text, "    context.EvalMultKeyGen(keys.secretKey)")?;
-    }
-    if !numbers.rotations.is_empty() {
-        writeln!(text, "    context.EvalRotateKeyGen(keys.secretKey, ROTATIONS)")?;
-    }
-    if schedule.keys.conjugate.is_some() {
-        writeln!(text, "    context.EvalAutomorphismKeyGen(keys.secretKey, [2 * RING - 1])")?;
-    }
+    text.push_str(&make_keys::<Python>(schedule));
     text.push_str(
         r#"    return keys
 
@@ -167,64 +160,7 @@ def evaluate(context, secret, clear):
 
 "#,
     );
-    for (place, plain) in schedule.plains.iter().enumerate() {
-        write!(text, "    p{place} = ")?;
-        constant(text, schedule, plain)?;
-        text.push('\n');
-    }
-    let infos = schedule.check().unwrap_or_default();
-    let freed = freed_with_digits(schedule);
-    for (place, instruction) in schedule.instructions.iter().enumerate() {
-        let register = Register(place as u32);
-        write!(text, "    {} = ", name(schedule, register))?;
-        let encoded = |value: Register, plain: PlainId| {
-            let info = infos.get(value.0 as usize);
-            let (level, product) = info.map_or((0, false), |info| (info.level, info.product));
-            format!("plain({plain}, {level}, {})", if product { 2 } else { 1 })
-        };
-        match *instruction {
-            Instruction::Input { input, index } => {
-                let input = schedule.inputs.get(input as usize).map_or("", |input| &input.name);
-                writeln!(text, "secret[{input:?}][{index}]")?;
-            }
-            Instruction::Add(a, b) => writeln!(text, "context.EvalAdd({a}, {b})")?,
-            Instruction::Sub(a, b) => writeln!(text, "context.EvalSub({a}, {b})")?,
-            Instruction::Neg(a) => writeln!(text, "context.EvalNegate({a})")?,
-            Instruction::AddPlain(a, p) => writeln!(text, "context.EvalAdd({a}, {})", encoded(a, p))?,
-            Instruction::Mul(a, b) => writeln!(text, "context.EvalMultNoRelin({a}, {b})")?,
-            Instruction::MulPlain(a, p) => writeln!(text, "context.EvalMult({a}, {})", encoded(a, p))?,
-            Instruction::MulScalar(a, number) => writeln!(text, "context.EvalMult({a}, {number:?})")?,
-            Instruction::Rotate { value, by } => match hoisted(schedule, value) {
-                Some(whole) => {
-                    let digits = name(schedule, value);
-                    writeln!(text, "context.EvalFastRotation({whole}, {by}, 2 * RING, {digits})")?;
-                }
-                None => writeln!(text, "context.EvalRotate({value}, {by})")?,
-            },
-            Instruction::Hoist(a) => writeln!(text, "context.EvalFastRotationPrecompute({a})")?,
-            Instruction::Relinearize(a) => writeln!(text, "context.Relinearize({a})")?,
-            Instruction::Rescale(a) => writeln!(text, "context.Rescale({a})")?,
-            Instruction::Drop { value, level } => {
-                let from = infos.get(value.0 as usize).map_or(level, |info| info.level);
-                writeln!(text, "context.LevelReduce({value}, None, {})", from.saturating_sub(level))?;
-            }
-            Instruction::Conjugate(a) => {
-                let keys = format!("context.GetEvalAutomorphismKeyMap({a}.GetKeyTag())");
-                writeln!(text, "context.EvalAutomorphism({a}, 2 * RING - 1, {keys})")?;
-            }
-        }
-        let names: Vec<String> = freed[place].iter().map(|&register| name(schedule, register)).collect();
-        if !names.is_empty() {
-            writeln!(text, "    del {}", names.join(", "))?;
-        }
-    }
-    text.push_str("    return {");
-    for (place, output) in schedule.outputs.iter().enumerate() {
-        let values: Vec<String> = output.values.iter().map(Register::to_string).collect();
-        let comma = if place == 0 { "" } else { ", " };
-        write!(text, "{comma}{:?}: [{}]", output.name, values.join(", "))?;
-    }
-    text.push_str("}\n");
+    text.push_str(&evaluate::<Python>(schedule));
     text.push_str(FILES);
     if schedule.keys.relinearize.is_some() {
         text.push_str("    context.SerializeEvalMultKey(path(folder, \"mult\"), fhe.BINARY)\n");
@@ -271,27 +207,49 @@ fn layouts<'a>(named: impl Iterator<Item = (&'a String, &'a Option<Layout>)>) ->
     text
 }
 
-/// An expression of as many numbers as there are slots.
-fn constant(text: &mut String, schedule: &Schedule, plain: &Plain) -> fmt::Result {
-    let numbers = |values: &[f64]| {
-        let values: Vec<String> = values.iter().map(|value| format!("{value:?}")).collect();
-        format!("[{}]", values.join(", "))
-    };
-    match plain {
-        Plain::Input { input, index } => {
-            let input = schedule.inputs.get(*input as usize).map_or("", |input| &input.name);
-            write!(text, "clear[{input:?}][{index}]")
+/// Python 3.10.
+struct Python;
+
+impl Language for Python {
+    const METHOD: &'static str = ".";
+    const END: &'static str = "";
+    const VALUE: &'static str = "";
+    const VECTOR: &'static str = "";
+    const RING: &'static str = "RING";
+    const ROTATIONS: Option<&'static str> = Some("ROTATIONS");
+    const NOTHING: &'static str = "None";
+
+    fn list(items: &[String]) -> String {
+        format!("[{}]", items.join(", "))
+    }
+
+    fn entry(table: &str, input: &str, index: u32) -> String {
+        format!("{table}[{input:?}][{index}]")
+    }
+
+    fn constant(values: &Values) -> String {
+        let numbers =
+            |values: &[f64]| Python::list(&values.iter().map(|x| format!("{x:?}")).collect::<Vec<_>>());
+        match values {
+            Values::Splat(value) => format!("np.full(SLOTS, {value:?})"),
+            Values::Periodic(values) => format!("np.resize({}, SLOTS)", numbers(values)),
+            Values::Dense(values) => numbers(values),
+            Values::Runs(runs) => {
+                let values: Vec<f64> = runs.iter().map(|&(_, value)| value).collect();
+                let counts: Vec<u32> = runs.iter().map(|&(count, _)| count).collect();
+                format!("np.repeat({}, {})", numbers(&values), list(&counts))
+            }
         }
-        Plain::Constant(Values::Splat(value)) => write!(text, "np.full(SLOTS, {value:?})"),
-        Plain::Constant(Values::Periodic(values)) => {
-            write!(text, "np.resize({}, SLOTS)", numbers(values))
-        }
-        Plain::Constant(Values::Dense(values)) => write!(text, "{}", numbers(values)),
-        Plain::Constant(Values::Runs(runs)) => {
-            let values: Vec<f64> = runs.iter().map(|&(_, value)| value).collect();
-            let counts: Vec<u32> = runs.iter().map(|&(count, _)| count).collect();
-            write!(text, "np.repeat({}, {})", numbers(&values), list(&counts))
-        }
+    }
+
+    fn forget(names: &[String]) -> String {
+        format!("    del {}\n", names.join(", "))
+    }
+
+    fn give(outputs: &[(&str, String)]) -> String {
+        let outputs: Vec<String> =
+            outputs.iter().map(|(name, values)| format!("{name:?}: {values}")).collect();
+        format!("    return {{{}}}\n", outputs.join(", "))
     }
 }
 

@@ -59,6 +59,6 @@ fn values_live_as_long_as_their_digits() {
     let near = b.rotate(digits, 1);
     let far = b.rotate(digits, 2);
     b.output("o", &[near, far]);
-    let freed = freed_with_digits(&b.finish().unwrap());
+    let freed = walk::freed_with_digits(&b.finish().unwrap());
     assert_eq!(freed, [vec![], vec![a], vec![], vec![], vec![twice, digits]]);
 }

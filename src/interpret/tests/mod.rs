@@ -25,20 +25,7 @@ struct Build {
 
 impl Build {
     fn new() -> Build {
-        let program = Program {
-            name: "test".to_string(),
-            axes: IdVec::new(),
-            tensors: IdVec::new(),
-            inputs: Vec::new(),
-            outputs: Vec::new(),
-            statements: Vec::new(),
-            memory_limit: None,
-            secrets: Vec::new(),
-            approximations: Vec::new(),
-            cpu: Default::default(),
-            encryption: Vec::new(),
-            plans: Vec::new(),
-        };
+        let program = Program::new("test");
         Build { program, inputs: Vec::new() }
     }
 

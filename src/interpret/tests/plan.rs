@@ -159,7 +159,14 @@ fn a_scan_runs_its_steps_in_order() {
     };
     let value = Expr::Sum(vec![before(Expr::Index(i)), before(Expr::int(0)), Expr::int(1)]);
     let body = vec![nest(&[i], vec![operand(h, &[(4, 2), (2, 1)])], value, view(h, &[(t, 2), (i, 1)]))];
-    plan.steps.push(Step::Scan(ScanStep { axis: t, reversed: false, body, place: Span::default() }));
+    plan.steps.push(Step::Scan(ScanStep {
+        axis: t,
+        reversed: false,
+        apart: false,
+        shared: None,
+        body,
+        place: Span::default(),
+    }));
     assert_eq!(run_ints(&plan, &[]), [3, 3, 7, 7, 15, 15, 31, 31]);
 }
 

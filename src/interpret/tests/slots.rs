@@ -117,10 +117,16 @@ fn ciphertexts_past_the_end_of_an_axis_are_zeros() {
     }
 }
 
+/// As many for each unit of EINC_PROPERTY_CASES, which says how long the random tests take.
+const RANDOM: u64 = 1_000;
+
 #[test]
 fn random_einsums() {
     let _ = pipeline::phase();
-    for seed in 0..150u64 {
+    let factor =
+        std::env::var("EINC_PROPERTY_CASES").ok().and_then(|text| text.parse::<u64>().ok()).unwrap_or(1);
+    let start = std::time::Instant::now();
+    for seed in 0..RANDOM * factor {
         let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(12345);
         let mut draw = |n: u64| {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -155,4 +161,5 @@ fn random_einsums() {
         let slots = 16 << draw(5);
         check(&program, slots as u32, interface, seed, &|k| k == 0 || k as u64 != clear);
     }
+    eprintln!("{} random einsums in {:.1} s", RANDOM * factor, start.elapsed().as_secs_f64());
 }

@@ -1,6 +1,6 @@
 //! Maps along axes: a row is computed into scratch memory, mapped there, and written to its place.
 
-use super::build::{Builder, Lin};
+use super::build::Builder;
 use super::expr::{Point, Scope, Val};
 use super::nest::{PARALLEL_WORK, Task, size_of};
 use super::reduce::Sums;
@@ -8,7 +8,6 @@ use crate::expr::{AlongOp, Axes, Axis, AxisId, Binary, Expr, Outside, Read, Redu
 use crate::loops::*;
 use crate::machine::Machine;
 use crate::plan::{AlongStep, Operand, Reduction, Source, View};
-use einc_runtime::Scalar;
 
 /// A row in scratch memory: over the map's axes as they are, or over one axis that counts them all.
 struct Row {
@@ -33,6 +32,9 @@ impl Builder {
         if volume(&step.rows) == 0 || volume(&step.out_axes) == 0 {
             return;
         }
+        if matches!(step.op, AlongOp::Dft | AlongOp::Idft) {
+            return self.transforms(step, axes, point, machine);
+        }
         if self.running_rows(step, axes, point, machine) {
             return;
         }
@@ -53,13 +55,7 @@ impl Builder {
             stride = stride.saturating_mul(i64::try_from(axes[axis].extent).unwrap_or(i64::MAX));
         }
         let row = Row { buffer, dtype, flat, length, strides };
-        let cost = match step.op {
-            AlongOp::Dft | AlongOp::Idft => length,
-            _ => 16,
-        };
-        let work = volume(&step.rows)
-            .saturating_mul(length)
-            .saturating_mul(cost.saturating_add(size_of(&step.body) as u64));
+        let work = volume(&step.rows).saturating_mul(length).saturating_mul(16 + size_of(&step.body) as u64);
         let parallel = work >= PARALLEL_WORK && !self.in_parallel();
         let mut order = step.rows.clone();
         if let (true, Some(at)) = (parallel, (0..order.len()).max_by_key(|&at| axes[order[at]].extent)) {
@@ -167,7 +163,7 @@ impl Builder {
                 self.row_out(step, source, value, &[Val::One(divisor)], axes, point, machine);
             }
             AlongOp::CumSum | AlongOp::CumProd => self.running(step, axes, point, row),
-            AlongOp::Dft | AlongOp::Idft => self.dft(step, axes, point, row),
+            AlongOp::Dft | AlongOp::Idft => unreachable!("transforms have rows of their own"),
             AlongOp::Sort | AlongOp::ArgSort | AlongOp::TopK | AlongOp::ArgTopK => {
                 let descending = matches!(step.op, AlongOp::TopK | AlongOp::ArgTopK);
                 let values = matches!(step.op, AlongOp::Sort | AlongOp::TopK);
@@ -208,7 +204,7 @@ impl Builder {
     }
 
     #[allow(clippy::too_many_arguments)]
-    fn row_nest(
+    pub(super) fn row_nest(
         &mut self,
         list: &[AxisId],
         operands: &[Operand],
@@ -311,80 +307,6 @@ impl Builder {
                 super::expr::view_at(&point.with(out_axis, at), step.out.offset, &step.out.strides);
             builder.write(BufferId(step.out.buffer.0), &lin, 0, None, written);
         });
-    }
-
-    /// A discrete Fourier transform, term by term.
-    fn dft(&mut self, step: &AlongStep, axes: &Axes, point: &Point, row: &Row) {
-        let length = row.length;
-        let forward = step.op == AlongOp::Dft;
-        let table = self.roots(length, forward);
-        let extent = i64::try_from(length).unwrap_or(i64::MAX);
-        let (axis, out_axis) = (step.axes[0], step.out_axes[0]);
-        let out_extent = i64::try_from(axes[out_axis].extent).unwrap_or(i64::MAX);
-        let double = Type::scalar(DType::F64);
-        self.looped(&axes[out_axis].name.clone(), (0, out_extent, 1), false, &mut |builder, frequency| {
-            let zero = builder.number(double, 0.0);
-            let [re, im] = [(); 2].map(|()| {
-                let register = builder.register(double);
-                builder.set(register, Op::Copy(zero));
-                register
-            });
-            // frequency * t modulo the length, kept up by additions.
-            let turn = builder.register(Type::scalar(DType::I64));
-            builder.set(turn, Op::Const(Number::Int(0)));
-            let end = builder.int(extent);
-            let by = builder.index(&frequency);
-            let by = if out_extent > extent { builder.lang(Binary::Rem, by, end) } else { by };
-            builder.looped(&axes[axis].name.clone(), (0, extent, 1), false, &mut |builder, at| {
-                let value = match builder.load(row.dtype, row.buffer, at, None) {
-                    Val::Pair(a, b) => Val::Pair(builder.cast(DType::F64, a), builder.cast(DType::F64, b)),
-                    Val::One(a) => {
-                        let a = builder.cast(DType::F64, a);
-                        Val::Pair(a, builder.number(double, 0.0))
-                    }
-                };
-                let root = builder.load(DType::C128, table, Lin::default(), Some(turn));
-                let term = builder.times(value, root);
-                let Val::Pair(sum_re, sum_im) = builder.plus(Val::Pair(re, im), term) else { return };
-                builder.set(re, Op::Copy(sum_re));
-                builder.set(im, Op::Copy(sum_im));
-                let next = builder.add(turn, by);
-                let round = builder.lang(Binary::Ge, next, end);
-                let less = builder.sub(next, end);
-                let next = builder.select(round, less, next);
-                builder.set(turn, Op::Copy(next));
-            });
-            let scale = builder.number(double, if forward { 1.0 } else { 1.0 / length as f64 });
-            let part = step.dtype.real_part();
-            let [re, im] = [re, im].map(|value| {
-                let scaled = builder.mul(value, scale);
-                builder.cast(part, scaled)
-            });
-            let point = point.with(out_axis, frequency);
-            let (lin, _) = super::expr::view_at(&point, step.out.offset, &step.out.strides);
-            builder.write(BufferId(step.out.buffer.0), &lin, 0, None, Val::Pair(re, im));
-        });
-    }
-
-    /// The roots of unity of that order, as a constant.
-    fn roots(&mut self, length: u64, forward: bool) -> BufferId {
-        let name = if forward { format!("roots {length}") } else { format!("inverse roots {length}") };
-        if let Some((id, _)) = self.loops.buffers.iter().find(|(_, buffer)| buffer.name == name) {
-            return id;
-        }
-        let mut tensor = Tensor::zeros(DType::C128, &[length]).expect("a row of this length exists");
-        for turn in 0..length {
-            // Quarters of a turn are exact.
-            let angle = std::f64::consts::TAU * (turn as f64 / length as f64);
-            let angle = if forward { -angle } else { angle };
-            let (mut sin, mut cos) = angle.sin_cos();
-            if turn * 4 % length == 0 {
-                (sin, cos) = (sin.round(), cos.round());
-            }
-            tensor.set(turn as usize, Scalar::Complex(cos, sin));
-        }
-        let place = Place::Constant(Arc::new(tensor));
-        self.loops.buffers.push(Buffer { name, dtype: DType::C128, elems: length, place })
     }
 }
 

@@ -77,6 +77,7 @@ impl Builder {
                 sites: IdVec::new(),
                 gemms: IdVec::new(),
                 permutes: IdVec::new(),
+                fouriers: IdVec::new(),
                 steps: Vec::new(),
             },
             blocks: Vec::new(),
@@ -159,7 +160,7 @@ impl Builder {
         body(self, Lin { offset: 0, terms: vec![(var, 1)] });
         let body = self.close();
         let (from, to) = (None, None);
-        self.push(Stmt::For(Box::new(For { var, start, end, from, to, step, parallel, body })));
+        self.push(Stmt::For(Box::new(For { var, start, end, from, to, step, parallel, shared: None, body })));
     }
 
     /// Writes a loop that starts no sooner than one value and ends no later than another.
@@ -181,7 +182,15 @@ impl Builder {
         self.open();
         body(self, Lin { offset: 0, terms: vec![(var, 1)] });
         let body = self.close();
-        self.push(Stmt::For(Box::new(For { var, start, end, from, to, step, parallel: false, body })));
+        let (parallel, shared) = (false, None);
+        self.push(Stmt::For(Box::new(For { var, start, end, from, to, step, parallel, shared, body })));
+    }
+
+    /// Lets processes share the loop that was written last, whose results are in a buffer.
+    pub(super) fn share(&mut self, buffer: BufferId) {
+        if let Some(Stmt::For(looped)) = self.block().list.last_mut() {
+            looped.shared = Some(buffer);
+        }
     }
 
     /// Scratch memory of each worker.

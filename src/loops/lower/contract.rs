@@ -20,6 +20,9 @@ const VECTOR_WORK: u64 = 1 << 18;
 
 impl Builder {
     pub(super) fn contract(&mut self, contract: &Contract, axes: &Axes, point: &Point, machine: &Machine) {
+        if self.convolution(contract, axes, point) {
+            return;
+        }
         let held = |axis: &AxisId| point.axes.iter().any(|known| known.0 == *axis);
         let listed = [&contract.out, &contract.a, &contract.b].into_iter().flat_map(|view| &view.strides);
         let mut list: Vec<AxisId> = Vec::new();
@@ -29,9 +32,9 @@ impl Builder {
             }
         }
         let (free, summed): (Vec<AxisId>, Vec<AxisId>) =
-            list.into_iter().partition(|&axis| stride(&contract.out, axis) != 0);
+            list.into_iter().partition(|&axis| contract.out.stride(axis) != 0);
         let gemm = gemm_of(contract, axes, free.iter().chain(&summed));
-        if is_worth_packing(&gemm) && !self.in_parallel() {
+        if is_worth_packing(&gemm) {
             let addresses = [&contract.a, &contract.b, &contract.out].map(|view| {
                 let held = view.strides.iter().filter(|stride| held(&stride.0));
                 let lin =
@@ -96,10 +99,6 @@ impl Builder {
     }
 }
 
-fn stride(view: &View, axis: AxisId) -> i64 {
-    view.strides.iter().find(|stride| stride.0 == axis).map_or(0, |stride| stride.1)
-}
-
 fn gemm_of<'a>(contract: &Contract, axes: &Axes, list: impl Iterator<Item = &'a AxisId>) -> Gemm {
     // Wrapping products do not depend on the sign.
     let dtype = match contract.dtype {
@@ -110,7 +109,7 @@ fn gemm_of<'a>(contract: &Contract, axes: &Axes, list: impl Iterator<Item = &'a 
     let accumulate = contract.accumulate;
     let mut gemm = Gemm { dtype, batch: vec![], m: vec![], n: vec![], k: vec![], accumulate };
     for &id in list {
-        let [a, b, c] = [&contract.a, &contract.b, &contract.out].map(|view| stride(view, id));
+        let [a, b, c] = [&contract.a, &contract.b, &contract.out].map(|view| view.stride(id));
         let axis = Axis { extent: axes[id].extent, a, b, c };
         match (a != 0, b != 0, c != 0) {
             (_, _, false) => &mut gemm.k,

@@ -2,9 +2,11 @@
 
 mod access;
 mod along;
+mod apart;
 mod build;
 mod contract;
 mod expr;
+mod fourier;
 mod hoist;
 mod nest;
 mod permute;
@@ -65,6 +67,7 @@ impl Builder {
             Step::Contract(contract) => self.contract(contract, axes, point, machine),
             Step::Along(along) => self.along(along, axes, point, machine),
             Step::Scatter(scatter) => self.scatter(scatter, axes, point, machine),
+            Step::Scan(scan) if scan.apart && !self.in_parallel() => self.apart(scan, axes, point, machine),
             Step::Scan(scan) => {
                 let extent = i64::try_from(axes[scan.axis].extent).unwrap_or(i64::MAX);
                 self.looped(&axes[scan.axis].name, (0, extent, 1), false, &mut |builder, at| {

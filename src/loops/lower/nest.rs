@@ -12,6 +12,7 @@ use crate::expr::{Affine, Axes, AxisId, Binary, Expr, Outside, Read, ReduceOp, U
 use crate::loops::*;
 use crate::machine::Machine;
 use crate::plan::{Operand, Reduction, Source, View};
+use std::collections::BTreeSet;
 
 /// Work below this many operations (about 50 us) stays on one thread.
 pub(super) const PARALLEL_WORK: u64 = 1 << 20;
@@ -286,7 +287,7 @@ impl Builder {
             reduction.axes.iter().fold(1u64, |n, &axis| n.saturating_mul(extent(axis)))
         });
         let points = task.axes.iter().fold(1u64, |n, &axis| n.saturating_mul(extent(axis)));
-        let inner: Vec<Option<Affine>> =
+        let inner: Vec<Reading> =
             task.reductions.iter().flat_map(|r| reads_of(&r.body, task.operands)).collect();
         let last = reads_of(task.value, task.operands);
         let lanes = common_lanes(task, machine);
@@ -294,7 +295,7 @@ impl Builder {
         let pinned = ranges::pinned(task.reductions);
         let weight = volume as f64;
         let cost = |axis: AxisId, lanes: u8| {
-            let store = match stride_of_view(task.out, axis) {
+            let store = match task.out.stride(axis) {
                 1 => 1.0,
                 _ => 2.0 * f64::from(lanes),
             };
@@ -326,7 +327,8 @@ impl Builder {
         let mut order: Vec<AxisId> = task.axes.to_vec();
         // A read of far more elements than are written says in which order they lie.
         let reach = |read: &Affine| read.terms.iter().fold(1u64, |n, term| n.saturating_mul(extent(term.0)));
-        if let Some(read) = inner.iter().flatten().max_by_key(|read| reach(read))
+        let affine = inner.iter().filter(|read| read.computed.is_empty()).map(|read| &read.affine);
+        if let Some(read) = affine.max_by_key(|read| reach(read))
             && reach(read) / 8 > points
         {
             let stride = |axis: &AxisId| {
@@ -395,7 +397,7 @@ impl Builder {
         // cache lines many times: blocks of both keep them at hand.
         let mut blocks = Vec::new();
         if let Some(&innermost) = order.last() {
-            let jumps = |read: &Option<Affine>| stride_of(read, innermost).is_some_and(|by| by.abs() >= 16);
+            let jumps = |read: &Reading| stride_of(read, innermost).is_some_and(|by| by.abs() >= 16);
             let steps = |axis: AxisId| {
                 let long = extent(axis) > BLOCK as u64 && extent(innermost) > BLOCK as u64;
                 long && last.iter().any(|read| jumps(read) && stride_of(read, axis) == Some(1))
@@ -552,32 +554,39 @@ fn is_simple(op: Unary) -> bool {
     matches!(op, Neg | Not | Abs | Sign | Floor | Ceil | Round | Sqrt | Rsqrt | Relu | Real | Imag | Conj)
 }
 
-/// The address of every read as a form of axes, where it is one.
-pub(super) fn reads_of(expr: &Expr<Source>, operands: &[Operand]) -> Vec<Option<Affine>> {
+/// What is known of the address of a read: a form of axes, and the axes on which the rest of it depends.
+pub(super) struct Reading {
+    affine: Affine,
+    computed: BTreeSet<AxisId>,
+}
+
+/// The address of every read.
+pub(super) fn reads_of(expr: &Expr<Source>, operands: &[Operand]) -> Vec<Reading> {
     let mut reads = Vec::new();
     expr.for_each_read(&mut |read| {
         let Source::Operand(number) = read.source else { return };
         let operand = &operands[number as usize];
-        let start = Affine { terms: Vec::new(), constant: operand.offset };
-        reads.push(
-            read.indices
-                .iter()
-                .zip(&operand.dims)
-                .try_fold(start, |sum, (index, &(_, stride))| sum.plus(&index.affine()?.scaled(stride)?)),
-        );
+        let affine = Affine { terms: Vec::new(), constant: operand.offset };
+        let mut place = Reading { affine, computed: BTreeSet::new() };
+        for (index, &(_, stride)) in read.indices.iter().zip(&operand.dims) {
+            let sum = index.affine().and_then(|index| place.affine.plus(&index.scaled(stride)?));
+            match sum {
+                Some(sum) => place.affine = sum,
+                None => place.computed.extend(index.free_axes()),
+            }
+        }
+        reads.push(place);
     });
     reads
 }
 
-fn stride_of(read: &Option<Affine>, axis: AxisId) -> Option<i64> {
-    read.as_ref().map(|affine| affine.terms.iter().find(|term| term.0 == axis).map_or(0, |term| term.1))
+/// Elements from one value of an axis to the next, where that is always the same.
+fn stride_of(read: &Reading, axis: AxisId) -> Option<i64> {
+    let by = read.affine.terms.iter().find(|term| term.0 == axis).map_or(0, |term| term.1);
+    (!read.computed.contains(&axis)).then_some(by)
 }
 
-fn stride_of_view(view: &View, axis: AxisId) -> i64 {
-    view.strides.iter().find(|stride| stride.0 == axis).map_or(0, |stride| stride.1)
-}
-
-fn reads_cost(reads: &[Option<Affine>], axis: AxisId, lanes: u8) -> f64 {
+fn reads_cost(reads: &[Reading], axis: AxisId, lanes: u8) -> f64 {
     reads
         .iter()
         .map(|read| match stride_of(read, axis) {

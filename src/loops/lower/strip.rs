@@ -473,7 +473,7 @@ fn strip_source(strips: &Strips, calls: usize) -> Source {
     Source::Operand((strips.operands.len() - strips.calls.len() + calls).saturating_sub(1) as u32)
 }
 
-fn address(buffer: BufferId, lin: Lin) -> Address {
+pub(super) fn address(buffer: BufferId, lin: Lin) -> Address {
     Address { buffer, offset: lin.offset, terms: lin.terms, dynamic: None }
 }
 
@@ -491,7 +491,7 @@ fn has_calls(expr: &Expr<Source>, axis: AxisId) -> bool {
 }
 
 /// The buffer and address of a read of numbers of that dtype that lie side by side along an axis.
-fn plain_read(
+pub(super) fn plain_read(
     expr: &Expr<Source>,
     operands: &[Operand],
     axis: AxisId,

@@ -31,6 +31,11 @@ impl<'a> Budget<'a> {
         self.capped || self.work >= self.limit
     }
 
+    /// A budget of what is left, for a part of the search that counts its own work.
+    pub(super) fn part(&self) -> Budget<'a> {
+        Budget { limit: self.left(), ..Budget::new(0, self.deadline, self.cancel) }
+    }
+
     /// Lowers the limit of a frugal search that has found a plan of so many multiply-adds, as a binary logarithm.
     pub(super) fn save(&mut self, log2_macs: f64) {
         if self.frugal {

@@ -57,7 +57,7 @@ impl StepShape {
 }
 
 /// A cost of a step that the caller defines, such as the time on a machine; the cost of a plan is the sum.
-pub trait StepCost {
+pub trait StepCost: Sync {
     /// The cost of one step, zero or positive.
     fn cost(&self, step: &StepShape) -> f64;
 

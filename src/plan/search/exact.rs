@@ -46,6 +46,26 @@ pub(super) struct Tables {
     size: Vec<f64>,
     best: Vec<f64>,
     split: Vec<u32>,
+    /// Subsets that some step must join.
+    pub(super) with: Vec<u32>,
+    /// Subsets that no step may join.
+    pub(super) without: Vec<u32>,
+}
+
+impl Tables {
+    /// Takes the size from subsets that no step may join: what is no number is not within any limit either.
+    fn leave_out(&mut self) {
+        self.without.iter().for_each(|&set| self.size[set as usize] = f64::NAN);
+        // A tree has a subset if no other of its subsets holds a part of that and something else.
+        for &with in &self.with {
+            for (set, size) in self.size.iter_mut().enumerate() {
+                let set = set as u32;
+                if set & with != 0 && set & !with != 0 && with & !set != 0 {
+                    *size = f64::NAN;
+                }
+            }
+        }
+    }
 }
 
 /// Finds the best tree of `count` operands (1 to [`LIMIT`]) under an objective.
@@ -89,6 +109,7 @@ pub(super) fn solve_below(
     if fast {
         let cap = math::exp2(known);
         prepare_numbers(count, axes, tables);
+        tables.leave_out();
         let cap = cap / objective.of_result(0.0, math::exp2);
         if work(&tables.size, cap) > splits {
             return None;
@@ -96,6 +117,7 @@ pub(super) fn solve_below(
         numbers(count, objective, tables, cap);
     } else {
         prepare_logarithms(count, axes, tables);
+        tables.leave_out();
         let cap = known - objective.of_result(0.0, |log| log);
         if work(&tables.size, cap) > splits {
             return None;
@@ -108,7 +130,7 @@ pub(super) fn solve_below(
         (_, true) => math::log2(best),
         (_, false) => best,
     };
-    if log2 > known {
+    if log2 > known || log2 == f64::INFINITY && !tables.without.is_empty() {
         return None;
     }
     Some(Solution { path: path_of(count, &tables.split), log2 })
@@ -176,7 +198,7 @@ fn prepare_numbers(count: usize, axes: &[SmallAxis], tables: &mut Tables) {
 
 /// Runs the dynamic program on numbers, without subsets whose results are larger than `cap`.
 fn numbers(count: usize, objective: &Objective<'_>, tables: &mut Tables, cap: f64) {
-    let Tables { touch, inside, size, best, split } = tables;
+    let Tables { touch, inside, size, best, split, .. } = tables;
     let (touch, inside, size) = (&touch[..], &inside[..], &size[..]);
     let tables = (best.as_mut_slice(), split.as_mut_slice());
     let fits = |s: usize| size[s] <= cap;
@@ -315,14 +337,15 @@ fn prepare_logarithms(count: usize, axes: &[SmallAxis], tables: &mut Tables) {
 
 /// Runs the dynamic program for any objective, without subsets whose results are larger than `cap`.
 fn logarithms(count: usize, objective: &Objective<'_>, inputs: u32, tables: &mut Tables, cap: f64) {
-    let Tables { touch, inside, size, best, split } = tables;
+    let Tables { touch, inside, size, best, split, .. } = tables;
+    let fits = |set: usize, size: &[f64]| size[set] <= cap;
     for set in 3..1usize << count {
         let low = set & set.wrapping_neg();
         let rest = set ^ low;
         if rest == 0 {
             continue;
         }
-        if size[set] > cap {
+        if !fits(set, size) {
             best[set] = f64::INFINITY;
             continue;
         }

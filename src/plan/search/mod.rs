@@ -3,10 +3,12 @@
 //! A [`Network`] of operands goes in, a [`Plan`] comes out: pairs of tensors in SSA numbering and the axes to slice.
 //! Up to [`EXACT_OPERANDS`] operands the plan is the optimum over all binary trees under the objective.
 //!
-//! Equal networks, objectives, seeds and work give equal plans on every machine: the search reads no clock to decide
-//! anything but when to stop, and computes its own logarithms.
+//! Equal networks, objectives, seeds and work give equal plans on every machine and any number of threads: the search
+//! reads no clock to decide anything but when to stop, computes its own logarithms, and what runs at once is chosen and
+//! put together without regard to who runs it.
 
 mod amount;
+mod apart;
 mod bound;
 mod budget;
 mod canonical;
@@ -24,6 +26,7 @@ mod partition;
 mod problem;
 mod region;
 mod rounds;
+mod several;
 mod solve;
 mod starts;
 #[cfg(test)]
@@ -36,6 +39,7 @@ mod window;
 pub use amount::Amount;
 pub use cost::{Cost, Objective, Step, StepCost, StepShape, best_order, evaluate, memory_over_time, steps};
 pub use network::{Network, Refusal};
+pub use several::several;
 pub use solve::{effort, optimize, restore};
 pub use time::{Kernel, Rates, StepTime};
 pub use variants::{Range, Variants, variants};
@@ -43,7 +47,7 @@ pub use variants::{Range, Variants, variants};
 use std::sync::atomic::AtomicBool;
 
 /// Plans are kept under this number: it changes when the search finds other plans.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// Networks of at most this many operands get the optimum over all trees.
 pub const EXACT_OPERANDS: usize = 12;

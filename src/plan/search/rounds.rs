@@ -29,6 +29,12 @@ const TRIAL: u64 = 1000;
 /// Inverse temperatures at which rounds start, hottest first.
 const HOTS: [f64; 5] = [0.2, 0.4, 0.8, 1.6, 4.0];
 
+/// How many rounds run at once, on any number of threads.
+const AT_ONCE: usize = 2;
+
+/// By how much rounds get longer, as a fraction.
+const GROWTH: (u64, u64) = (9, 5);
+
 /// Up to this many leaves a problem is searched as it is; larger ones are first reduced by absorption.
 const ABSORB: usize = 256;
 
@@ -78,6 +84,9 @@ pub(super) struct Search<'a, 'b> {
     pub(super) measure: Measure,
     pub(super) extents: Vec<f64>,
     pub(super) random: Random,
+    pub(super) seed: u64,
+    /// How many parts of the search have run apart so far.
+    pub(super) parts: u64,
     pub(super) table: &'static LogTable,
     pub(super) tables: Tables,
     pub(super) budget: &'a mut Budget<'b>,
@@ -108,6 +117,8 @@ impl<'a, 'b> Search<'a, 'b> {
             measure: Measure::new(&problem.logs),
             extents: problem.logs.iter().map(|&log| math::exp2(log)).collect(),
             random: Random::new(seed, 7),
+            seed,
+            parts: 0,
             table: LogTable::get(),
             tables: Tables::default(),
             budget,
@@ -175,6 +186,11 @@ impl<'a, 'b> Search<'a, 'b> {
             return;
         }
         let value = self.value(tree);
+        self.keep(value, || tree.shape());
+    }
+
+    /// Keeps a tree of that value if it is among the best.
+    pub(super) fn keep(&mut self, value: f64, shape: impl FnOnce() -> Shape) {
         if self.pool.len() >= POOL && self.pool.last().is_some_and(|last| value >= last.0) {
             return;
         }
@@ -182,7 +198,7 @@ impl<'a, 'b> Search<'a, 'b> {
             return;
         }
         let place = self.pool.partition_point(|known| known.0 <= value);
-        self.pool.insert(place, (value, tree.shape()));
+        self.pool.insert(place, (value, shape()));
         self.pool.truncate(POOL);
         if place == 0 {
             (self.report)(value, self.budget.work);
@@ -210,38 +226,47 @@ impl<'a, 'b> Search<'a, 'b> {
         let mut best = vec![f64::INFINITY; arms];
         let mut round = 0;
         while !self.budget.over() {
-            let rest = round.max(firsts.len()) - firsts.len();
-            let first = rest < arms;
-            let arm = if round < firsts.len() {
-                hots.len() - 2
-            } else if first {
-                arms - 1 - rest
-            } else if self.random.below(5) == 0 {
-                self.random.below(arms)
-            } else {
-                (0..arms).min_by(|&a, &b| best[a].total_cmp(&best[b])).unwrap_or(0)
-            };
-            let shape = if round < firsts.len() {
-                firsts[round].1.clone()
-            } else if arm < hots.len() && self.random.below(4) == 0 {
-                self.pool[self.random.below(self.pool.len())].1.clone()
-            } else {
-                self.pool[0].1.clone()
-            };
-            let mut tree = self.tree(&shape);
-            if arm == hots.len() {
-                self.regions(&mut tree, share);
-            } else {
-                self.round(&mut tree, hots[arm], 18.0, share);
+            let mut rounds: Vec<(usize, Shape)> = Vec::with_capacity(AT_ONCE);
+            for round in round..round + AT_ONCE {
+                let rest = round.max(firsts.len()) - firsts.len();
+                let arm = if round < firsts.len() {
+                    hots.len() - 2
+                } else if rest < arms {
+                    arms - 1 - rest
+                } else if self.random.below(5) == 0 {
+                    self.random.below(arms)
+                } else {
+                    (0..arms).min_by(|&a, &b| best[a].total_cmp(&best[b])).unwrap_or(0)
+                };
+                let shape = if round < firsts.len() {
+                    firsts[round].1.clone()
+                } else if arm < hots.len() && self.random.below(4) == 0 {
+                    self.pool[self.random.below(self.pool.len())].1.clone()
+                } else {
+                    self.pool[0].1.clone()
+                };
+                rounds.push((arm, shape));
             }
-            self.descend(&mut tree, share / 3);
-            let value = self.value(&tree);
-            // Old results fade: what a short round found is no measure of long ones.
-            best.iter_mut().for_each(|value| *value += 0.01);
-            best[arm] = value;
-            round += 1;
+            let found = self.apart(rounds.len(), &|search, k| {
+                let (arm, shape) = &rounds[k];
+                let mut tree = search.tree(shape);
+                match hots.get(*arm) {
+                    Some(&hot) => search.round(&mut tree, hot, 18.0, share),
+                    None => search.regions(&mut tree, share),
+                }
+                search.descend(&mut tree, share / 3);
+                search.value(&tree)
+            });
+            for ((arm, _), value) in rounds.iter().zip(found) {
+                // Old results fade: what a short round found is no measure of long ones.
+                best.iter_mut().for_each(|value| *value += 0.01);
+                best[*arm] = value;
+            }
+            let first = round < firsts.len() + arms;
+            round += AT_ONCE;
             if !first {
-                share = (share * 7 / 5).min(self.budget.left().max(least_share));
+                let most = self.budget.left() / AT_ONCE as u64;
+                share = (share * GROWTH.0 / GROWTH.1).min(most.max(least_share));
             }
         }
     }
@@ -273,12 +298,12 @@ impl<'a, 'b> Search<'a, 'b> {
         let each = work / levels(trees.len());
         loop {
             let share = each / trees.len() as u64;
-            for known in &mut trees {
-                let mut tree = self.tree(&known.1);
-                self.round(&mut tree, HOTS[2], 18.0, share - share / 6);
-                self.descend(&mut tree, share / 6);
-                *known = (self.value(&tree), tree.shape());
-            }
+            trees = self.apart(trees.len(), &|search, k| {
+                let mut tree = search.tree(&trees[k].1);
+                search.round(&mut tree, HOTS[2], 18.0, share - share / 6);
+                search.descend(&mut tree, share / 6);
+                (search.value(&tree), tree.shape())
+            });
             if trees.len() == 1 || self.budget.over() {
                 return Some(last);
             }

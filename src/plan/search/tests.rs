@@ -271,6 +271,13 @@ fn inputs_and_output_count_towards_a_total_limit() {
     assert!(!sliced.slices.is_empty());
     assert!(sliced.cost.peak.value() + 600.0 <= 690.0);
     assert!(matches!(fits(500.0), Err(Refusal::Memory { .. })));
+    // No room for the output, for anything, and nonsense: refused with the best that was found.
+    for elems in [550.0, 60.0, 1.0, 0.0, -1.0, f64::NAN] {
+        let Err(Refusal::Memory { needed, best }) = fits(elems) else {
+            panic!("{elems} elements are enough")
+        };
+        assert!(needed.value() >= 600.0 && best.path.len() == 4);
+    }
 }
 
 #[test]
@@ -285,6 +292,24 @@ fn equal_seeds_and_work_give_equal_plans() {
     let limit = Some(MemoryLimit::Largest(243.0));
     assert_eq!(plan(1, limit), plan(1, limit));
     assert_ne!(plan(1, None).0, plan(2, None).0);
+}
+
+#[test]
+fn any_number_of_threads_finds_the_same_plan() {
+    let networks = [generate::lattice(&[7, 7], 2, true), generate::random_hypergraph(60, 90, 3, 2)];
+    for network in &networks {
+        for memory in [None, Some(MemoryLimit::Largest(256.0))] {
+            let plan = |threads| {
+                einc_runtime::pool::set_threads(threads);
+                let mut options = Options { memory, work: Some(20_000_000), ..Options::default() };
+                let plan = optimize(network, &mut options).unwrap();
+                (plan.path, plan.slices, plan.work, plan.rounds)
+            };
+            let alone = plan(1);
+            assert_eq!(alone, plan(2));
+            assert_eq!(alone, plan(5));
+        }
+    }
 }
 
 #[test]
@@ -321,6 +346,8 @@ fn large_networks_get_a_tree_at_once() {
         generate::qaoa(300, 3, 5, 1),
         generate::tree(5000, 4, 1),
         Network::new(vec![vec![]; 5000], vec![], vec![]).unwrap(),
+        // Hundreds of thousands of operands.
+        generate::chain(200_000, 2, 5, 1),
         // One axis that everything has.
         Network::new(vec![vec![0]; 3000], vec![], vec![7]).unwrap(),
     ] {

@@ -4,10 +4,10 @@ use super::math::Random;
 use super::{Network, Objective, Options, Plan, Refusal, optimize, restore};
 
 /// An extent that is bound late.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Range {
-    /// The axis.
-    pub axis: u32,
+    /// The axes that are this long.
+    pub axes: Vec<u32>,
     /// The shortest it can be.
     pub low: u64,
     /// The longest it can be.
@@ -31,15 +31,15 @@ const SAMPLES: usize = 81;
 /// A tree is kept if somewhere all others are worse by this, as a difference of binary logarithms: two percent.
 const WORTH: f64 = 0.0286;
 
-/// Finds the trees that are needed for some extents within the ranges.
+/// Finds the trees that are needed for some extents within the ranges; `known` trees are tried with those that are found.
 ///
 /// ```
 /// use einc::plan::search::{Network, Objective, Options, Range, variants};
 /// // A chain of three matrices whose first and last extents come with the arrays.
 /// let inputs = vec![vec![0, 1], vec![1, 2], vec![2, 3]];
 /// let network = Network::new(inputs, vec![0, 3], vec![64, 64, 64, 64]).unwrap();
-/// let ranges = [Range { axis: 0, low: 1, high: 4096 }, Range { axis: 3, low: 1, high: 4096 }];
-/// let variants = variants(&network, &ranges, &mut Options::default()).unwrap();
+/// let ranges = [0, 3].map(|axis| Range { axes: vec![axis], low: 1, high: 4096 });
+/// let variants = variants(&network, &ranges, &[], &mut Options::default()).unwrap();
 /// assert_eq!(variants.paths().len(), 2);
 /// // A row times the rest: from the left.
 /// let plan = variants.choose(&[1, 64, 64, 4096], &Objective::Macs).unwrap();
@@ -48,17 +48,22 @@ const WORTH: f64 = 0.0286;
 ///
 /// # Errors
 /// [`Refusal::InvalidRange`] for an axis that is not there or stands twice, and for ranges from zero or from high to
-/// low; and what [`optimize`] refuses.
-pub fn variants(network: &Network, ranges: &[Range], options: &mut Options<'_>) -> Result<Variants, Refusal> {
+/// low; [`Refusal::InvalidPath`] for a known tree of another network; and what [`optimize`] refuses.
+pub fn variants(
+    network: &Network,
+    ranges: &[Range],
+    known: &[Vec<(usize, usize)>],
+    options: &mut Options<'_>,
+) -> Result<Variants, Refusal> {
     let mut seen = vec![false; network.extents().len()];
-    for range in ranges {
-        let known = seen.get_mut(range.axis as usize).filter(|seen| !**seen);
+    for (range, &axis) in ranges.iter().flat_map(|range| range.axes.iter().map(move |axis| (range, axis))) {
+        let known = seen.get_mut(axis as usize).filter(|seen| !**seen);
         match known {
             Some(seen) if 0 < range.low && range.low <= range.high => *seen = true,
-            _ => return Err(Refusal::InvalidRange { axis: range.axis }),
+            _ => return Err(Refusal::InvalidRange { axis }),
         }
     }
-    let mut paths: Vec<Vec<(usize, usize)>> = Vec::new();
+    let mut paths: Vec<Vec<(usize, usize)>> = known.to_vec();
     let mut samples: Vec<(Network, f64)> = Vec::new();
     for extents in samples_of(network, ranges, options.seed) {
         let sample = at(network, &extents)?;
@@ -135,7 +140,7 @@ fn samples_of(network: &Network, ranges: &[Range], seed: u64) -> Vec<Vec<u64>> {
                 } else {
                     random.below(list.len())
                 };
-                extents[range.axis as usize] = list[place];
+                range.axes.iter().for_each(|&axis| extents[axis as usize] = list[place]);
             }
             extents
         })
@@ -154,7 +159,7 @@ impl Variants {
     /// [`Refusal::InvalidRange`] names an axis whose extent is outside its range, or not the network's own.
     pub fn choose(&self, extents: &[u64], objective: &Objective<'_>) -> Result<Plan, Refusal> {
         for (axis, &own) in self.network.extents().iter().enumerate() {
-            let range = self.ranges.iter().find(|range| range.axis as usize == axis);
+            let range = self.ranges.iter().find(|range| range.axes.contains(&(axis as u32)));
             let allowed = range.map_or(own..=own, |range| range.low..=range.high);
             if !extents.get(axis).is_some_and(|extent| allowed.contains(extent)) {
                 return Err(Refusal::InvalidRange { axis: axis as u32 });
@@ -181,14 +186,14 @@ mod tests {
     #[test]
     fn the_best_tree_is_among_the_variants_wherever_the_extents_lie() {
         let network = generate::chain(6, 10, 60, 3);
-        let ranges: Vec<Range> = [0, 3, 6].map(|axis| Range { axis, low: 2, high: 500 }).to_vec();
-        let variants = variants(&network, &ranges, &mut Options::default()).unwrap();
+        let ranges: Vec<Range> = [0, 3, 6].map(|axis| Range { axes: vec![axis], low: 2, high: 500 }).to_vec();
+        let variants = variants(&network, &ranges, &[], &mut Options::default()).unwrap();
         let count = variants.paths().len();
         assert!((2..=8).contains(&count) && variants.log2_gap <= WORTH, "{count}");
         let mut random = Random::new(5, 1);
         for _ in 0..200 {
             let mut extents = network.extents().to_vec();
-            ranges.iter().for_each(|range| extents[range.axis as usize] = 2 + random.below(499) as u64);
+            ranges.iter().for_each(|range| extents[range.axes[0] as usize] = 2 + random.below(499) as u64);
             let chosen = variants.choose(&extents, &Objective::Macs).unwrap();
             let best = optimize(&at(&network, &extents).unwrap(), &mut Options::default()).unwrap();
             assert!(chosen.log2_value <= best.log2_value + 0.35, "{extents:?}");
@@ -196,20 +201,38 @@ mod tests {
     }
 
     #[test]
+    fn axes_of_one_length_change_together() {
+        let network = generate::chain(5, 10, 60, 3);
+        let ranges = [Range { axes: vec![0, 2, 5], low: 2, high: 500 }];
+        let variants = variants(&network, &ranges, &[], &mut Options::default()).unwrap();
+        assert!(variants.paths().len() <= 3, "three extents were tried");
+        let mut extents = network.extents().to_vec();
+        for extent in [2, 31, 500] {
+            [0, 2, 5].into_iter().for_each(|axis: usize| extents[axis] = extent);
+            let chosen = variants.choose(&extents, &Objective::Macs).unwrap();
+            let best = optimize(&at(&network, &extents).unwrap(), &mut Options::default()).unwrap();
+            assert!(chosen.log2_value <= best.log2_value + WORTH, "{extents:?}");
+        }
+    }
+
+    #[test]
     fn one_tree_is_enough_where_extents_change_nothing() {
         let network = generate::chain(4, 3, 3, 1);
-        let variants = variants(&network, &[Range { axis: 0, low: 3, high: 3 }], &mut Options::default());
+        let ranges = [Range { axes: vec![0], low: 3, high: 3 }];
+        let variants = variants(&network, &ranges, &[], &mut Options::default());
         assert_eq!(variants.unwrap().paths().len(), 1);
     }
 
     #[test]
     fn extents_outside_their_ranges_are_refused() {
         let network = generate::chain(3, 4, 4, 1);
-        let range = |axis, low, high| Range { axis, low, high };
-        let wrong = |ranges: &[Range]| variants(&network, ranges, &mut Options::default()).is_err();
+        let range = |axis, low, high| Range { axes: vec![axis], low, high };
+        let wrong = |ranges: &[Range]| variants(&network, ranges, &[], &mut Options::default()).is_err();
         assert!(wrong(&[range(9, 1, 2)]) && wrong(&[range(0, 0, 2)]) && wrong(&[range(0, 3, 2)]));
         assert!(wrong(&[range(0, 1, 2), range(0, 1, 2)]));
-        let known = variants(&network, &[range(0, 2, 8)], &mut Options::default()).unwrap();
+        let path = vec![vec![(0, 9)]];
+        assert!(variants(&network, &[range(0, 1, 2)], &path, &mut Options::default()).is_err());
+        let known = variants(&network, &[range(0, 2, 8)], &[], &mut Options::default()).unwrap();
         assert!(known.choose(&[8, 4, 4, 4], &Objective::Macs).is_ok());
         for extents in [&[9, 4, 4, 4][..], &[4, 4, 5, 4], &[4, 4, 4]] {
             assert!(matches!(known.choose(extents, &Objective::Macs), Err(Refusal::InvalidRange { .. })));

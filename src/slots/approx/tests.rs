@@ -133,3 +133,105 @@ fn even_functions_take_fewer_products_and_odd_ones_no_more() {
     assert_eq!(odd, dense);
     assert_eq!(even, [(4, 6)]);
 }
+
+/// Bounds that are proved are above what any of many samples shows, and not far.
+#[test]
+fn proved_bounds_hold_and_are_close() {
+    use crate::expr::Unary;
+    type Case = (Unary, (f64, f64), &'static [usize]);
+    let cases: &[Case] = &[
+        (Unary::Sigmoid, (-8.0, 8.0), &[3, 7, 15, 31]),
+        (Unary::Tanh, (-5.0, 3.0), &[7, 15, 31, 63]),
+        (Unary::Erf, (-3.0, 3.0), &[7, 15]),
+        (Unary::Gelu, (-6.0, 6.0), &[7, 15, 31]),
+        (Unary::GeluTanh, (-6.0, 6.0), &[7, 15, 31]),
+        (Unary::Silu, (-6.0, 6.0), &[7, 15, 31]),
+        (Unary::Softplus, (-6.0, 6.0), &[7, 15]),
+        (Unary::Relu, (-4.0, 5.0), &[7, 15, 63]),
+        (Unary::Abs, (-1.0, 2.0), &[6, 20]),
+        (Unary::Exp, (-8.0, 0.0), &[7, 12]),
+        (Unary::Expm1, (-1.0, 1.0), &[5]),
+        (Unary::Log, (0.5, 4.0), &[5, 11]),
+        (Unary::Log1p, (-0.5, 4.0), &[5, 11]),
+        (Unary::Sqrt, (0.0, 1.0), &[7, 31]),
+        (Unary::Rsqrt, (0.1, 10.0), &[15, 63]),
+        (Unary::Sin, (-4.0, 4.0), &[7, 11]),
+        (Unary::Cos, (-4.0, 4.0), &[6, 10]),
+        (Unary::Tan, (-1.4, 1.0), &[9, 15]),
+        (Unary::Tan, (2.0, 4.0), &[9, 15]),
+        (Unary::Asin, (-1.0, 1.0), &[7, 31]),
+        (Unary::Acos, (-0.5, 1.0), &[7, 31]),
+        (Unary::Atan, (-3.0, 5.0), &[7, 15]),
+        (Unary::Sinh, (-2.0, 1.0), &[5, 9]),
+        (Unary::Cosh, (-2.0, 1.0), &[5, 9]),
+    ];
+    for (op, range, degrees) in cases {
+        let function = function::of(*op).unwrap();
+        for &degree in *degrees {
+            let polynomial = Polynomial::minimax(&function.value, *range, degree).unwrap();
+            let bound = polynomial.bounded(&function).unwrap();
+            let at = |k: u32| range.0 + (range.1 - range.0) * f64::from(k) / 200_000.0;
+            let worst = (0..=200_000).map(at).map(|x| ((function.value)(x) - bound.at(x)).abs());
+            let worst = worst.fold(0.0, f64::max);
+            assert!(worst <= bound.error, "{op:?} {degree}: {worst} above {}", bound.error);
+            // At the end of a root's range the chord alone bounds it.
+            let close = if matches!(op, Unary::Sqrt | Unary::Asin | Unary::Acos) { 1.2 } else { 1.05 };
+            assert!(bound.error <= worst * close + 1e-8, "{op:?} {degree}: {worst}, bound {}", bound.error);
+        }
+    }
+    let pole = function::of(Unary::Tan).unwrap();
+    let through = Polynomial { range: (1.0, 2.0), coefficients: vec![0.0, 1.0], error: 0.0 };
+    assert!(matches!(through.bounded(&pole), Err(ApproximationError::NotFinite(_))));
+}
+
+/// What a program makes of an argument that is the same in all slots.
+fn run(program: &crate::slots::Slots, x: f64) -> f64 {
+    use crate::slots::Op;
+    let mut values: Vec<f64> = Vec::new();
+    for (_, value) in program.values.iter() {
+        let of = |id: crate::slots::ValueId| values[crate::id::Id::number(id)];
+        values.push(match value.op {
+            Op::Input(..) => x,
+            Op::Add(a, b) => of(a) + of(b),
+            Op::Sub(a, b) => of(a) - of(b),
+            Op::Mul(a, b) => of(a) * of(b),
+            Op::MulScalar(a, number) => of(a) * number,
+            Op::AddScalar(a, number) => of(a) + number,
+            Op::Relinearize(a) | Op::Rescale(a) | Op::Drop(a) => of(a),
+            other => panic!("a polynomial has no {other:?}"),
+        });
+    }
+    values[crate::id::Id::number(program.outputs[0].values[0])]
+}
+
+#[test]
+fn lowered_polynomials_are_right_and_as_deep_as_planned() {
+    use crate::slots::{Builder, Output, Packing, Rest};
+    let packing = std::sync::Arc::new(Packing {
+        axes: Vec::new(),
+        outer: Vec::new(),
+        inner: Vec::new(),
+        access: Vec::new(),
+        shape: Vec::new(),
+        rest: Rest::Unknown,
+        padding: Rest::Zero,
+    });
+    for degree in 1..=40usize {
+        let coefficients: Vec<f64> = (0..=degree).map(|j| 1.0 / (j as f64 + 1.5)).collect();
+        let dense = Polynomial { range: (-1.0, 1.0), coefficients, error: 0.0 };
+        for evaluation in evaluations(&dense) {
+            let mut b = Builder::new(4);
+            let x = b.input("x", &[], &packing)[0];
+            let value = polynomial(&mut b, x, &evaluation);
+            let output =
+                Output { name: "y".into(), shape: vec![], packing: packing.clone(), values: vec![value] };
+            let program = b.finish("polynomial", vec![output]);
+            assert_eq!(program.verify(), Ok(()), "{program}");
+            assert_eq!(program.levels as usize, evaluation.levels, "degree {degree}");
+            assert_eq!(program.counts().mul as usize, evaluation.products, "degree {degree}");
+            for x in [-1.0, -0.4, 0.0, 0.9, 1.0] {
+                assert!((run(&program, x) - dense.at(x)).abs() < 1e-12, "degree {degree} at {x}");
+            }
+        }
+    }
+}

@@ -4,7 +4,6 @@
 
 mod acquire;
 mod chain;
-mod function;
 mod kernel;
 mod linear;
 mod network;

@@ -6,6 +6,8 @@
 use crate::expr::{Affine, AxisId};
 use crate::graph::Graph;
 use crate::program::Approximation;
+use crate::slots::Range;
+use crate::slots::approx::evaluation::Evaluation;
 use crate::source::Span;
 use std::collections::BTreeSet;
 
@@ -72,8 +74,10 @@ pub enum StepKind {
     Polynomial {
         /// The tensor, of the target's shape, with values in -1..1.
         argument: usize,
-        /// The coefficients of the Chebyshev polynomials.
-        coefficients: Vec<f64>,
+        /// The products and sums that give it.
+        evaluation: Evaluation,
+        /// What it stands for, and where.
+        range: Range,
     },
 }
 

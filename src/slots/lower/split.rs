@@ -5,7 +5,9 @@ use crate::diagnostic::{Code, Diagnostic};
 use crate::expr::{Affine, AlongOp, AxisId, Binary, Expr, Outside, Read, Reduce, ReduceOp, Unary};
 use crate::graph::{Graph, Node, NodeId, Op};
 use crate::program::Approximation;
-use crate::slots::approx::{ApproximationError, MOST_DEGREE, Polynomial};
+use crate::slots::Range;
+use crate::slots::approx::evaluation::evaluations;
+use crate::slots::approx::{ApproximationError, MOST_DEGREE, Polynomial, function};
 use crate::source::Span;
 use einc_runtime::{DType, Scalar};
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,6 +38,7 @@ pub fn split(
         },
         secrets: BTreeMap::new(),
         clear_nodes: Vec::new(),
+        target: String::new(),
         span: Span::default(),
     };
     let mut errors = Vec::new();
@@ -75,6 +78,8 @@ struct Split<'a> {
     secrets: BTreeMap<NodeId, usize>,
     /// The node of each clear tensor.
     clear_nodes: Vec<NodeId>,
+    /// The tensor of the statement at hand, and its place.
+    target: String,
     span: Span,
 }
 
@@ -147,6 +152,7 @@ impl Split<'_> {
         }
         self.check_dtype(&node)?;
         self.span = node.place;
+        self.target = node.name.clone();
         let products = match &node.op {
             Op::Contract(terms) => {
                 let mut products = Vec::new();
@@ -362,13 +368,14 @@ impl Split<'_> {
                 op.name()
             )));
         };
-        let Some(function) = super::function::of(op) else {
+        let Some(function) = function::of(op) else {
             return Err(refuse(place, format!("`{}` cannot be approximated yet", op.name())));
         };
         let (low, high) = approximation.range;
         let degree = approximation.degree as usize;
-        let Polynomial { coefficients, error, .. } =
-            Polynomial::interpolate(&*function, approximation.range, degree).map_err(|error| {
+        let polynomial = Polynomial::minimax(&function.value, approximation.range, degree)
+            .and_then(|polynomial| polynomial.bounded(&function))
+            .map_err(|error| {
                 let why = match error {
                     ApproximationError::Range => format!("({low}, {high}) is no range"),
                     ApproximationError::NotFinite(x) => format!("`{}` is not finite at {x}", op.name()),
@@ -376,7 +383,17 @@ impl Split<'_> {
                 };
                 refuse(place, why)
             })?;
+        let error = polynomial.error;
+        let range = Range {
+            function: approximation.function.clone(),
+            tensor: self.target.clone(),
+            ends: approximation.range,
+            error,
+            span: place,
+        };
         self.network.approximated.push((approximation.clone(), error));
+        // The first takes the fewest levels.
+        let evaluation = evaluations(&polynomial).remove(0);
         // The range is mapped to -1..1 where the argument is computed; clear factors take that up for free.
         let (middle, half) = ((low + high) / 2.0, (high - low) / 2.0);
         let mut argument = scaled(self.products(a)?, 1.0 / half);
@@ -395,7 +412,7 @@ impl Split<'_> {
             target,
             axes: local,
             dims,
-            kind: StepKind::Polynomial { argument: tensor, coefficients },
+            kind: StepKind::Polynomial { argument: tensor, evaluation, range },
             span: place,
         });
         Ok(vec![Product { factors: vec![(target, access)], ..Product::number(1.0) }])

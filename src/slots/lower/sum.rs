@@ -4,9 +4,9 @@ use super::acquire::{Held, acquire};
 use super::network::{Network, Step, StepKind, Term};
 use super::product::{Places, product};
 use super::working::Working;
+use crate::slots::approx::polynomial;
 use crate::slots::packing::Rest;
 use crate::slots::{Builder, Cell, Kind, Packing, Plain, PlainSource, ValueId};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// How a step is laid out: for each of its terms with secret factors, a working layout.
@@ -23,9 +23,17 @@ pub fn step(
     b.span = step.span;
     match &step.kind {
         StepKind::Products(terms) => products(b, places, network, step, terms, choice),
-        StepKind::Polynomial { argument, coefficients } => {
+        StepKind::Polynomial { argument, evaluation, range } => {
             let held = places.held.get(argument)?;
-            let values = held.values.iter().map(|value| chebyshev(b, *value, coefficients)).collect();
+            let mut values = Vec::with_capacity(held.values.len());
+            for (k, value) in held.values.iter().enumerate() {
+                let argument = b.ready(*value);
+                b.place(argument, &held.packing, k as u32);
+                let result = polynomial(b, argument, evaluation);
+                let result = b.ready(result);
+                b.approximated(argument, result, range);
+                values.push(result);
+            }
             let mut packing = (*held.packing).clone();
             // A polynomial of zero is its constant.
             (packing.rest, packing.padding) = (Rest::Unknown, Rest::Unknown);
@@ -130,84 +138,4 @@ fn add(b: &mut Builder, first: Held, second: Held) -> Option<Held> {
         })
         .collect();
     Some(Held { packing, values, stained: first.stained || second.stained })
-}
-
-/// The sum of coefficients times Chebyshev polynomials of a value in -1..1, in about `log2` of the degree levels.
-///
-/// `p = q * T_g + r` with `g` the greatest power of two that is not above half of the degree plus one, down to leaves
-/// of degree 1; `T_2a = 2 T_a^2 - 1`, `T_(a+b) = 2 T_a T_b - T_|a-b|`.
-pub fn chebyshev(b: &mut Builder, value: ValueId, coefficients: &[f64]) -> ValueId {
-    let mut powers = BTreeMap::from([(1, b.ready(value))]);
-    evaluate(b, &mut powers, coefficients)
-}
-
-/// `T_n`.
-fn power(b: &mut Builder, powers: &mut BTreeMap<usize, ValueId>, n: usize) -> ValueId {
-    if let Some(&value) = powers.get(&n) {
-        return value;
-    }
-    let (low, high) = (n / 2, n.div_ceil(2));
-    let (x, y) = (power(b, powers, low), power(b, powers, high));
-    let product = b.mul(x, y);
-    let doubled = b.add(product, product);
-    let result = if low == high {
-        b.add_scalar(doubled, -1.0)
-    } else {
-        let first = powers[&1];
-        b.sub(doubled, first)
-    };
-    let result = b.ready(result);
-    powers.insert(n, result);
-    result
-}
-
-fn evaluate(b: &mut Builder, powers: &mut BTreeMap<usize, ValueId>, coefficients: &[f64]) -> ValueId {
-    let degree = coefficients.iter().rposition(|coefficient| *coefficient != 0.0).unwrap_or(0);
-    if degree <= 2 {
-        // The leaf is a sum of products with numbers, rescaled once.
-        let mut sum: Option<ValueId> = None;
-        for n in (1..=degree.max(1)).rev() {
-            let coefficient = coefficients.get(n).copied().unwrap_or(0.0);
-            if coefficient == 0.0 && !(n == 1 && sum.is_none()) {
-                continue;
-            }
-            let value = power(b, powers, n);
-            let product = b.mul_scalar(value, coefficient);
-            sum = Some(match sum {
-                None => product,
-                Some(sum) => b.add(sum, product),
-            });
-        }
-        let sum = sum.unwrap_or(powers[&1]);
-        return b.add_scalar(sum, coefficients.first().copied().unwrap_or(0.0));
-    }
-    // T_g T_k = (T_(g+k) + T_|g-k|) / 2
-    let g = (degree + 1).next_power_of_two() / 2;
-    let mut quotient = vec![0.0; degree - g + 1];
-    let mut rest: Vec<f64> = coefficients[..g].to_vec();
-    for k in (0..=degree - g).rev() {
-        let coefficient = coefficients[g + k];
-        if k == 0 {
-            quotient[0] += coefficient;
-        } else {
-            quotient[k] += 2.0 * coefficient;
-            rest[g - k] -= coefficient;
-        }
-    }
-    let leading = power(b, powers, g);
-    let constant = quotient.iter().skip(1).all(|coefficient| *coefficient == 0.0);
-    let product = if constant {
-        b.mul_scalar(leading, quotient[0])
-    } else {
-        let quotient = evaluate(b, powers, &quotient);
-        b.mul(quotient, leading)
-    };
-    if rest.iter().all(|coefficient| *coefficient == 0.0) {
-        return product;
-    }
-    if rest.iter().skip(1).all(|coefficient| *coefficient == 0.0) {
-        return b.add_scalar(product, rest[0]);
-    }
-    let rest = evaluate(b, powers, &rest);
-    b.add(product, rest)
 }

@@ -1,7 +1,7 @@
 //! Schedules instruction by instruction.
 
 use super::{
-    Input, Instruction, Keys, Layout, MAX_ITEMS, Output, Plain, PlainId, Register, Schedule, Values,
+    Input, Instruction, Keys, Layout, MAX_ITEMS, Output, Plain, PlainId, Range, Register, Schedule, Values,
 };
 use crate::ckks::{CkksError, Parameters};
 use std::collections::HashMap;
@@ -44,6 +44,7 @@ impl Builder {
             inputs: Vec::new(),
             plains: Vec::new(),
             instructions: Vec::new(),
+            ranges: Vec::new(),
             outputs: Vec::new(),
         };
         Builder { schedule, constants: HashMap::new() }
@@ -170,6 +171,11 @@ impl Builder {
         if let Some(output) = self.schedule.outputs.iter_mut().find(|output| output.name == name) {
             output.layout = Some(layout);
         }
+    }
+
+    /// Says which range the elements of a value keep.
+    pub fn range(&mut self, range: Range) {
+        self.schedule.ranges.push(range);
     }
 
     /// The schedule, with the keys that it needs, checked.

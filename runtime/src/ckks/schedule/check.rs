@@ -37,7 +37,7 @@ impl Schedule {
     /// use; the operands of a sum have one level, scale and number of parts; those of a product have one level, 1 or
     /// more, 2 parts, and are no products; digits are only rotated; only a product is rescaled, only 3 parts are
     /// relinearized, a drop lowers the level of what is no product; every rotation, conjugation and relinearization
-    /// has a key of enough levels; layouts put elements into slots of their own, those of
+    /// has a key of enough levels; ranges are of values, finite and not empty; layouts put elements into slots of their own, those of
     /// outputs every one; clear vectors have a finite number for every slot; outputs have 2 parts and are no
     /// products.
     pub fn check(&self) -> Result<Vec<ValueInfo>, CkksError> {
@@ -112,6 +112,9 @@ impl Schedule {
             let info = self.value(instruction, &infos);
             infos.push(info.map_err(|error| error.within(&format!("c{place}")))?);
         }
+        for range in &self.ranges {
+            ciphertext(range.value, &infos)?;
+        }
         for output in &self.outputs {
             let within = |error: CkksError| error.within(&format!("output {}", output.name));
             if output.values.is_empty() {
@@ -169,8 +172,21 @@ impl Schedule {
             let count = output.values.len() as u32;
             (&output.layout, &output.name, count, true)
         });
-        for (layout, name, count, whole) in inputs.chain(outputs) {
-            let Some(layout) = layout else { continue };
+        for range in &self.ranges {
+            let (low, high) = range.ends;
+            let well_formed = low < high && (high - low).is_finite();
+            if !well_formed || range.function.is_empty() || range.function.contains(char::is_whitespace) {
+                return Err(CkksError::new(
+                    Code::Value,
+                    format!("({low}, {high}) is no range of a function"),
+                ));
+            }
+        }
+        let whole = inputs.chain(outputs).filter_map(|(layout, name, count, whole)| {
+            layout.as_ref().map(|layout| (layout, name, count, whole))
+        });
+        let ranges = self.ranges.iter().map(|range| (&range.layout, &range.function, 1, false));
+        for (layout, name, count, whole) in whole.chain(ranges) {
             if layout.shape.len() > 64
                 || layout.tensor.len() > 200
                 || layout.tensor.contains(char::is_whitespace)

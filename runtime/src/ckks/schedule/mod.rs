@@ -16,6 +16,7 @@
 //! c3 = rescale c2                      # level 1, scale 2^40, 2 parts
 //! c4 = mul_plain c3 p0                 # level 1, scale 2^80, 2 parts
 //! c5 = rescale c4                      # level 0, scale 2^40, 2 parts
+//! range c3 sigmoid -8.0 8.0 = h 128: 0 0 0 128*128,1
 //! output o = c5
 //! checksum 0123456789abcdef
 //! ```
@@ -25,6 +26,7 @@
 
 mod build;
 mod check;
+mod clear;
 mod count;
 mod layout;
 mod text;
@@ -180,6 +182,20 @@ pub struct Output {
     pub layout: Option<Layout>,
 }
 
+/// A promise of the owner of the data: the elements that a value holds, mapped from -1..1 to the range, are arguments of
+/// a function that the schedule computes by a polynomial. [`Schedule::try_ranges`] tries it on clear numbers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Range {
+    /// The value.
+    pub value: Register,
+    /// The name of the function.
+    pub function: String,
+    /// The lower and the upper end of the range.
+    pub ends: (f64, f64),
+    /// Where the elements of the result lie in the value; its tensor is that of the statement.
+    pub layout: Layout,
+}
+
 /// The keys that a schedule needs besides the secret one, each with the highest level it is used at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Keys {
@@ -218,6 +234,8 @@ pub struct Schedule {
     pub plains: Vec<Plain>,
     /// The instructions; register `k` is the value of instruction `k`.
     pub instructions: Vec<Instruction>,
+    /// The ranges that arguments of approximated functions must keep.
+    pub ranges: Vec<Range>,
     /// The outputs.
     pub outputs: Vec<Output>,
 }

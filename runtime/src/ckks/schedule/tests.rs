@@ -226,3 +226,38 @@ fn damaged_text_is_an_error_and_never_a_panic() {
         }
     }
 }
+
+#[test]
+fn ranges_come_back_and_are_tried() {
+    let mut b = Builder::new(parameters());
+    let slots = b.parameters().slots() as usize;
+    let x = b.secret("x", 1)[0];
+    let half = b.mul_scalar(x, 0.5);
+    let half = b.rescale(half);
+    let mut cells = vec![None; slots];
+    (0..3).for_each(|k| cells[2 * k] = Some(k as u64));
+    let layout = Layout::from_slots("y", &[3], &[cells]);
+    b.range(Range { value: half, function: "tanh".into(), ends: (-2.0, 2.0), layout });
+    b.output("y", &[half]);
+    let schedule = b.finish().unwrap();
+    let text = schedule.to_string();
+    assert!(text.contains("\nrange c2 tanh -2.0 2.0 = y 3: 0 0 0 3*2,1\n"), "{text}");
+    assert_eq!(text.parse::<Schedule>().unwrap(), schedule);
+    // Slots without an element may hold anything.
+    let given = |numbers: [f64; 3]| {
+        let mut vector = vec![1e9; slots];
+        (0..3).for_each(|k| vector[2 * k] = numbers[k]);
+        schedule.try_ranges(&std::collections::BTreeMap::from([("x".to_string(), vec![vector])]))
+    };
+    assert_eq!(given([-2.0, 0.0, 2.0]), Ok(()));
+    let error = given([-2.0, 2.5, -3.0]).unwrap_err();
+    assert_eq!(error.code, Code::Argument);
+    assert!(error.message.contains("applies it to -3.000000 at element 2"), "{error}");
+    assert_eq!(given([f64::NAN, 0.0, 0.0]).unwrap_err().code, Code::Argument);
+    assert_eq!(schedule.try_ranges(&Default::default()).unwrap_err().code, Code::Input);
+    let mut wrong = schedule.clone();
+    wrong.ranges[0].ends = (2.0, 2.0);
+    assert_eq!(wrong.check().unwrap_err().code, Code::Value);
+    wrong.ranges[0] = Range { value: Register(9), ..schedule.ranges[0].clone() };
+    assert_eq!(wrong.check().unwrap_err().code, Code::Value);
+}

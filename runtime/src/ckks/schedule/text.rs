@@ -1,8 +1,8 @@
 //! The text form of schedules.
 
 use super::{
-    Input, Instruction, Keys, Layout, MAX_ITEMS, Output, Piece, Plain, PlainId, Register, Schedule, Step,
-    Values,
+    Input, Instruction, Keys, Layout, MAX_ITEMS, Output, Piece, Plain, PlainId, Range, Register, Schedule,
+    Step, Values,
 };
 use crate::ckks::{CkksError, Code, Parameters, checksum, security_row};
 use std::fmt::{self, Write};
@@ -65,6 +65,9 @@ impl Schedule {
                 write!(text, "{:width$}# level {level}, scale 2^{scale}, {what}", "")?;
             }
             text.push('\n');
+        }
+        for Range { value, function, ends: (low, high), layout } in &self.ranges {
+            writeln!(text, "range {value} {function} {low:?} {high:?} = {layout}")?;
         }
         for output in &self.outputs {
             write!(text, "output {} =", output.name)?;
@@ -185,6 +188,7 @@ impl Reader {
             inputs: Vec::new(),
             plains: Vec::new(),
             instructions: Vec::new(),
+            ranges: Vec::new(),
             outputs: Vec::new(),
         };
         Reader { schedule }
@@ -231,6 +235,13 @@ impl Reader {
                 self.schedule.plains.push(plain);
             }
             "layout" => self.layout(&mut words)?,
+            "range" => {
+                let (value, function) = (register(words.next()?)?, words.next()?.to_owned());
+                let ends = (words.number()?, words.number()?);
+                words.expect("=")?;
+                let layout = read_layout(&mut words)?;
+                self.schedule.ranges.push(Range { value, function, ends, layout });
+            }
             "output" => {
                 let name = words.next()?.to_owned();
                 words.expect("=")?;
@@ -269,34 +280,7 @@ impl Reader {
     fn layout(&mut self, words: &mut Words<'_>) -> Result<(), CkksError> {
         let (kind, name) = (words.next()?, words.next()?);
         words.expect("=")?;
-        let tensor = words.next()?.to_owned();
-        let shape = words.next()?;
-        let shape = shape.strip_suffix(':').ok_or_else(|| unexpected(shape))?;
-        let shape = match shape {
-            "scalar" => Vec::new(),
-            shape => shape.split('x').map(parse).collect::<Result<_, _>>()?,
-        };
-        let mut pieces = Vec::new();
-        let mut next = words.0.next();
-        while let Some(word) = next {
-            let (ciphertext, slot, element) = (parse(word)?, words.number()?, words.number()?);
-            let mut steps = [Step::ONCE; 2];
-            let mut known = 0;
-            next = words.0.next();
-            while let Some(word) = next.filter(|&word| word != ";") {
-                let step = steps.get_mut(known).ok_or_else(|| unexpected(word))?;
-                let (count, by) = word.split_once('*').ok_or_else(|| unexpected(word))?;
-                let (slots, elements) = by.split_once(',').ok_or_else(|| unexpected(word))?;
-                *step = Step { count: parse(count)?, slots: parse(slots)?, elements: parse(elements)? };
-                known += 1;
-                next = words.0.next();
-            }
-            if next.is_some() {
-                next = Some(words.next()?);
-            }
-            pieces.push(Piece { ciphertext, slot, element, inner: steps[0], outer: steps[1] });
-        }
-        let layout = Some(Layout { tensor, shape, pieces });
+        let layout = Some(read_layout(words)?);
         let place = match kind {
             "input" => {
                 self.schedule.inputs.iter_mut().find(|input| input.name == name).map(|i| &mut i.layout)
@@ -393,6 +377,38 @@ impl Reader {
             word => return Err(unexpected(word)),
         })
     }
+}
+
+/// A layout as it is written.
+fn read_layout(words: &mut Words<'_>) -> Result<Layout, CkksError> {
+    let tensor = words.next()?.to_owned();
+    let shape = words.next()?;
+    let shape = shape.strip_suffix(':').ok_or_else(|| unexpected(shape))?;
+    let shape = match shape {
+        "scalar" => Vec::new(),
+        shape => shape.split('x').map(parse).collect::<Result<_, _>>()?,
+    };
+    let mut pieces = Vec::new();
+    let mut next = words.0.next();
+    while let Some(word) = next {
+        let (ciphertext, slot, element) = (parse(word)?, words.number()?, words.number()?);
+        let mut steps = [Step::ONCE; 2];
+        let mut known = 0;
+        next = words.0.next();
+        while let Some(word) = next.filter(|&word| word != ";") {
+            let step = steps.get_mut(known).ok_or_else(|| unexpected(word))?;
+            let (count, by) = word.split_once('*').ok_or_else(|| unexpected(word))?;
+            let (slots, elements) = by.split_once(',').ok_or_else(|| unexpected(word))?;
+            *step = Step { count: parse(count)?, slots: parse(slots)?, elements: parse(elements)? };
+            known += 1;
+            next = words.0.next();
+        }
+        if next.is_some() {
+            next = Some(words.next()?);
+        }
+        pieces.push(Piece { ciphertext, slot, element, inner: steps[0], outer: steps[1] });
+    }
+    Ok(Layout { tensor, shape, pieces })
 }
 
 /// The words of a line.

@@ -342,7 +342,14 @@ fn scans_run_in_order() {
         let view = build.view(&out, &[t, i]);
         build.nest(&[i], &[&x, &out], vec![], value, view);
         let body = std::mem::take(&mut build.plan.steps);
-        build.plan.steps.push(Step::Scan(ScanStep { axis: t, reversed, body, place: Span::default() }));
+        build.plan.steps.push(Step::Scan(ScanStep {
+            axis: t,
+            reversed,
+            apart: false,
+            shared: None,
+            body,
+            place: Span::default(),
+        }));
         assert_agrees(&build.plan, &format!("scan, reversed {reversed}"));
     }
 }

@@ -1,0 +1,92 @@
+//! A schedule on clear slots: what the owner of the data tries before encrypting.
+
+use super::{Instruction, Plain, Schedule};
+use crate::ckks::{CkksError, Code};
+use std::collections::BTreeMap;
+
+/// Beyond a range by this part of its half is rounding.
+const TOLERANCE: f64 = 1e-9;
+
+impl Schedule {
+    /// Whether the arguments of approximated functions keep their ranges for these vectors of the inputs, each a number
+    /// for each slot. The schedule must have passed its check.
+    ///
+    /// # Errors
+    /// [`Code::Argument`] with the argument furthest beyond its range; [`Code::Input`] where an input is missing.
+    pub fn try_ranges(&self, inputs: &BTreeMap<String, Vec<Vec<f64>>>) -> Result<(), CkksError> {
+        let slots = self.parameters.slots();
+        let given = |input: u32, index: u32| -> Result<&[f64], CkksError> {
+            let name = self.inputs.get(input as usize).map_or("", |input| &input.name);
+            let vector = inputs.get(name).and_then(|vectors| vectors.get(index as usize));
+            let vector = vector.filter(|vector| vector.len() == slots as usize);
+            let missing =
+                || CkksError::new(Code::Input, format!("vector {index} of the input {name} is missing"));
+            vector.map(Vec::as_slice).ok_or_else(missing)
+        };
+        let plain = |number: u32| -> Result<Vec<f64>, CkksError> {
+            Ok(match &self.plains[number as usize] {
+                Plain::Constant(values) => values.to_dense(slots),
+                Plain::Input { input, index } => given(*input, *index)?.to_vec(),
+            })
+        };
+        // What no argument depends on is not computed.
+        let mut needed = vec![false; self.instructions.len()];
+        self.ranges.iter().for_each(|range| needed[range.value.0 as usize] = true);
+        for (place, instruction) in self.instructions.iter().enumerate().rev() {
+            if needed[place] {
+                instruction.operands().for_each(|operand| needed[operand.0 as usize] = true);
+            }
+        }
+        let last = self.last_uses();
+        let mut values: BTreeMap<u32, Vec<f64>> = BTreeMap::new();
+        let mut worst: Option<(f64, CkksError)> = None;
+        for (place, instruction) in self.instructions.iter().enumerate().filter(|(place, _)| needed[*place]) {
+            let of = |register: super::Register| &values[&register.0];
+            let zip = |a: super::Register, b: &[f64], f: fn(f64, f64) -> f64| -> Vec<f64> {
+                of(a).iter().zip(b).map(|(x, y)| f(*x, *y)).collect()
+            };
+            let value = match *instruction {
+                Instruction::Input { input, index } => given(input, index)?.to_vec(),
+                Instruction::Add(a, b) => zip(a, of(b), |x, y| x + y),
+                Instruction::Sub(a, b) => zip(a, of(b), |x, y| x - y),
+                Instruction::Mul(a, b) => zip(a, of(b), |x, y| x * y),
+                Instruction::AddPlain(a, p) => zip(a, &plain(p.0)?, |x, y| x + y),
+                Instruction::MulPlain(a, p) => zip(a, &plain(p.0)?, |x, y| x * y),
+                Instruction::Neg(a) => of(a).iter().map(|x| -x).collect(),
+                Instruction::MulScalar(a, number) => of(a).iter().map(|x| x * number).collect(),
+                Instruction::Rotate { value, by } => {
+                    let mut rotated = of(value).clone();
+                    rotated.rotate_left(by as usize);
+                    rotated
+                }
+                Instruction::Hoist(a)
+                | Instruction::Relinearize(a)
+                | Instruction::Rescale(a)
+                | Instruction::Drop { value: a, .. }
+                | Instruction::Conjugate(a) => of(a).clone(),
+            };
+            for range in self.ranges.iter().filter(|range| range.value.0 as usize == place) {
+                let (low, high) = range.ends;
+                for (_, slot, element) in range.layout.places() {
+                    let argument = low + (high - low) / 2.0 * (value[slot] + 1.0);
+                    let beyond = (low - argument).max(argument - high);
+                    let before = worst.as_ref().map_or(TOLERANCE * (high - low), |worst| worst.0);
+                    // What is not a number is beyond any range.
+                    if beyond > before || beyond.is_nan() {
+                        let (function, tensor) = (&range.function, &range.layout.tensor);
+                        let message = format!(
+                            "`{function}` is approximated on ({low}, {high}), and the statement of `{tensor}` applies it \
+                             to {argument:.6} at element {element}"
+                        );
+                        worst = Some((beyond, CkksError::new(Code::Argument, message)));
+                    }
+                }
+            }
+            values.insert(place as u32, value);
+            for operand in instruction.operands().filter(|operand| last[operand.0 as usize] == place) {
+                values.remove(&operand.0);
+            }
+        }
+        worst.map_or(Ok(()), |worst| Err(worst.1))
+    }
+}

@@ -1,0 +1,184 @@
+//! Transforms and convolutions against their sums, term by term in double precision.
+
+use super::*;
+use num_complex::Complex;
+use std::f64::consts::TAU;
+
+fn noise(state: &mut u64) -> f64 {
+    *state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+    (*state >> 33) as f64 / (1u64 << 30) as f64 - 1.0
+}
+
+fn transformed(row: &[Complex<f64>], inverse: bool) -> Vec<Complex<f64>> {
+    let n = row.len();
+    let sign = if inverse { 1.0 } else { -1.0 };
+    let scale = if inverse { 1.0 / n as f64 } else { 1.0 };
+    let term = |f: usize, t: usize| {
+        row[t] * Complex::from_polar(scale, sign * TAU * ((f * t) % n) as f64 / n as f64)
+    };
+    (0..n).map(|f| (0..n).map(|t| term(f, t)).sum()).collect()
+}
+
+#[test]
+fn transforms_are_sums_over_roots_of_unity() {
+    let lengths =
+        (1..=34).chain([48, 49, 64, 97, 100, 121, 143, 169, 210, 211, 243, 256, 375, 512, 1000, 1024]);
+    let mut state = 1;
+    for len in lengths {
+        for (rows, real, inverse) in [
+            (1, false, false),
+            (3, false, true),
+            (16, false, false),
+            (1, true, false),
+            (5, true, true),
+            (32, true, false),
+        ] {
+            let parts = if real { 1 } else { 2 };
+            let from: Vec<f64> = (0..rows * len * parts).map(|_| noise(&mut state)).collect();
+            let spec = |dtype| Transform { dtype, len: len as u64, rows: rows as u64, real, inverse };
+            let double = spec(DType::C128);
+            let mut work = vec![0f64; double.work_elems().unwrap() as usize];
+            let mut to = vec![0f64; rows * len * 2];
+            let plan = TransformPlan::new(&double).unwrap();
+            // SAFETY: all three are as long as the transform asks.
+            unsafe { plan.run(from.as_ptr().cast(), to.as_mut_ptr().cast(), work.as_mut_ptr().cast()) };
+            let single = spec(DType::C64);
+            let from_f32: Vec<f32> = from.iter().map(|&x| x as f32).collect();
+            let mut work_f32 = vec![0f32; single.work_elems().unwrap() as usize];
+            let mut to_f32 = vec![0f32; rows * len * 2];
+            let plan = TransformPlan::new(&single).unwrap();
+            // SAFETY: as above.
+            unsafe {
+                plan.run(from_f32.as_ptr().cast(), to_f32.as_mut_ptr().cast(), work_f32.as_mut_ptr().cast())
+            };
+            for row in 0..rows {
+                let values: Vec<Complex<f64>> = from[row * len * parts..(row + 1) * len * parts]
+                    .chunks(parts)
+                    .map(|pair| Complex::new(pair[0], pair.get(1).copied().unwrap_or(0.0)))
+                    .collect();
+                let size = values.iter().map(|z| z.norm_sqr()).sum::<f64>().sqrt();
+                for (f, want) in transformed(&values, inverse).into_iter().enumerate() {
+                    let at = 2 * (row * len + f);
+                    let error = (Complex::new(to[at], to[at + 1]) - want).norm();
+                    assert!(error <= 2e-14 * size, "{len} x {rows} {real} {inverse}: {error}");
+                    let error =
+                        (Complex::new(f64::from(to_f32[at]), f64::from(to_f32[at + 1])) - want).norm();
+                    assert!(error <= 2e-6 * size, "f32 {len} x {rows} {real} {inverse}: {error}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn rows_are_transformed_in_place() {
+    let spec = Transform { dtype: DType::C128, len: 6, rows: 1, real: false, inverse: false };
+    let mut row: Vec<f64> = (0..12).map(f64::from).collect();
+    let values: Vec<_> = row.chunks(2).map(|pair| Complex::new(pair[0], pair[1])).collect();
+    let mut work = vec![0f64; spec.work_elems().unwrap() as usize];
+    let at = row.as_mut_ptr();
+    // SAFETY: the row is as long as the transform says, and one place for both.
+    unsafe { TransformPlan::new(&spec).unwrap().run(at.cast(), at.cast(), work.as_mut_ptr().cast()) };
+    for (f, want) in transformed(&values, false).into_iter().enumerate() {
+        assert!((Complex::new(row[2 * f], row[2 * f + 1]) - want).norm() < 1e-12);
+    }
+}
+
+#[test]
+fn what_no_memory_holds_is_refused() {
+    for (len, rows) in [(0, 1), (u64::MAX, 1), (1 << 60, 16), (1 << 40, u64::MAX)] {
+        let spec = Transform { dtype: DType::C64, len, rows, real: false, inverse: false };
+        assert!(TransformPlan::new(&spec).is_none(), "{len} x {rows}");
+    }
+}
+
+/// Runs a convolution of rows that lie one after the other, and gives its results beside the sums.
+fn convolved(spec: Convolution, x: &[f64], k: &[f64], x_at: usize, k_at: usize) -> Vec<(f64, f64)> {
+    let mut y = vec![0.5; (spec.rows * spec.points) as usize];
+    let mut work = vec![0f64; spec.work_elems().unwrap() as usize];
+    let plan = ConvolutionPlan::new(&spec).unwrap();
+    // SAFETY: the callers lay the operands out as the strides say.
+    unsafe {
+        plan.run(
+            x.as_ptr().add(x_at).cast(),
+            k.as_ptr().add(k_at).cast(),
+            y.as_mut_ptr().cast(),
+            work.as_mut_ptr().cast(),
+        )
+    };
+    let mut pairs = Vec::new();
+    for r in 0..spec.rows as i64 {
+        for t in 0..spec.points as i64 {
+            let sum = (0..spec.taps as i64).fold(0.0, |sum, s| {
+                let along = if spec.backward { t - s } else { t + s };
+                let x_index = x_at as i64 + r * spec.x[0] + along * spec.x[1];
+                sum + x[x_index as usize] * k[(k_at as i64 + r * spec.k[0] + s * spec.k[1]) as usize]
+            });
+            let sum = if spec.accumulate { sum + 0.5 } else { sum };
+            pairs.push((y[(r * spec.y[0] + t * spec.y[1]) as usize], sum));
+        }
+    }
+    pairs
+}
+
+#[test]
+fn convolutions_are_their_sums() {
+    let mut state = 5;
+    for (rows, points, taps) in
+        [(1, 1, 1), (2, 7, 3), (3, 40, 40), (5, 129, 17), (16, 64, 100), (2, 1000, 31), (33, 50, 2)]
+    {
+        for (backward, accumulate) in [(false, false), (true, false), (true, true)] {
+            let long = (points + taps - 1) as usize;
+            let x: Vec<f64> = (0..rows as usize * long).map(|_| noise(&mut state)).collect();
+            let k: Vec<f64> = (0..rows as usize * taps as usize).map(|_| noise(&mut state)).collect();
+            let spec = Convolution {
+                dtype: DType::F64,
+                rows,
+                points,
+                taps,
+                backward,
+                x: [long as i64, 1],
+                k: [taps as i64, 1],
+                y: [points as i64, 1],
+                accumulate,
+            };
+            let start = if backward { taps as usize - 1 } else { 0 };
+            for (got, want) in convolved(spec, &x, &k, start, 0) {
+                assert!((got - want).abs() <= 1e-13 * taps as f64, "{spec:?}: {got} for {want}");
+            }
+            // The same operands turned: strides other than one, and one filter for all rows.
+            let turned: Vec<f64> = (0..long * rows as usize)
+                .map(|at| x[at % rows as usize * long + at / rows as usize])
+                .collect();
+            let spec = Convolution { x: [1, rows as i64], k: [0, -1], ..spec };
+            for (got, want) in convolved(spec, &turned, &k, start * rows as usize, taps as usize - 1) {
+                assert!((got - want).abs() <= 1e-13 * taps as f64, "{spec:?}: {got} for {want}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_not_finite_stays_where_it_belongs() {
+    let (points, taps) = (300i64, 20i64);
+    let long = (points + taps - 1) as usize;
+    let mut x: Vec<f64> = (0..2 * long).map(|i| (i as f64).sin()).collect();
+    x[100] = f64::NAN;
+    x[long + 250] = f64::INFINITY;
+    let k: Vec<f64> = (0..taps).map(|i| 1.0 + i as f64).collect();
+    let spec = Convolution {
+        dtype: DType::F64,
+        rows: 2,
+        points: points as u64,
+        taps: taps as u64,
+        backward: true,
+        x: [long as i64, 1],
+        k: [0, 1],
+        y: [points, 1],
+        accumulate: false,
+    };
+    for (got, want) in convolved(spec, &x, &k, taps as usize - 1, 0) {
+        let same = got == want || got.is_nan() && want.is_nan();
+        assert!(same || (got - want).abs() < 1e-10, "{got} for {want}");
+    }
+}

@@ -1,0 +1,220 @@
+//! Fourier transforms of rows, and long convolutions by way of them: several rows at a time.
+//!
+//! ```text
+//! for h0 in 0..768 step 32 parallel {
+//!   f0 b2[2048*h0] = transform of 32 rows of 2048 c64 at b0[2048*h0] }
+//! ```
+//!
+//! Rows that do not lie one after the other are brought to scratch memory, as are results that do not.
+
+use super::build::{Builder, Lin};
+use super::expr::{Point, view_at};
+use super::nest::{PARALLEL_WORK, size_of};
+use super::strip::{address, plain_read};
+use crate::expr::{AlongOp, Axes, Axis, AxisId, Binary, Expr, Outside, Read};
+use crate::loops::*;
+use crate::machine::Machine;
+use crate::plan::{self, AlongStep, Contract, LongSum, Operand, Source, View};
+use einc_runtime::fourier::{Convolution, Transform};
+
+/// Rows side by side: the axis that counts them, of which `lanes` are taken at once.
+struct Rows {
+    axis: AxisId,
+    lanes: u64,
+}
+
+impl Builder {
+    /// The number of a transform or convolution; equal ones have one.
+    fn fourier(&mut self, fourier: Fourier) -> FourierId {
+        let known = self.loops.fouriers.iter().find(|(_, known)| **known == fourier).map(|(id, _)| id);
+        known.unwrap_or_else(|| self.loops.fouriers.push(fourier))
+    }
+
+    /// Runs over some axes, and inside them over blocks of rows; without rows there is one block.
+    fn row_blocks(
+        &mut self,
+        rows: Option<&Rows>,
+        outer: &[AxisId],
+        axes: &Axes,
+        point: &Point,
+        parallel: bool,
+        body: &mut dyn FnMut(&mut Builder, &Point, u64),
+    ) {
+        let extent = |axis: AxisId| i64::try_from(axes[axis].extent).unwrap_or(i64::MAX);
+        if let Some((&axis, inner)) = outer.split_first() {
+            return self.looped(&axes[axis].name, (0, extent(axis), 1), parallel, &mut |builder, at| {
+                builder.row_blocks(rows, inner, axes, &point.with(axis, at), false, body);
+            });
+        }
+        let Some(rows) = rows else { return body(self, point, 1) };
+        let (end, by) = (extent(rows.axis), i64::try_from(rows.lanes).unwrap_or(i64::MAX).max(1));
+        let whole = end / by * by;
+        for (range, count) in [((0, whole, by), by), ((whole, end, by), end - whole)] {
+            self.looped(&axes[rows.axis].name, range, parallel, &mut |builder, start| {
+                body(builder, &point.with(rows.axis, start), count as u64);
+            });
+        }
+    }
+
+    /// Writes the transforms of all rows of a step.
+    pub(super) fn transforms(&mut self, step: &AlongStep, axes: &Axes, point: &Point, machine: &Machine) {
+        let (axis, out_axis) = (step.axes[0], step.out_axes[0]);
+        let (len, dtype) = (axes[axis].extent, step.dtype);
+        let (body, real) = match &step.body {
+            Expr::Cast(_, inner) if inner.dtype() == dtype.real_part() => ((**inner).clone(), true),
+            body if body.dtype() == dtype.real_part() => (body.clone(), true),
+            body if body.dtype() == dtype => (body.clone(), false),
+            body => (Expr::Cast(dtype, Box::new(body.clone())), false),
+        };
+        let row_by = i64::try_from(len).unwrap_or(i64::MAX);
+        let best = Transform::best_rows(dtype, len, real);
+        let one_after_another = |axis: &AxisId| step.out.stride(*axis) == row_by;
+        let rows = step
+            .rows
+            .iter()
+            .filter(|&&axis| axes[axis].extent > 1)
+            .max_by_key(|axis| (one_after_another(axis), axes[**axis].extent.min(best)))
+            .map(|&axis| Rows { axis, lanes: best.min(axes[axis].extent) });
+        let lanes = rows.as_ref().map_or(1, |rows| rows.lanes);
+        let of = |lanes: u64| Transform { dtype, len, rows: lanes, real, inverse: step.op == AlongOp::Idft };
+        let row = rows.as_ref().map(|rows| rows.axis);
+        let read_dtype = if real { dtype.real_part() } else { dtype };
+        let out_buffer = BufferId(step.out.buffer.0);
+        let straight = step.out.stride(out_axis) == 1
+            && axes[out_axis].extent == len
+            && row.is_none_or(|row| one_after_another(&row));
+        let to =
+            if straight { out_buffer } else { self.scratch("spectra", dtype, lanes.saturating_mul(len)) };
+        let plain = plain_read(&body, &step.operands, axis, read_dtype).filter(|(buffer, affine)| {
+            let by = |axis: AxisId| affine.terms.iter().find(|term| term.0 == axis).map_or(0, |term| term.1);
+            row.is_none_or(|row| by(row) == row_by) && self.are_apart(*buffer, to)
+        });
+        let from = match &plain {
+            Some((buffer, _)) => *buffer,
+            None => self.scratch("rows", read_dtype, lanes.saturating_mul(len)),
+        };
+        let work_elems = of(lanes).work_elems().unwrap_or(u64::MAX);
+        let work = self.scratch("planes", dtype.real_part(), work_elems);
+        let mut axes = axes.clone();
+        let lane = axes.push(Axis { name: "lane".into(), extent: lanes });
+
+        let all = step.rows.iter().fold(len, |n, &axis| n.saturating_mul(axes[axis].extent));
+        let each = 5 * u64::from(len.max(2).ilog2()) + size_of(&body) as u64;
+        let parallel = !self.in_parallel() && all.saturating_mul(each) >= PARALLEL_WORK;
+        let mut outer: Vec<AxisId> = step.rows.iter().copied().filter(|&axis| Some(axis) != row).collect();
+        outer.sort_by_key(|&axis| std::cmp::Reverse(axes[axis].extent));
+        let start = |buffer| address(buffer, Lin::default());
+        self.row_blocks(rows.as_ref(), &outer, &axes, point, parallel, &mut |builder, point, count| {
+            let first = row.map_or(Lin::default(), |row| point.axis(row).clone());
+            let at = |lane_at: &Lin| {
+                let point = point.with(lane, lane_at.clone());
+                row.map_or(point.clone(), |row| point.with(row, first.plus(lane_at, 1)))
+            };
+            let lanes = (0, i64::try_from(count).unwrap_or(i64::MAX), 1);
+            let from = match &plain {
+                Some((buffer, affine)) => address(*buffer, point.with(axis, Lin::default()).lin(affine)),
+                None => {
+                    let filled = View {
+                        buffer: plan::BufferId(from.0),
+                        offset: 0,
+                        strides: vec![(axis, 1), (lane, row_by)],
+                    };
+                    builder.looped("lane", lanes, false, &mut |builder, lane_at| {
+                        let point = at(&lane_at);
+                        builder.row_nest(
+                            &step.axes,
+                            &step.operands,
+                            &body,
+                            &filled,
+                            &[],
+                            &axes,
+                            &point,
+                            machine,
+                        );
+                    });
+                    start(from)
+                }
+            };
+            let place = match straight {
+                true => {
+                    let point = point.with(out_axis, Lin::default());
+                    address(to, view_at(&point, step.out.offset, &step.out.strides).0)
+                }
+                false => start(to),
+            };
+            let id = builder.fourier(Fourier::Transform(of(count)));
+            builder.push(Stmt::Fourier(id, vec![from, place, start(work)]));
+            builder.forget();
+            if straight {
+                return;
+            }
+            // There may be more frequencies than elements, or fewer.
+            let frequency = match axes[out_axis].extent > len {
+                true => {
+                    let len = Box::new(Expr::int(row_by));
+                    Expr::Binary(Binary::Rem, Box::new(Expr::Index(out_axis)), len)
+                }
+                false => Expr::Index(out_axis),
+            };
+            let value = Expr::Read(Read {
+                source: Source::Operand(0),
+                dtype,
+                indices: vec![Expr::Index(lane), frequency],
+                outside: Outside::Never,
+                place: step.place,
+            });
+            let dims = vec![(axes[lane].extent, row_by), (len, 1)];
+            let spectra = [Operand { buffer: plan::BufferId(to.0), offset: 0, dims }];
+            builder.looped("lane", lanes, false, &mut |builder, lane_at| {
+                let point = at(&lane_at);
+                builder.row_nest(&step.out_axes, &spectra, &value, &step.out, &[], &axes, &point, machine);
+            });
+        });
+    }
+
+    /// Writes a contraction that is a long convolution by way of transforms; whether it is one.
+    pub(super) fn convolution(&mut self, contract: &Contract, axes: &Axes, point: &Point) -> bool {
+        let held = |axis: AxisId| point.axes.iter().any(|known| known.0 == axis);
+        let Some(LongSum { x, k, time, tap, rows: rest }) = contract.long_sum(axes, &held) else {
+            return false;
+        };
+        let (dtype, points, taps) = (contract.dtype, axes[time].extent, axes[tap].extent);
+        let best = Convolution::best_rows(dtype, points, taps);
+        let rows = rest
+            .iter()
+            .max_by_key(|axis| axes[**axis].extent.min(best))
+            .map(|&axis| Rows { axis, lanes: best.min(axes[axis].extent) });
+        let row_by = |view: &View| rows.as_ref().map_or(0, |rows| view.stride(rows.axis));
+        let of = |lanes: u64| Convolution {
+            dtype,
+            rows: lanes,
+            points,
+            taps,
+            backward: x.stride(tap) != x.stride(time),
+            x: [row_by(x), x.stride(time)],
+            k: [row_by(k), k.stride(tap)],
+            y: [row_by(&contract.out), contract.out.stride(time)],
+            accumulate: contract.accumulate,
+        };
+        let Some(elems) = of(rows.as_ref().map_or(1, |rows| rows.lanes)).work_elems() else { return false };
+        let work = self.scratch("planes", dtype, elems);
+        let mut outer: Vec<AxisId> =
+            rest.iter().copied().filter(|&axis| rows.as_ref().is_none_or(|rows| rows.axis != axis)).collect();
+        outer.sort_by_key(|&axis| std::cmp::Reverse(axes[axis].extent));
+        let all = rest.iter().fold(points, |n, &axis| n.saturating_mul(axes[axis].extent));
+        let parallel = !self.in_parallel() && all.saturating_mul(32) >= PARALLEL_WORK;
+        // Rows start at the first point and term; axes of one value are not in the loops.
+        let views = [&contract.a, &contract.b, &contract.out].into_iter().flat_map(|view| &view.strides);
+        let still = views.map(|stride| stride.0).filter(|&axis| !rest.contains(&axis) && !held(axis));
+        let point = still.fold(point.clone(), |point, axis| point.with(axis, Lin::default()));
+        self.row_blocks(rows.as_ref(), &outer, axes, &point, parallel, &mut |builder, point, count| {
+            let place =
+                |view: &View| address(BufferId(view.buffer.0), view_at(point, view.offset, &view.strides).0);
+            let addresses = vec![place(x), place(k), place(&contract.out), address(work, Lin::default())];
+            let id = builder.fourier(Fourier::Convolution(of(count)));
+            builder.push(Stmt::Fourier(id, addresses));
+            builder.forget();
+        });
+        true
+    }
+}

@@ -1,0 +1,207 @@
+//! Orders for products whose extents change from call to call.
+//!
+//! The first extents of a product get a search of their own. With the second ones it is known which axes are bound
+//! late: a few trees are searched then, for ranges about all extents seen so far, and further extents within the ranges
+//! take the tree that costs them least without any search. Products of so few operands that their optimum is found at
+//! once are not kept here. The trees follow from the extents seen and their order alone.
+
+use super::search::{Network, Objective, Options, Range, Refusal, Variants, variants};
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// How many times as long, and as short, as what was seen the ranges reach.
+const REACH: u64 = 8;
+
+/// The most work for each of the extents that are tried.
+const WORK: u64 = 20_000_000;
+
+/// What is known of the products that a program contracts at several sizes.
+#[derive(Default)]
+pub struct Late {
+    products: Mutex<HashMap<Structure, Product>>,
+    /// How many times something was searched: an order, or trees for a range.
+    searches: AtomicU64,
+}
+
+/// A product without its extents.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Structure {
+    inputs: Vec<Vec<u32>>,
+    output: Vec<u32>,
+    /// What else an order depends on.
+    what: String,
+}
+
+/// A product that was contracted before.
+struct Product {
+    /// All extents seen.
+    seen: Vec<Vec<u64>>,
+    /// The order for each of them.
+    paths: Vec<Vec<(usize, usize)>>,
+    variants: Option<Variants>,
+}
+
+/// How many extents of a product are remembered.
+const REMEMBERED: usize = 8;
+
+impl fmt::Debug for Late {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Late")
+            .field("products", &self.products().len())
+            .field("searches", &self.searches.load(Ordering::Relaxed))
+            .finish()
+    }
+}
+
+impl Late {
+    /// The order of a product for its extents, of those that are known if that can be; `search` finds an order for the
+    /// very extents, and `what` names what else it depends on.
+    ///
+    /// # Errors
+    /// What the searches refuse.
+    pub(super) fn order(
+        &self,
+        network: &Network,
+        what: &str,
+        options: &mut Options<'_>,
+        search: &mut dyn FnMut(&mut Options<'_>) -> Result<Vec<(usize, usize)>, Refusal>,
+    ) -> Result<Vec<(usize, usize)>, Refusal> {
+        let key = Structure {
+            inputs: network.inputs().to_vec(),
+            output: network.output().to_vec(),
+            what: what.to_string(),
+        };
+        let mut products = self.products();
+        let Some(known) = products.get_mut(&key) else {
+            let path = self.count(|| search(options))?;
+            let extents = network.extents().to_vec();
+            products.insert(key, Product { seen: vec![extents], paths: vec![path.clone()], variants: None });
+            return Ok(path);
+        };
+        if let Some(at) = known.seen.iter().position(|seen| seen == network.extents()) {
+            return Ok(known.paths[at].clone());
+        }
+        let chosen = known.choose(network, &options.objective);
+        let path = match chosen {
+            Some(path) => path,
+            None => {
+                self.count(|| known.learn(network, options))?;
+                match known.choose(network, &options.objective) {
+                    Some(path) => path,
+                    None => self.count(|| search(options))?,
+                }
+            }
+        };
+        if known.seen.len() < REMEMBERED {
+            known.seen.push(network.extents().to_vec());
+            known.paths.push(path.clone());
+        }
+        Ok(path)
+    }
+
+    fn count<T>(&self, search: impl FnOnce() -> T) -> T {
+        self.searches.fetch_add(1, Ordering::Relaxed);
+        search()
+    }
+
+    /// Products are whole after every step on them, so a panic elsewhere leaves them fit for use.
+    fn products(&self) -> MutexGuard<'_, HashMap<Structure, Product>> {
+        self.products.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Product {
+    /// The tree that costs least for these extents, if they are within the ranges.
+    fn choose(&self, network: &Network, objective: &Objective<'_>) -> Option<Vec<(usize, usize)>> {
+        let plan = self.variants.as_ref()?.choose(network.extents(), objective).ok()?;
+        Some(plan.path)
+    }
+
+    /// Finds trees for ranges about all extents seen and these.
+    fn learn(&mut self, network: &Network, options: &mut Options<'_>) -> Result<(), Refusal> {
+        let all = || self.seen.iter().map(Vec::as_slice).chain([network.extents()]);
+        let mut ranges: Vec<(Vec<u64>, Range)> = Vec::new();
+        for axis in 0..network.extents().len() {
+            let extents: Vec<u64> = all().map(|seen| seen[axis]).collect();
+            let (Some(&low), Some(&high)) = (extents.iter().min(), extents.iter().max()) else { continue };
+            if low == high || low == 0 {
+                continue;
+            }
+            // Axes that were always equally long have one dim of the program.
+            if let Some((_, range)) = ranges.iter_mut().find(|(known, _)| *known == extents) {
+                range.axes.push(axis as u32);
+                continue;
+            }
+            let (low, high) = ((low / REACH).max(1), high.saturating_mul(REACH));
+            ranges.push((extents, Range { axes: vec![axis as u32], low, high }));
+        }
+        let ranges: Vec<Range> = ranges.into_iter().map(|(_, range)| range).collect();
+        let work = options.work;
+        options.work = Some(work.unwrap_or(WORK).min(WORK));
+        let found = variants(network, &ranges, &self.paths, options);
+        options.work = work;
+        self.variants = Some(found?);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::search::{evaluate, generate, optimize};
+
+    /// A ladder of two rails whose rungs are as long as `rungs` says.
+    fn at(network: &Network, rails: u64, rungs: u64) -> Network {
+        let extents =
+            (0..network.extents().len()).map(|k| if k.is_multiple_of(2) { rails } else { rungs }).collect();
+        Network::new(network.inputs().to_vec(), network.output().to_vec(), extents).unwrap()
+    }
+
+    #[test]
+    fn the_third_sizes_are_not_searched() {
+        let network = generate::random_regular(20, 3, 2, 5);
+        let late = Late::default();
+        let mut searches = 0;
+        let mut options = Options { work: Some(2_000_000), ..Options::default() };
+        for (number, (rails, rungs)) in
+            [(2, 8), (9, 2), (4, 4), (2, 2), (60, 3), (2, 8)].into_iter().enumerate()
+        {
+            let sized = at(&network, rails, rungs);
+            let path = late
+                .order(&sized, "", &mut options, &mut |options| {
+                    searches += 1;
+                    optimize(&sized, options).map(|plan| plan.path)
+                })
+                .unwrap();
+            let found = evaluate(&sized, &path, &[]).unwrap().macs.log2();
+            let best = optimize(&sized, &mut options).unwrap().log2_value;
+            assert!(found <= best + 0.5, "{rails} {rungs}: {found} {best}");
+            assert_eq!(
+                (searches, late.searches.load(Ordering::Relaxed)),
+                (1, if number == 0 { 1 } else { 2 })
+            );
+        }
+        // Far outside of the ranges there are new trees for wider ranges.
+        let sized = at(&network, 3000, 2);
+        let path = late.order(&sized, "", &mut options, &mut |_| panic!("trees cover it")).unwrap();
+        assert!(evaluate(&sized, &path, &[]).is_ok());
+    }
+
+    #[test]
+    fn empty_axes_are_searched_as_they_are() {
+        let network = generate::chain(14, 3, 9, 1);
+        let late = Late::default();
+        let mut options = Options { work: Some(100_000), ..Options::default() };
+        for extent in [3, 0, 5, 0] {
+            let mut extents = network.extents().to_vec();
+            extents[2] = extent;
+            let sized = Network::new(network.inputs().to_vec(), network.output().to_vec(), extents).unwrap();
+            let path = late.order(&sized, "", &mut options, &mut |options| {
+                optimize(&sized, options).map(|plan| plan.path)
+            });
+            assert!(evaluate(&sized, &path.unwrap(), &[]).is_ok());
+        }
+    }
+}
