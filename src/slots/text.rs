@@ -374,6 +374,11 @@ fn read_packing(text: &str) -> Result<Packing, String> {
         let Some((name, extent)) = word.split_once(':') else {
             return gap(Kind::Zero, word.strip_prefix('_').ok_or_else(wrong)?);
         };
+        if let Some(pair) = name.strip_prefix('(') {
+            let (name, less) =
+                pair.strip_suffix(')').and_then(|pair| pair.split_once('-')).ok_or_else(wrong)?;
+            return gap(Kind::Skew { axis: axis(name)?, less: axis(less)? }, extent);
+        }
         let (name, by) = name.split_once('/').unwrap_or((name, "1"));
         gap(Kind::Axis { axis: axis(name)?, by: number(by)? }, extent)
     };

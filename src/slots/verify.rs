@@ -25,9 +25,7 @@ impl Slots {
             return Err(format!("{} slots are no power of two", self.slots));
         }
         for (id, input) in self.inputs.iter() {
-            if input.packing.reach() > self.slots as usize {
-                return Err(format!("{id}: its packing takes more than {} slots", self.slots));
-            }
+            input.packing.verify(self.slots).map_err(|law| format!("{id}: {law}"))?;
         }
         for (id, plain) in self.plains.iter() {
             if let super::PlainSource::Clear(clear) = plain.source
@@ -43,6 +41,7 @@ impl Slots {
             self.verify_value(id, value).map_err(|law| format!("{id}: {law}"))?;
         }
         for output in &self.outputs {
+            output.packing.verify(self.slots).map_err(|law| format!("output {}: {law}", output.name))?;
             if output.values.len() != output.packing.ciphertexts() {
                 return Err(format!("output {}: its packing has other ciphertexts", output.name));
             }
@@ -163,10 +162,11 @@ impl Slots {
         if let Some(range) = ranges.iter().flatten().find(|range| range.number() >= self.ranges.len()) {
             return Err(format!("there is no {range}"));
         }
-        if let Some((packing, k)) = &value.place
-            && (packing.reach() > self.slots as usize || *k as usize >= packing.ciphertexts())
-        {
-            return Err("its packing does not fit".to_string());
+        if let Some((packing, k)) = &value.place {
+            packing.verify(self.slots)?;
+            if *k as usize >= packing.ciphertexts() {
+                return Err(format!("{packing} has no ciphertext {k}"));
+            }
         }
         Ok(())
     }

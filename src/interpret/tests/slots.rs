@@ -105,6 +105,18 @@ fn matvec_in_both_interfaces() {
     assert_eq!(clear.counts().mul, 0);
 }
 
+/// Rows 9 to 15 of the output are padding, which no element reaches.
+#[test]
+fn ciphertexts_past_the_end_of_an_axis_are_zeros() {
+    for (spec, shapes) in [
+        ("d,a,dcd->adc", [&[6u64][..], &[9], &[6, 6, 6]]),
+        ("bb,ca,abd->dc", [&[9, 9], &[8, 6], &[6, 9, 3]]),
+        ("aaa,a,cab->ab", [&[12, 12, 12], &[12], &[5, 12, 7]]),
+    ] {
+        check(&einsum_program(spec, &shapes), 64, Interface::RowMajor, 7, &|_| true);
+    }
+}
+
 /// As many for each unit of EINC_PROPERTY_CASES, which says how long the random tests take.
 const RANDOM: u64 = 1_000;
 

@@ -7,8 +7,8 @@
 //! Contracted axes lie above the free ones as one digit, so that their sum is one window; what does not fit goes into
 //! more ciphertexts, the contracted axis first, because sums of ciphertexts cost no rotation.
 
-use super::{Kernel, Placement, Request};
-use crate::slots::layout::{Axis, Layout, Piece};
+use super::{Kernel, Operand, Placement, Request};
+use crate::slots::layout::{Axis, Contents, Layout, Piece};
 use crate::slots::linear::tree::{additions, window};
 use crate::slots::linear::{Circuit, Plain, SlotSet};
 
@@ -77,9 +77,13 @@ fn build(request: &Request, cuts: &[Cut], contracted: &[usize]) -> Kernel {
         .collect();
     let mut circuit = Circuit::new(request.slots);
     let outside: usize = cuts.iter().map(|cut| cut.outside).product();
+    let clear = |(layout, shape): (&Layout, &Operand)| {
+        if shape.clear { layout.contents(request.slots).ok() } else { None }
+    };
+    let clears: Vec<Option<Contents>> = layouts.iter().zip(&contraction.operands).map(clear).collect();
     let mut sum = None;
     for number in 0..outside {
-        let product = product(&mut circuit, request, cuts, &layouts, number);
+        let product = product(&mut circuit, request, cuts, &clears, number);
         sum = circuit.sum(sum.into_iter().chain([product]));
     }
     let mut value = settle(&mut circuit, sum.unwrap_or(0));
@@ -126,7 +130,7 @@ fn product(
     circuit: &mut Circuit,
     request: &Request,
     cuts: &[Cut],
-    layouts: &[Layout],
+    clear: &[Option<Contents>],
     number: usize,
 ) -> usize {
     let mut values: Vec<(usize, usize)> = Vec::new();
@@ -149,8 +153,7 @@ fn product(
     for (operand, ciphertext) in clears {
         values.sort_by_key(|value| std::cmp::Reverse(value.0));
         let Some((depth, value)) = values.pop() else { continue };
-        let contents = layouts[operand].contents(request.slots);
-        let elements = contents.iter().flat_map(|contents| contents.elements(ciphertext));
+        let elements = clear[operand].iter().flat_map(|contents| contents.elements(ciphertext));
         let elements = elements.map(|(slot, element)| (slot as u32, element as u32)).collect();
         let value = settle(circuit, value);
         values.push((depth + 1, circuit.mul_plain(value, Plain::Clear { operand, elements })));

@@ -24,6 +24,9 @@ type Positions = Vec<Option<(usize, u32)>>;
 /// The largest number of bits of a ciphertext's number.
 const MOST_CIPHERTEXT_BITS: usize = 8;
 
+/// The most levels beside those of products: more are hardly worth their search.
+const MOST_MASKS: usize = 3;
+
 /// One way to compute a node of the tree.
 #[derive(Clone, Debug)]
 struct Outcome {
@@ -50,18 +53,19 @@ struct Problem<'a> {
 pub fn kernels(request: &Request) -> Vec<Kernel> {
     let Some(mut problem) = Problem::new(request) else { return Vec::new() };
     let trees = tree::trees(request);
-    let mut chosen = Vec::new();
-    for levels in 0..=request.levels {
-        let best = trees.iter().filter_map(|tree| search::search(&mut problem, tree, trees.len(), levels));
-        chosen.extend(
-            best.min_by_key(|(_, _, cost)| *cost).map(|(tree, positions, _)| (tree, positions, levels)),
-        );
+    let mut known: Vec<(search::Candidate, usize)> = Vec::new();
+    let products = request.operands.len() - 1;
+    for levels in 0..=request.levels.min(products + MOST_MASKS) {
+        let found = search::search(&mut problem, &trees, &known, levels);
+        known.extend(found.map(|found| (found, levels)));
     }
     problem.effort = Effort::Thorough;
     problem.routes.clear();
-    let built = chosen.iter();
+    let built = known.iter();
     built
-        .filter_map(|(tree, positions, levels)| build::build(&mut problem, tree, positions, *levels))
+        .filter_map(|(found, levels)| {
+            build::build(&mut problem, &trees[found.tree], &found.positions, *levels)
+        })
         .collect()
 }
 

@@ -235,10 +235,11 @@ impl Layout {
 
     /// Every (ciphertext, slot) that holds an element, ascending.
     pub fn places(&self, index: &[usize], slots: usize) -> Vec<(usize, usize)> {
-        let outer = numbers(&self.ciphertexts, index);
-        let inner = numbers(&self.slots, index);
-        let inside = || inner.iter().copied().filter(|slot| *slot < slots);
-        outer.iter().flat_map(|ciphertext| inside().map(|slot| (*ciphertext, slot))).collect()
+        let (outer, inner) = (number(&self.ciphertexts, index), number(&self.slots, index));
+        let copied = copies(&self.slots);
+        let inside = || copied.iter().map(|copy| inner + copy).filter(|slot| *slot < slots);
+        let ciphertexts = copies(&self.ciphertexts).into_iter().map(|copy| outer + copy);
+        ciphertexts.flat_map(|ciphertext| inside().map(move |slot| (ciphertext, slot))).collect()
     }
 
     /// What every slot of ciphertexts of that many slots holds, or why this is no layout for them.
@@ -271,13 +272,25 @@ impl Layout {
                 outer.or_else(|| gap(&self.slots, slot)).unwrap_or(self.rest())
             }));
         }
+        let copies = [copies(&self.ciphertexts), copies(&self.slots)];
+        let mut index = vec![0; self.axes.len()];
         for element in 0..self.elements() {
-            for (ciphertext, slot) in self.places(&self.index(element), slots) {
-                let place = &mut held[ciphertext * slots + slot];
-                if *place < GARBAGE {
-                    return Err(LayoutError::Collision(*place as usize, element));
+            let (outer, inner) = (number(&self.ciphertexts, &index), number(&self.slots, &index));
+            for ciphertext in copies[0].iter().map(|copy| outer + copy) {
+                for slot in copies[1].iter().map(|copy| inner + copy).filter(|slot| *slot < slots) {
+                    let place = &mut held[ciphertext * slots + slot];
+                    if *place < GARBAGE {
+                        return Err(LayoutError::Collision(*place as usize, element));
+                    }
+                    *place = element as u32;
                 }
-                *place = element as u32;
+            }
+            for (place, axis) in index.iter_mut().zip(&self.axes).rev() {
+                *place += 1;
+                if *place < axis.extent {
+                    break;
+                }
+                *place = 0;
             }
         }
         Ok(Contents { slots, held })
@@ -312,20 +325,18 @@ fn gap(pieces: &[Piece], mut number: usize) -> Option<u32> {
     found
 }
 
-/// Every number that holds an element, ascending.
-fn numbers(pieces: &[Piece], index: &[usize]) -> Vec<usize> {
-    let mut numbers = vec![0];
-    for piece in pieces {
-        let extent = piece.extent();
-        numbers = match piece {
-            Piece::Copy(copies) => numbers
-                .iter()
-                .flat_map(|number| (0..*copies).map(move |copy| number * extent + copy))
-                .collect(),
-            _ => numbers.iter().map(|number| number * extent + piece.digit(index)).collect(),
-        };
-    }
-    numbers
+/// The least number that holds an element.
+fn number(pieces: &[Piece], index: &[usize]) -> usize {
+    pieces.iter().fold(0, |number, piece| number * piece.extent() + piece.digit(index))
+}
+
+/// What copies add to the least number that holds an element, ascending.
+fn copies(pieces: &[Piece]) -> Vec<usize> {
+    pieces.iter().fold(vec![0], |numbers, piece| {
+        let copies = if let Piece::Copy(copies) = piece { *copies } else { 1 };
+        let each = |number: usize| (0..copies).map(move |copy| number * piece.extent() + copy);
+        numbers.into_iter().flat_map(each).collect()
+    })
 }
 
 #[cfg(test)]

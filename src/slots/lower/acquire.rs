@@ -53,13 +53,12 @@ pub fn acquire(b: &mut Builder, held: &Held, wanted: &Packing) -> Option<Vec<Val
             && super::linear::split(&direct.displacements(), slots).rotations < rotations + spread
         {
             let values = direct.emit(b, &held.values, whole.len(), 1.0, PlainSource::Ones);
-            let values: Option<Vec<ValueId>> = values.into_iter().collect();
-            let values = values?;
+            let values = zeros(b, held, values)?;
             return Some(whole_numbers.into_iter().map(|k| values[k]).collect());
         }
     }
     let values = map.emit(b, &held.values, distinct.len(), 1.0, PlainSource::Ones);
-    let mut values = values.into_iter().collect::<Option<Vec<ValueId>>>()?;
+    let mut values = zeros(b, held, values)?;
     let packing = Arc::new(gaps);
     for (k, value) in values.iter_mut().enumerate() {
         *value = b.rescaled(*value);
@@ -68,6 +67,12 @@ pub fn acquire(b: &mut Builder, held: &Held, wanted: &Packing) -> Option<Vec<Val
         *value = spread_out(b, *value, &copies(wanted), wanted);
     }
     Some(numbers.into_iter().map(|k| values[k]).collect())
+}
+
+/// These values, and zeros where a ciphertext holds no element, past the end of an axis.
+fn zeros(b: &mut Builder, held: &Held, values: Vec<Option<ValueId>>) -> Option<Vec<ValueId>> {
+    let source = *held.values.first()?;
+    Some(values.into_iter().map(|value| value.unwrap_or_else(|| b.sub(source, source))).collect())
 }
 
 /// Equal vectors once, and which of them each is.

@@ -9,14 +9,14 @@ use super::product::Places;
 use super::working::row_major;
 use crate::expr::Affine;
 use crate::slots::kernel::{Contraction, Kernel, Operand, Placement, Request, kernels};
-use crate::slots::layout::{Axis, Layout, Piece};
+use crate::slots::layout::{Axis, Layout, Piece, Term as Share};
 use crate::slots::linear::{self, Plain as Vector};
 use crate::slots::packing::Rest;
 use crate::slots::{Builder, Digit, Kind, Packing, Plain, PlainSource, ValueId};
 use std::sync::Arc;
 
 /// The levels that kernels of one step may take, beyond those of its products.
-const LEVELS: usize = 3;
+const LEVELS: usize = 9;
 
 /// The most factors of a product that kernels are planned for: assignments grow with a power of them.
 const MOST_FACTORS: usize = 5;
@@ -96,6 +96,11 @@ fn layout(packing: &Packing) -> Option<Layout> {
         let extent = digit.extent as usize;
         Some(match digit.kind {
             Kind::Axis { axis, by } => Piece::Digit { axis: dims[axis]?, div: by as usize, extent },
+            Kind::Skew { axis, less } => {
+                let terms =
+                    [(axis, 1), (less, -1)].map(|(axis, factor)| Some(Share { axis: dims[axis]?, factor }));
+                Piece::Affine { terms: terms.into_iter().collect::<Option<_>>()?, extent }
+            }
             Kind::Copy => Piece::Copy(extent),
             Kind::Zero => Piece::Zero(extent),
             Kind::Unknown => Piece::Unknown(extent),
@@ -113,7 +118,7 @@ fn layout(packing: &Packing) -> Option<Layout> {
     })
 }
 
-/// A layout as a packing of a tensor by its own dims, if it has no skew.
+/// A layout as a packing of a tensor by its own dims, if it is skewed by differences of two only.
 fn packing(layout: &Layout) -> Option<Arc<Packing>> {
     let digit = |piece: &Piece| {
         let kind = match piece {
@@ -121,7 +126,10 @@ fn packing(layout: &Layout) -> Option<Arc<Packing>> {
             Piece::Copy(_) => Kind::Copy,
             Piece::Zero(_) => Kind::Zero,
             Piece::Unknown(_) => Kind::Unknown,
-            Piece::Affine { .. } => return None,
+            Piece::Affine { terms, .. } => match terms[..] {
+                [Share { axis, factor: 1 }, Share { axis: less, factor: -1 }] => Kind::Skew { axis, less },
+                _ => return None,
+            },
         };
         Some(Digit { kind, extent: u32::try_from(piece.extent()).ok()? })
     };

@@ -161,30 +161,36 @@ pub fn split(displacements: &BTreeSet<i64>, slots: u32) -> Steps {
             }
         }
     }
-    let half = i64::from(slots / 2);
+    let slots = i64::from(slots);
+    // At which turn each baby and each giant was last seen; none is beyond the slots on either side.
+    let mut seen = [vec![0u32; 2 * slots as usize + 1], vec![0u32; 2 * slots as usize + 1]];
+    let mut turn = 0;
+    let mut chosen = None;
     for &step in &steps {
-        for offset in [0, step / 2] {
-            let mut babies: BTreeSet<i64> = BTreeSet::new();
-            let mut giants: BTreeSet<i64> = BTreeSet::new();
+        'offsets: for offset in [0, step / 2] {
+            turn += 1;
+            let mut rotations = 0;
             for &d in &members {
                 let baby = (d + offset).rem_euclid(step) - offset;
-                babies.insert(baby);
-                giants.insert(d - baby);
-                if babies.len() + giants.len() > best.rotations + 2 {
-                    break;
+                for (part, seen) in [baby, d - baby].into_iter().zip(&mut seen) {
+                    let Some(seen) = seen.get_mut((part + slots) as usize) else { continue 'offsets };
+                    rotations += usize::from(part != 0 && *seen != turn);
+                    *seen = turn;
+                }
+                if rotations >= best.rotations {
+                    continue 'offsets;
                 }
             }
-            let rotations =
-                babies.iter().filter(|d| **d != 0).count() + giants.iter().filter(|d| **d != 0).count();
-            // A giant must not pass half of the slots, or two of its displacements could be one.
-            if rotations < best.rotations && giants.iter().all(|giant| giant.abs() <= 2 * half) {
-                let split = members.iter().map(|&d| {
-                    let baby = (d + offset).rem_euclid(step) - offset;
-                    (d, (baby, d - baby))
-                });
-                best = Steps { split: split.collect(), rotations };
-            }
+            best.rotations = rotations;
+            chosen = Some((step, offset));
         }
+    }
+    if let Some((step, offset)) = chosen {
+        let split = members.iter().map(|&d| {
+            let baby = (d + offset).rem_euclid(step) - offset;
+            (d, (baby, d - baby))
+        });
+        best.split = split.collect();
     }
     best
 }

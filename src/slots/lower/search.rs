@@ -21,6 +21,9 @@ const BEAM: usize = 6;
 /// How many orders of a step are lowered for real.
 const TRIED: usize = 10;
 
+/// The part of an estimate that the schedule has at least: orders are not lowered whose part is dearer than a kernel.
+const HOPE: f64 = 0.5;
+
 /// Up to so many axes all orders are ranked.
 const ALL_ORDERS: usize = 7;
 
@@ -79,14 +82,19 @@ pub fn search(network: &Network, slots: u32, free: bool) -> Result<(Builder, Vec
         let mut next: Vec<(f64, State)> = Vec::new();
         for state in &states {
             let mut computed: Vec<(State, Held)> = Vec::new();
-            for choice in choices(network, step, &state.places, slots) {
-                let mut state = state.clone();
-                let held = sum::step(&mut state.builder, &state.places, network, step, &choice);
-                computed.extend(held.map(|held| (state, held)));
-            }
             for kernel in kernel::planned(network, step, &state.places, slots, handed && !free) {
                 let mut state = state.clone();
                 let held = kernel::emit(&mut state.builder, network, step, &state.places, &kernel);
+                computed.extend(held.map(|held| (state, held)));
+            }
+            let costs = computed.iter().map(|(computed, _)| computed.builder.cost() - state.builder.cost());
+            let least = costs.min_by(f64::total_cmp).unwrap_or(f64::INFINITY);
+            for (estimate, choice) in choices(network, step, &state.places, slots) {
+                if estimate * HOPE > least {
+                    continue;
+                }
+                let mut state = state.clone();
+                let held = sum::step(&mut state.builder, &state.places, network, step, &choice);
                 computed.extend(held.map(|held| (state, held)));
             }
             for (mut state, held) in computed {
@@ -166,9 +174,9 @@ fn handed_over(b: &mut Builder, network: &Network, tensor: usize, held: &Held, f
     Some(Held { packing, values, stained: false })
 }
 
-/// The working layouts that are tried for a step.
-fn choices(network: &Network, step: &Step, places: &Places, slots: u32) -> Vec<Choice> {
-    let StepKind::Products(terms) = &step.kind else { return vec![Vec::new()] };
+/// The working layouts that are tried for a step, each with a guess of what it costs.
+fn choices(network: &Network, step: &Step, places: &Places, slots: u32) -> Vec<(f64, Choice)> {
+    let StepKind::Products(terms) = &step.kind else { return vec![(0.0, Vec::new())] };
     let terms: Vec<&Term> = terms.iter().filter(|term| !term.factors.is_empty()).collect();
     let free: Vec<usize> = step.free().into_iter().collect();
     if let [term] = terms[..] {
@@ -181,16 +189,17 @@ fn choices(network: &Network, step: &Step, places: &Places, slots: u32) -> Vec<C
             }
         }
         ranked.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let mut chosen: Vec<Working> = Vec::new();
-        for (_, working) in ranked {
-            if !chosen.contains(&working) {
-                chosen.push(working);
+        let mut chosen: Vec<(f64, Choice)> = Vec::new();
+        for (estimate, working) in ranked {
+            let choice = vec![working];
+            if !chosen.iter().any(|chosen| chosen.1 == choice) {
+                chosen.push((estimate, choice));
             }
             if chosen.len() == TRIED {
                 break;
             }
         }
-        return chosen.into_iter().map(|working| vec![working]).collect();
+        return chosen;
     }
     // Several terms share the order of the target's axes; what each sums is slower.
     let mut ranked: Vec<(f64, Choice)> = Vec::new();
@@ -215,7 +224,7 @@ fn choices(network: &Network, step: &Step, places: &Places, slots: u32) -> Vec<C
     ranked.sort_by(|a, b| a.0.total_cmp(&b.0));
     ranked.dedup_by(|a, b| a.1 == b.1);
     ranked.truncate(TRIED);
-    ranked.into_iter().map(|ranked| ranked.1).collect()
+    ranked
 }
 
 /// Orders of axes; all of them where there are few, else those that keep the first `fixed` outermost.

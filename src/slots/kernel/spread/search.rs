@@ -4,55 +4,108 @@ use super::tree::{Node, Tree};
 use super::{MOST_CIPHERTEXT_BITS, Positions, Problem};
 use crate::slots::layout::Bit;
 
-/// How many assignments the searches of one product look at, each of its trees a fair part.
-const EVALUATIONS: usize = 1600;
+/// How many assignments the searches of one product look at.
+const EVALUATIONS: usize = 3200;
 
-/// The best positions for every product of a tree, with their cost, if the tree fits so many levels.
+/// A tree with the best positions for every product of it that are known.
+pub(super) struct Candidate {
+    /// The number of the tree.
+    pub tree: usize,
+    /// For each product its positions.
+    pub positions: Vec<Positions>,
+    /// What the whole costs.
+    pub cost: usize,
+    /// Positions to climb from, the most promising last.
+    starts: Vec<(usize, Vec<Positions>)>,
+    random: u64,
+}
+
+/// The tree and positions that cost least with so many levels; those of fewer levels are known beside them.
+///
+/// All trees get a share of the evaluations, then the better half of them, until one is left.
 pub(super) fn search(
     problem: &mut Problem,
-    tree: &Tree,
-    trees: usize,
+    trees: &[Tree],
+    known: &[(Candidate, usize)],
     levels: usize,
-) -> Option<(Tree, Vec<Positions>, usize)> {
-    let mut best: Option<(Vec<Positions>, usize)> = None;
-    let mut left = EVALUATIONS / trees;
+) -> Option<Candidate> {
+    let mut candidates: Vec<Candidate> =
+        (0..trees.len()).filter_map(|tree| begin(problem, trees, tree, known, levels)).collect();
     let free = problem.wanted.is_none() && problem.homes.iter().all(Option::is_none);
-    let orders: &[[usize; 3]] = &[[0, 1, 2], [2, 0, 1], [1, 2, 0], [0, 2, 1], [2, 1, 0], [1, 0, 2]];
-    for order in orders {
-        let mut positions = start(problem, tree, order)?;
-        let Some(mut cost) = cost(problem, tree, &positions, levels) else { continue };
-        if free {
-            // Nothing moves: contracted bits at the top are the best there is.
-            return Some((tree.clone(), positions, cost));
-        }
-        climb(problem, tree, &mut positions, &mut cost, levels, &mut left);
-        if best.as_ref().is_none_or(|best| cost < best.1) {
-            best = Some((positions, cost));
-        }
-    }
-    let (mut positions, mut cost) = best?;
-    // Shaken and climbed again while there is time.
-    let mut random = 0x9e37_79b9_7f4a_7c15u64;
-    while left > 0 {
-        let mut other = positions.clone();
-        for node in other.iter_mut().filter(|node| !node.is_empty()) {
-            for _ in 0..3 {
-                let mut draw = || {
-                    random = random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-                    (random >> 33) as usize % node.len()
-                };
-                let (one, two) = (draw(), draw());
-                node.swap(one, two);
+    if !free {
+        let rounds = 1 + candidates.len().max(1).ilog2() as usize;
+        for _ in 0..rounds {
+            let share = EVALUATIONS / rounds / candidates.len().max(1);
+            for candidate in &mut candidates {
+                improve(problem, &trees[candidate.tree], candidate, levels, share);
             }
-        }
-        left = left.saturating_sub(1);
-        let Some(mut other_cost) = self::cost(problem, tree, &other, levels) else { continue };
-        climb(problem, tree, &mut other, &mut other_cost, levels, &mut left);
-        if other_cost < cost {
-            (positions, cost) = (other, other_cost);
+            candidates.sort_by_key(|candidate| candidate.cost);
+            candidates.truncate(candidates.len().div_ceil(2));
         }
     }
-    Some((tree.clone(), positions, cost))
+    candidates.into_iter().min_by_key(|candidate| candidate.cost)
+}
+
+/// The starts of a tree that fit so many levels, and the best of them.
+fn begin(
+    problem: &mut Problem,
+    trees: &[Tree],
+    tree: usize,
+    known: &[(Candidate, usize)],
+    levels: usize,
+) -> Option<Candidate> {
+    let orders: &[[usize; 3]] = &[[0, 1, 2], [2, 0, 1], [1, 2, 0], [0, 2, 1], [2, 1, 0], [1, 0, 2]];
+    let mut all: Vec<Vec<Positions>> = Vec::new();
+    for order in orders {
+        let positions = start(problem, &trees[tree], order)?;
+        if !all.contains(&positions) {
+            all.push(positions);
+        }
+    }
+    all.extend(known.iter().filter(|known| known.0.tree == tree).map(|known| known.0.positions.clone()));
+    let mut starts = Vec::new();
+    for positions in all {
+        starts.extend(cost(problem, &trees[tree], &positions, levels).map(|cost| (cost, positions)));
+    }
+    starts.sort_by_key(|start| std::cmp::Reverse(start.0));
+    let (cost, positions) = starts.last()?.clone();
+    Some(Candidate { tree, positions, cost, starts, random: 0x9e37_79b9_7f4a_7c15 })
+}
+
+/// Climbs from the starts, then from the best positions, shaken, while there is time.
+fn improve(problem: &mut Problem, tree: &Tree, candidate: &mut Candidate, levels: usize, mut left: usize) {
+    while left > 0 {
+        let (mut cost, mut positions) = match candidate.starts.pop() {
+            Some(start) => start,
+            None => {
+                left -= 1;
+                let positions = shaken(candidate);
+                let Some(cost) = cost(problem, tree, &positions, levels) else { continue };
+                (cost, positions)
+            }
+        };
+        climb(problem, tree, &mut positions, &mut cost, levels, &mut left);
+        if cost < candidate.cost {
+            (candidate.positions, candidate.cost) = (positions, cost);
+        }
+    }
+}
+
+/// The best positions after a few swaps.
+fn shaken(candidate: &mut Candidate) -> Vec<Positions> {
+    let mut positions = candidate.positions.clone();
+    for node in positions.iter_mut().filter(|node| !node.is_empty()) {
+        for _ in 0..3 {
+            let mut draw = || {
+                candidate.random =
+                    candidate.random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+                (candidate.random >> 33) as usize % node.len()
+            };
+            let (one, two) = (draw(), draw());
+            node.swap(one, two);
+        }
+    }
+    positions
 }
 
 fn cost(problem: &mut Problem, tree: &Tree, positions: &[Positions], levels: usize) -> Option<usize> {
