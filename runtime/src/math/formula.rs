@@ -56,7 +56,7 @@ pub trait Arithmetic {
     /// The bits of a float.
     fn to_bits(&self, a: Self::Real) -> Self::Bits;
     /// The float of bits.
-    fn from_bits(&self, a: Self::Bits) -> Self::Real;
+    fn float(&self, a: Self::Bits) -> Self::Real;
     /// `a + b`, which wraps.
     fn add_bits(&self, a: Self::Bits, b: Self::Bits) -> Self::Bits;
     /// `a - b`, which wraps.
@@ -122,7 +122,7 @@ fn at_least<A: Arithmetic>(m: &A, x: A::Real, least: f64) -> A::Real {
 #[inline(always)]
 fn with_sign<A: Arithmetic>(m: &A, value: A::Real, x: A::Real) -> A::Real {
     let sign = m.and(m.to_bits(x), m.bits(bits_of(m, -0.0)));
-    m.from_bits(m.or(m.to_bits(value), sign))
+    m.float(m.or(m.to_bits(value), sign))
 }
 
 /// What rounding the square of `x` loses.
@@ -187,7 +187,7 @@ fn power<A: Arithmetic>(m: &A, x: A::Real, more: Option<A::Real>) -> Power<A::Re
     let twice = m.add_bits(m.to_bits(shifted), away);
     let first = m.shift_right(twice, 1);
     let second = m.sub_bits(twice, first);
-    let scales = [first, second].map(|exponent| m.from_bits(m.shift_left(exponent, fraction)));
+    let scales = [first, second].map(|exponent| m.float(m.shift_left(exponent, fraction)));
     Power { rest, scales }
 }
 
@@ -215,13 +215,12 @@ pub fn log<A: Arithmetic>(m: &A, x: A::Real) -> A::Real {
     let bits = m.to_bits(scaled);
     // The exponent that leaves a mantissa between the roots of 1/2 and 2, plus this.
     let plus = bias + 1;
-    let exponent =
-        m.shift_right(m.add_bits(bits, m.bits((plus << fraction).wrapping_sub(root))), fraction);
+    let exponent = m.shift_right(m.add_bits(bits, m.bits((plus << fraction).wrapping_sub(root))), fraction);
     let whole = m.sub_bits(m.shift_left(exponent, fraction), m.bits(plus << fraction));
-    let mantissa = m.from_bits(m.sub_bits(bits, whole));
+    let mantissa = m.float(m.sub_bits(bits, whole));
     // An integer in the last bits of 2^52 or 2^23.
     let magic = (1u64 << fraction) as f64;
-    let k = m.from_bits(m.or(exponent, m.bits(bits_of(m, magic))));
+    let k = m.float(m.or(exponent, m.bits(bits_of(m, magic))));
     let away = -magic - plus as f64;
     let k = m.add(k, m.choose(tiny, m.real(away - f64::from(up)), m.real(away)));
     let f = m.sub(mantissa, m.real(1.0));
@@ -316,7 +315,7 @@ fn sin_shifted<A: Arithmetic>(m: &A, x: A::Real, shift: u64) -> A::Real {
     let is_even = m.is_zero(m.and(quadrant, m.bits(1)));
     let value = m.choose(is_even, sin, cos);
     let sign = m.shift_left(m.and(quadrant, m.bits(2)), if m.is_wide() { 62 } else { 30 });
-    m.from_bits(m.xor(m.to_bits(value), sign))
+    m.float(m.xor(m.to_bits(value), sign))
 }
 
 /// The sine of an angle of at most [`MOST_ANGLE`]; in `f32` it needs instructions that multiply and add at once.

@@ -87,7 +87,7 @@ macro_rules! arithmetic {
                 a.to_bits()
             }
             #[inline(always)]
-            fn from_bits(&self, a: $bits) -> $type {
+            fn float(&self, a: $bits) -> $type {
                 <$type>::from_bits(a)
             }
             #[inline(always)]

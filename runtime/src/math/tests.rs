@@ -140,10 +140,7 @@ fn erf_and_gelu_are_those_of_longer_arithmetic() {
         y
     };
     for (x, expected) in erfs.into_iter().chain(odd) {
-        assert!(
-            ulps(apply(erf_f64_slice, x), expected) <= 2.0 && ulps(erf_f64(x), expected) <= 2.0,
-            "{x}"
-        );
+        assert!(ulps(apply(erf_f64_slice, x), expected) <= 2.0 && ulps(erf_f64(x), expected) <= 2.0, "{x}");
         assert!(ulps_f32(erf_f32(x as f32), erf_f64((x as f32).into())) <= 1.0);
     }
     for (x, expected) in gelus {
@@ -208,9 +205,7 @@ fn scalars_at_their_edges() {
     assert_eq!(softplus_f64(1000.0), 1000.0);
     assert_eq!(softplus_f64(0.0), std::f64::consts::LN_2);
     assert_eq!(softplus_f32(-1000.0), 0.0);
-    assert!(
-        softplus_f64(f64::NAN).is_nan() && relu_f64(f64::NAN).is_nan() && sign_f64(f64::NAN).is_nan()
-    );
+    assert!(softplus_f64(f64::NAN).is_nan() && relu_f64(f64::NAN).is_nan() && sign_f64(f64::NAN).is_nan());
     assert_eq!([sign_f64(-3.0), sign_f64(0.0), relu_f64(-2.0), relu_f64(2.0)], [-1.0, 0.0, 0.0, 2.0]);
     assert_eq!([round_f64(0.5), round_f64(1.5), round_f64(-2.5)], [0.0, 2.0, -2.0]);
     assert_eq!(

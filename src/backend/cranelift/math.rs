@@ -131,7 +131,7 @@ impl Arithmetic for Writer<'_, '_, '_, '_> {
         self.bitcast(self.ints, a)
     }
 
-    fn from_bits(&self, a: Value) -> Value {
+    fn float(&self, a: Value) -> Value {
         self.bitcast(register(self.ty), a)
     }
 
