@@ -51,10 +51,6 @@ fn reference(name: &str, x: f64) -> Option<(f64, f64)> {
         "sigmoid" => (x.exp() / (1.0 + x.exp()), 2.0),
         "silu" => (x * reference("sigmoid", x)?.0, 2.6),
         "softplus" => (softplus_f64(x), 4.0),
-        "gelu_tanh" => {
-            let u = (8.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x * x * x);
-            (x * reference("sigmoid", u)?.0, 4.0 + 4.0 * u.abs())
-        }
         _ => return None,
     })
 }
@@ -95,9 +91,8 @@ fn arrays_of_f32_are_close_to_scalars_of_f64() {
         for (&x, &y) in x.iter().zip(&y) {
             let expected = scalar(x.into());
             let bound = match name {
-                "gelu_tanh" => 4.0 + 2.0 * f64::from(x.abs()).powi(3).min(100.0),
                 "silu" => 2.6,
-                "softplus" | "gelu" => 4.0,
+                "softplus" | "gelu" | "gelu_tanh" => 4.0,
                 _ => 2.0,
             };
             // A factor of a product may be no normal number before the product is.
@@ -167,10 +162,7 @@ fn bounds(name: &str, x: f64) -> (f64, f64) {
         "silu" => (2.6, 2.6),
         "softplus" => (4.0, 4.0),
         "gelu" => (3.0, 4.0),
-        "gelu_tanh" => {
-            let exponent = (8.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x * x * x);
-            (3.0 + 2.0 * exponent.abs(), 3.0 + 2.0 * exponent.abs())
-        }
+        "gelu_tanh" => (4.0, 4.0),
         _ => (2.0, 2.0),
     }
 }
