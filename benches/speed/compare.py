@@ -6,7 +6,8 @@
 
 Each library is a process of its own. A case is made ready in all of them, then they take turns for some rounds, and the
 least time of each counts: with one thread the time on a core, so that other processes hardly disturb, else that of the
-wall. The ratio is the best peer's time over ours: above 1 we are faster. Results are compared, too.
+wall, after a pause in which the threads of the others fall asleep. The ratio is the best peer's time over ours: above 1
+we are faster. Results are compared, too.
 
 Python packages: numpy, and if wanted torch and opt_einsum. faer takes part if `benches/speed/faer` has been built.
 Peers give results in row-major memory (as we do), and plan their paths beforehand.
@@ -23,6 +24,9 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 FAER = os.path.join(HERE, "faer", "target", "release", "speed-faer")
+
+# Seconds between turns of several threads.
+PAUSE = 0.1
 
 
 # --------------------------------------------------------------------------- what is measured
@@ -270,6 +274,8 @@ def measure(case, ours, peers, options):
             least[(peer, way)] = math.inf
     for _ in range(options.rounds):
         for peer, way in least:
+            # The threads of the last one keep their cores busy for a while after they are done.
+            time.sleep(PAUSE if options.threads > 1 else 0)
             process = ours if peer == "einc" else peer
             seconds = process.ask(time=options.seconds, way=way)["seconds"]
             least[(peer, way)] = min(least[(peer, way)], seconds)

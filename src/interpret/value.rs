@@ -193,7 +193,14 @@ fn unary_real(op: Unary, x: f64) -> f64 {
         // The limits, which the formulas miss.
         Unary::Gelu | Unary::GeluTanh | Unary::Silu if x == f64::NEG_INFINITY => -0.0,
         // x/2 (1 + erf(x/sqrt 2)), without its cancellation for negative x.
-        Unary::Gelu => 0.5 * x * libm::erfc(-x * std::f64::consts::FRAC_1_SQRT_2),
+        Unary::Gelu => {
+            // Rounding the argument moves the tail by the difference of the squares, which is put right.
+            let z = -x * std::f64::consts::FRAC_1_SQRT_2;
+            let (square, half) = (z * z, 0.5 * x * x);
+            let lost = (half - square) + ((0.5 * x).mul_add(x, -half) - z.mul_add(z, -square));
+            let moved = if lost.abs() < 1.0 && z > 0.0 { lost } else { 0.0 };
+            0.5 * x * libm::erfc(z) * (-moved).exp()
+        }
         Unary::GeluTanh => {
             let inner = (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x * x * x);
             // (1 + tanh u)/2 = sigmoid(2 u)

@@ -3,7 +3,8 @@
 //! A value is assigned before it is used, on every path; one that is first assigned inside a loop or branch does not
 //! exist outside, and none crosses into a parallel loop or another step. Types fit: both sides of an operator have one type, lanes
 //! are 1 or fill a vector, no value is complex. Loop variables are used inside their loop. Addresses without a
-//! computed part stay inside their buffer for all values of the loop variables.
+//! computed part stay inside their buffer for all values of the loop variables. Memory is accessed as its own dtype, a complex
+//! element as two of its parts, and integers of a matrix product with or without sign.
 
 use super::*;
 use std::collections::{HashMap, HashSet};
@@ -58,6 +59,12 @@ impl Check<'_> {
 
     fn address(&self, address: &Address, mem: DType, lanes: u8) -> Result<(), String> {
         let (low, high) = self.affine(address.offset, &address.terms)?;
+        let buffer = &self.loops.buffers[address.buffer];
+        // A complex element is two of its parts, any other one of its own dtype.
+        if mem.is_complex() || mem != buffer.dtype.real_part() {
+            return Err(format!("{} of {} is accessed as {mem}", address.buffer, buffer.dtype));
+        }
+        let parts = if buffer.dtype.is_complex() { 2 } else { 1 };
         if let Some(value) = address.dynamic {
             let ty = self.known(value)?;
             return if ty == Type::scalar(DType::I64) {
@@ -66,12 +73,7 @@ impl Check<'_> {
                 Err(format!("{value} is an address and has type {ty}"))
             };
         }
-        let buffer = &self.loops.buffers[address.buffer];
-        let parts = buffer.dtype.bytes() / mem.bytes().max(1);
-        if mem.is_complex() || parts == 0 || (parts > 1 && mem != buffer.dtype.real_part()) {
-            return Err(format!("{} of {} is accessed as {mem}", address.buffer, buffer.dtype));
-        }
-        let elems = i128::from(buffer.elems) * parts as i128;
+        let elems = i128::from(buffer.elems) * parts;
         if low < 0 || high + i128::from(lanes) > elems {
             return Err(format!(
                 "{} reaches {low}..{} of {elems} elements",
@@ -86,8 +88,11 @@ impl Check<'_> {
     fn part(&self, address: &Address, dtype: DType, low: i128, high: i128) -> Result<(), String> {
         let buffer = &self.loops.buffers[address.buffer];
         let (least, most) = self.affine(address.offset, &address.terms)?;
+        if buffer.dtype != dtype {
+            return Err(format!("{} of {} is accessed as {dtype}", address.buffer, buffer.dtype));
+        }
         let fits = least + low >= 0 && most + high < i128::from(buffer.elems);
-        if !fits || address.dynamic.is_some() || buffer.dtype.bytes() != dtype.bytes() {
+        if !fits || address.dynamic.is_some() {
             return Err(format!("{} reaches {}..={}", self.loops.address(address), least + low, most + high));
         }
         Ok(())
@@ -156,7 +161,12 @@ impl Check<'_> {
                     });
                     let (low, high) =
                         reach.fold((0, 0), |(low, high), by| (low + by.min(0), high + by.max(0)));
-                    self.part(address, gemm.dtype, low, high)?;
+                    // Wrapping products do not depend on the sign.
+                    let dtype = match (gemm.dtype, self.loops.buffers[address.buffer].dtype) {
+                        (DType::I32, dtype @ DType::U32) | (DType::I64, dtype @ DType::U64) => dtype,
+                        (dtype, _) => dtype,
+                    };
+                    self.part(address, dtype, low, high)?;
                 }
                 Ok(())
             }

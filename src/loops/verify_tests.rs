@@ -1,6 +1,7 @@
 //! Loops that break a law each, and what the verifier says of them.
 
 use super::*;
+use einc_runtime::gemm::Axis;
 
 /// `b0` and `b1` hold 10 elements of `f64` and `i64`; `i0`, `i1` are loop variables.
 fn loops(values: &[Type], steps: Vec<Vec<Stmt>>) -> Loops {
@@ -69,6 +70,31 @@ fn each(var: u32, end: i64, step: i64, parallel: bool, body: Vec<Stmt>) -> Stmt 
 fn sort(len: u64) -> Stmt {
     let (row, positions) = (at(0, 0, &[]), at(1, 0, &[]));
     Stmt::Sort(Box::new(Sort { dtype: DType::F64, row, len, descending: false, take: len, positions }))
+}
+
+fn map(from: u32, to: u32) -> Stmt {
+    let [from, to] = [from, to].map(|buffer| at(buffer, 0, &[]));
+    Stmt::Map(Box::new(Map { function: Unary::Exp, dtype: DType::F64, from, to, len: 4 }))
+}
+
+#[test]
+fn matrix_products_and_copies_are_of_their_memorys_dtype() {
+    let axis = Axis { extent: 3, a: 3, b: 1, c: 1 };
+    let gemm = |dtype| Gemm { dtype, batch: vec![axis], m: vec![], n: vec![], k: vec![], accumulate: false };
+    let addresses = || [at(1, 0, &[]), at(1, 0, &[]), at(1, 5, &[])];
+    let with = |dtype, memory| {
+        let mut loops = loops(&[], vec![vec![Stmt::Gemm(GemmId(0), addresses())]]);
+        loops.buffers[BufferId(1)].dtype = memory;
+        loops.gemms.push(gemm(dtype));
+        verify(&loops)
+    };
+    assert_eq!(with(DType::I64, DType::I64), Ok(()));
+    assert_eq!(with(DType::I64, DType::U64), Ok(()));
+    assert_eq!(with(DType::F64, DType::I64), Err("b1 of i64 is accessed as f64".to_string()));
+    assert_eq!(with(DType::I64, DType::F64), Err("b1 of f64 is accessed as i64".to_string()));
+    let mut copied = loops(&[], vec![vec![Stmt::Permute(PermuteId(0), [at(1, 0, &[]), at(0, 0, &[])])]]);
+    copied.permutes.push(Permute { dtype: DType::I64, axes: vec![CopyAxis { extent: 4, from: 1, to: 1 }] });
+    assert_eq!(verify(&copied), Err("b0 of f64 is accessed as i64".to_string()));
 }
 
 #[test]
@@ -145,6 +171,39 @@ fn every_law_is_watched() {
             "v0 is an address and has type f64",
         ),
         (&[F], first(sort(11)), "reaches 0..=10"),
+        // Dtypes of one width are told apart.
+        (&[I], vec![int(0), store(0, 0, &[])], "b0 of f64 is accessed as i64"),
+        (&[I], first(Stmt::Let(v(0), Op::Load(DType::I64, at(0, 0, &[])))), "b0 of f64 is accessed as i64"),
+        (
+            &[I, I],
+            vec![
+                int(0),
+                Stmt::Let(v(1), Op::Load(DType::U64, Address { dynamic: Some(v(0)), ..at(1, 0, &[]) })),
+            ],
+            "b1 of i64 is accessed as u64",
+        ),
+        (
+            &[],
+            first(Stmt::Sort(Box::new(Sort {
+                dtype: DType::U64,
+                row: at(1, 0, &[]),
+                len: 1,
+                descending: false,
+                take: 1,
+                positions: at(1, 1, &[]),
+            }))),
+            "b1 of i64 is accessed as u64",
+        ),
+        (
+            &[F],
+            first(Stmt::Fold(
+                v(0),
+                Box::new(Fold { op: ReduceOp::Sum, dtype: DType::F64, from: at(1, 0, &[]), len: 4 }),
+            )),
+            "b1 of i64 is accessed as f64",
+        ),
+        (&[], first(map(1, 0)), "b1 of i64 is accessed as f64"),
+        (&[], first(map(0, 1)), "b1 of i64 is accessed as f64"),
     ];
     for (values, step, law) in cases {
         let broken = loops(values, vec![step]);

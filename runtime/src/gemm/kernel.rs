@@ -3,7 +3,7 @@
 //! One generic body serves every vector type; [`Kernels`] holds its instances for every height and width of a tile,
 //! so that edges cost what they compute.
 
-use super::thin::{COLUMNS, Dots, ROWS, Strips};
+use super::thin::{COLUMNS, Dots, ROWS, Strips, Sweeps};
 use super::vector::{Vector, VectorFloat};
 use num_complex::Complex;
 
@@ -49,6 +49,7 @@ pub(super) struct Kernels<T: 'static> {
     /// By rows - 1, then columns - 1.
     pub dots: [[Dots<T>; COLUMNS]; ROWS],
     pub strips: [[Strips<T>; COLUMNS]; ROWS],
+    pub sweep: Sweeps<T>,
     /// Elements of a strip.
     pub strip_lanes: usize,
     /// Rows, sums and columns that are packed at once.

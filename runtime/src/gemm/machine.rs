@@ -3,8 +3,8 @@
 use super::kernel::{Kernel, Kernels, Tile, complex, real, split_rows};
 use super::pack::transpose_plain;
 #[cfg(target_arch = "x86_64")]
-use super::thin::Strip;
-use super::thin::{dots, dots_any, strips, strips_any};
+use super::thin::{Strip, Sweep};
+use super::thin::{dots, dots_any, strips, strips_any, sweep, sweep_any};
 use super::vector::{Plain, Vector, VectorFloat};
 use num_complex::Complex;
 
@@ -33,7 +33,10 @@ macro_rules! by_two {
 /// The instances of the kernel bodies for one set of machine features.
 #[cfg(target_arch = "x86_64")]
 macro_rules! instances {
-    ($features:literal, $real:ident, $complex:ident, $dots:ident, $strips:ident, $dots_any:ident, $strips_any:ident) => {
+    (
+        $features:literal, $real:ident, $complex:ident, $dots:ident, $strips:ident, $sweep:ident,
+        $dots_any:ident, $strips_any:ident, $sweep_any:ident
+    ) => {
         #[target_feature(enable = $features)]
         unsafe fn $real<V: Vector, const ROWS: usize, const VECTORS: usize, const PARTIAL: bool>(
             tile: &Tile<V::Elem>,
@@ -70,6 +73,12 @@ macro_rules! instances {
         }
 
         #[target_feature(enable = $features)]
+        unsafe fn $sweep<V: Vector>(swept: &Sweep<V::Elem>) {
+            // SAFETY: the caller's promise; the features are those of `V`.
+            unsafe { sweep::<V>(swept) }
+        }
+
+        #[target_feature(enable = $features)]
         unsafe fn $dots_any<T: HasKernels, const ROWS: usize, const COLUMNS: usize>(
             k: usize,
             a: *const T,
@@ -86,6 +95,12 @@ macro_rules! instances {
         unsafe fn $strips_any<T: HasKernels, const ROWS: usize, const COLUMNS: usize>(strip: &Strip<T>) {
             // SAFETY: the caller's promise.
             unsafe { strips_any::<T, ROWS, COLUMNS>(strip) }
+        }
+
+        #[target_feature(enable = $features)]
+        unsafe fn $sweep_any<T: HasKernels>(swept: &Sweep<T>) {
+            // SAFETY: the caller's promise.
+            unsafe { sweep_any::<T>(swept) }
         }
     };
 }
@@ -123,6 +138,7 @@ macro_rules! small_tables {
             finish: None,
             dots: by_two!(dots, $vector),
             strips: by_two!(strips, $vector),
+            sweep: sweep::<$vector>,
             strip_lanes: <$vector>::LANES,
             rows_packed: 96,
             sums_packed: 256,
@@ -143,6 +159,7 @@ macro_rules! small_complex_tables {
             finish: Some(split_rows),
             dots: by_two!(dots_any, Complex<<$vector as Vector>::Elem>),
             strips: by_two!(strips_any, Complex<<$vector as Vector>::Elem>),
+            sweep: sweep_any::<Complex<<$vector as Vector>::Elem>>,
             strip_lanes: 16,
             rows_packed: 64,
             sums_packed: 192,
@@ -202,15 +219,27 @@ mod x86 {
     use super::super::vector::x86::*;
     use super::*;
 
-    instances!("avx2,fma", real_avx2, complex_avx2, dots_avx2, strips_avx2, dots_any_avx2, strips_any_avx2);
+    instances!(
+        "avx2,fma",
+        real_avx2,
+        complex_avx2,
+        dots_avx2,
+        strips_avx2,
+        sweep_avx2,
+        dots_any_avx2,
+        strips_any_avx2,
+        sweep_any_avx2
+    );
     instances!(
         "avx512f,avx512dq",
         real_avx512,
         complex_avx512,
         dots_avx512,
         strips_avx512,
+        sweep_avx512,
         dots_any_avx512,
-        strips_any_avx512
+        strips_any_avx512,
+        sweep_any_avx512
     );
 
     macro_rules! avx512_tables {
@@ -233,6 +262,7 @@ mod x86 {
                 finish: None,
                 dots: by_two!(dots_avx512, $vector),
             strips: by_two!(strips_avx512, $vector),
+            sweep: sweep_avx512::<$vector>,
             strip_lanes: <$vector>::LANES,
             rows_packed: $rows_packed,
                 sums_packed: $sums_packed,
@@ -259,6 +289,7 @@ mod x86 {
                 finish: None,
                 dots: by_two!(dots_avx2, $vector),
             strips: by_two!(strips_avx2, $vector),
+            sweep: sweep_avx2::<$vector>,
             strip_lanes: <$vector>::LANES,
             rows_packed: $rows_packed,
                 sums_packed: 256,
@@ -293,6 +324,7 @@ mod x86 {
                 finish: Some(split_rows),
                 dots: by_two!(dots_any_avx512, Complex<<$vector as Vector>::Elem>),
             strips: by_two!(strips_any_avx512, Complex<<$vector as Vector>::Elem>),
+            sweep: sweep_any_avx512::<Complex<<$vector as Vector>::Elem>>,
             strip_lanes: 16,
             rows_packed: $rows_packed,
                 sums_packed: 256,
@@ -313,6 +345,7 @@ mod x86 {
                 finish: Some(split_rows),
                 dots: by_two!(dots_any_avx2, Complex<<$vector as Vector>::Elem>),
             strips: by_two!(strips_any_avx2, Complex<<$vector as Vector>::Elem>),
+            sweep: sweep_any_avx2::<Complex<<$vector as Vector>::Elem>>,
             strip_lanes: 16,
             rows_packed: $rows_packed,
                 sums_packed: 256,
@@ -360,6 +393,7 @@ mod neon {
                 finish: None,
                 dots: by_two!(dots, $vector),
             strips: by_two!(strips, $vector),
+            sweep: sweep::<$vector>,
             strip_lanes: <$vector>::LANES,
             rows_packed: 128,
                 sums_packed: 256,

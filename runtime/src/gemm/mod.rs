@@ -144,7 +144,7 @@ impl GemmPlan {
             self.dtype,
             T => match ready.way {
                 Way::Blocks => drive::workspace_bytes::<T>(ready).saturating_mul(threads.max(1)),
-                Way::Strips => thin::strip_bytes(ready).saturating_mul(threads.max(1)),
+                Way::Strips | Way::Sweeps => thin::strip_bytes(ready).saturating_mul(threads.max(1)),
                 Way::Dots if thin::pieces(ready) == 1 => 0,
                 Way::Dots => thin::pieces(ready) * ready.rows_len * ready.columns_len * size_of::<T>(),
             },
@@ -282,6 +282,18 @@ unsafe fn run<T: HasKernels>(
                     let memory = space.get().add(thread * thin::strip_bytes(ready));
                     let rows = mine(ready.rows_len, !by_batch);
                     thin::run_strips(ready, kernels, operands, c, rows, memory);
+                }
+            }
+        }),
+        Way::Sweeps => spread(threads, &|thread| {
+            let mine = |len, unit, chosen| if chosen { share(len, unit, threads, thread) } else { 0..len };
+            for index in mine(ready.batch_len, 1, by_batch) {
+                let (operands, c) = at(index);
+                // SAFETY: as above.
+                unsafe {
+                    let memory = space.get().add(thread * thin::strip_bytes(ready));
+                    let columns = mine(ready.columns_len, 64, !by_batch);
+                    thin::run_sweeps(ready, kernels, operands, c, columns, memory);
                 }
             }
         }),

@@ -4,6 +4,9 @@ use super::kernel::{Kernels, MOST_COLUMNS};
 use super::thin::ROWS;
 use super::{Axis, Gemm};
 
+/// Panels for which rows are not packed if they need not be.
+const PANELS_UNPACKED: usize = 16;
+
 /// An axis of rows or columns: stride in its operand, stride in C.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Free {
@@ -59,6 +62,8 @@ pub(super) enum Way {
     Dots,
     /// Strips of the batch.
     Strips,
+    /// Sums of rows.
+    Sweeps,
 }
 
 /// A contraction made ready: `a` holds the rows, `b` the columns.
@@ -237,12 +242,24 @@ impl Ready {
             // Columns apart in C are stored one by one, which costs about as much as half-empty vectors.
             filled * if side_by_side { 1.0 } else { 0.6 }
         };
+        let sums_len = groups.sums.iter().map(|axis| axis.extent as f64).product::<f64>();
+        // Instructions for an element of C: few sums are soon added up, and leave the stores to count.
+        let cost = |axes: &[Free]| {
+            let (filled, side_by_side) = fill(axes, lanes);
+            sums_len / (filled * lanes as f64) + if side_by_side { 1.0 / lanes as f64 } else { 1.5 }
+        };
         let len = |axes: &[Free]| axes.iter().map(|axis| axis.extent).fold(1, usize::saturating_mul);
         let (rows_len, columns_len) = (len(&groups.rows), len(&groups.columns));
         let has_runs = |axis: &Shared| axis.a == 1 && axis.b == 1 && axis.extent >= 16;
         let has_strips = |axis: &Shared| axis.a == 1 && axis.b == 1 && axis.c == 1 && axis.extent >= 4;
+        let is_swept = |rows: &[Free], columns: &[Free]| {
+            rows.is_empty() && matches!(columns, [axis] if (axis.from, axis.c) == (1, 1) && axis.extent >= 16)
+        };
+        let swept_as_is = is_swept(&groups.rows, &groups.columns);
         let way = if rows_len.min(columns_len) <= ROWS && groups.sums.iter().any(has_runs) {
             Way::Dots
+        } else if swept_as_is || is_swept(&groups.columns, &groups.rows) {
+            Way::Sweeps
         } else if groups.batch.iter().any(has_strips) {
             Way::Strips
         } else {
@@ -250,7 +267,8 @@ impl Ready {
         };
         let swapped = match way {
             Way::Dots => rows_len > columns_len,
-            _ => score(&groups.rows) > score(&groups.columns),
+            Way::Sweeps => !swept_as_is,
+            _ => score(&groups.rows) > score(&groups.columns) && cost(&groups.rows) < cost(&groups.columns),
         };
         if swapped {
             groups.swap();
@@ -266,7 +284,7 @@ impl Ready {
             Way::Strips => {
                 lanes_len = batch.remove(batch.iter().position(has_strips).expect("there are strips")).extent;
             }
-            Way::Blocks => {}
+            Way::Blocks | Way::Sweeps => {}
         }
         let a_box = match way {
             Way::Blocks if columns.iter().all(|axis| axis.from != 1) => {
@@ -360,6 +378,7 @@ impl Ready {
         self.panels_block = self.panels_block.min(self.panels_len().max(1));
         let is_plain = kernels.finish.is_none();
         self.b_unpacked = is_plain
+            && self.way == Way::Blocks
             && self.sums.len() <= 1
             && self.columns.first().is_none_or(|axis| axis.from == 1)
             && matches!(self.panels, Panels::Runs { .. })
@@ -372,7 +391,13 @@ impl Ready {
         }
         let all = self.a_block().saturating_mul(self.sums_len.div_ceil(self.sums_block).max(1));
         self.a_area = all.min(kernels.rows_packed * kernels.sums_packed * 5 / 4).max(self.a_block());
-        self.a_unpacked = self.sums.len() <= 1 && self.rows.len() <= 1 && self.panels_len() <= 2;
+        // Rows that keep their sums side by side are read as well where they are, but for strides that are multiples of
+        // a page: those would share few sets of the cache.
+        let row_bytes = self.rows.first().map_or(0, |axis| axis.from.unsigned_abs() * size_of::<T>());
+        let spread_out = !row_bytes.is_multiple_of(4096) || self.rows_len <= 1;
+        let reads_well = self.a_runs && spread_out && self.panels_len() <= PANELS_UNPACKED;
+        self.a_unpacked =
+            self.sums.len() <= 1 && self.rows.len() <= 1 && (self.panels_len() <= 2 || reads_well);
     }
 
     /// Lists the tiles, if they are few and can be read where they are.

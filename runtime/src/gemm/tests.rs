@@ -297,6 +297,22 @@ fn batches_side_by_side() {
 }
 
 #[test]
+fn a_vector_times_rows() {
+    let mut numbers = Numbers(12);
+    for [n, k, batch] in [[16, 1, 1], [17, 7, 3], [64, 8, 1], [200, 9, 2], [5000, 30, 1], [40, 1100, 1]] {
+        for dtype in DTYPES {
+            // The vector first and second; another axis of sums between.
+            for (left, accumulate) in [(true, false), (false, true)] {
+                let kind = if left { KINDS[2] } else { KINDS[1] };
+                let axes = [(n, kind), (k, KINDS[3]), (batch, KINDS[0]), (2, KINDS[3])];
+                let orders = [&[2, 1, 3, 0][..], &[2, 3, 1, 0], &[2, 0]];
+                check_any(&problem(dtype, &axes, orders, accumulate), &mut numbers, 3);
+            }
+        }
+    }
+}
+
+#[test]
 fn nothing_to_sum_is_zero_and_nothing_to_write_is_nothing() {
     let mut numbers = Numbers(5);
     for dtype in DTYPES {

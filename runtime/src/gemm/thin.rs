@@ -1,5 +1,5 @@
-//! Contractions that are no matrix product at heart: few rows with sums side by side in memory (dot products), and
-//! batches side by side in memory (products element by element).
+//! Contractions that are no matrix product at heart: few rows with sums side by side in memory (dot products), batches
+//! side by side in memory (products element by element), and a vector times a matrix of rows (sums of rows).
 
 use super::drive::{free, offsets, shared};
 use super::kernel::Kernels;
@@ -31,6 +31,27 @@ pub(super) struct Strip<T> {
 }
 
 pub(super) type Strips<T> = unsafe fn(&Strip<T>);
+
+/// Rows added up: `c[j] (+)= sum over p of a[a_sums[p]] * b[b_sums[p] + j]` for `j` below `len`.
+#[derive(Clone, Copy)]
+pub(super) struct Sweep<T> {
+    pub k: usize,
+    pub a: *const T,
+    pub a_sums: *const isize,
+    pub b: *const T,
+    pub b_sums: *const isize,
+    pub c: *mut T,
+    pub len: usize,
+    pub accumulate: bool,
+}
+
+pub(super) type Sweeps<T> = unsafe fn(&Sweep<T>);
+
+/// Rows that are added up before the sums are written.
+const TOGETHER: usize = 8;
+
+/// Columns that are added up before the next ones: their sums stay near.
+const COLUMNS_NEAR: usize = 4096;
 
 /// The most rows and columns of a tile of dot products or strips.
 pub(super) const ROWS: usize = 4;
@@ -191,6 +212,82 @@ pub(super) unsafe fn strips_any<T: HasKernels, const ROWS: usize, const COLUMNS:
     }
 }
 
+/// # Safety
+/// All places named by the sweep must be good, and the machine must have what `V` needs.
+#[inline(always)]
+pub(super) unsafe fn sweep<V: Vector>(sweep: &Sweep<V::Elem>) {
+    // SAFETY: the caller's promise, throughout.
+    unsafe {
+        let whole = sweep.k / TOGETHER * TOGETHER;
+        let mut accumulate = sweep.accumulate;
+        if sweep.k == 0 && !accumulate {
+            return some_rows::<V, 0>(sweep, 0, false);
+        }
+        for p in (0..whole).step_by(TOGETHER) {
+            some_rows::<V, TOGETHER>(sweep, p, accumulate);
+            accumulate = true;
+        }
+        for p in whole..sweep.k {
+            some_rows::<V, 1>(sweep, p, accumulate);
+            accumulate = true;
+        }
+    }
+}
+
+/// The part of a sweep that adds `N` rows.
+///
+/// # Safety
+/// As [`sweep`].
+#[inline(always)]
+unsafe fn some_rows<V: Vector, const N: usize>(sweep: &Sweep<V::Elem>, p: usize, accumulate: bool) {
+    // SAFETY: the caller's promise, throughout.
+    unsafe {
+        let mut factors = [V::zero(); N];
+        let mut rows = [sweep.b; N];
+        for (q, (factor, row)) in factors.iter_mut().zip(&mut rows).enumerate() {
+            *factor = V::splat(*sweep.a.offset(*sweep.a_sums.add(p + q)));
+            *row = sweep.b.offset(*sweep.b_sums.add(p + q));
+        }
+        let whole = sweep.len / V::LANES * V::LANES;
+        for j in (0..whole).step_by(V::LANES) {
+            let mut sum = if accumulate { V::load(sweep.c.add(j)) } else { V::zero() };
+            for (&factor, &row) in factors.iter().zip(&rows) {
+                sum = factor.mul_add(V::load(row.add(j)), sum);
+            }
+            sum.store(sweep.c.add(j));
+        }
+        if whole < sweep.len {
+            let mask = V::mask(sweep.len - whole);
+            let to = sweep.c.add(whole);
+            let mut sum = if accumulate { V::load_part(to, mask) } else { V::zero() };
+            for (&factor, &row) in factors.iter().zip(&rows) {
+                sum = factor.mul_add(V::load_part(row.add(whole), mask), sum);
+            }
+            sum.store_part(to, mask);
+        }
+    }
+}
+
+/// # Safety
+/// As [`sweep`].
+#[inline(always)]
+pub(super) unsafe fn sweep_any<T: HasKernels>(sweep: &Sweep<T>) {
+    // SAFETY: the caller's promise, throughout.
+    unsafe {
+        if !sweep.accumulate {
+            (0..sweep.len).for_each(|j| *sweep.c.add(j) = T::default());
+        }
+        for p in 0..sweep.k {
+            let factor = *sweep.a.offset(*sweep.a_sums.add(p));
+            let row = sweep.b.offset(*sweep.b_sums.add(p));
+            for j in 0..sweep.len {
+                let at = sweep.c.add(j);
+                *at = (*at).plus(factor.times(*row.add(j)));
+            }
+        }
+    }
+}
+
 /// How many pieces a contraction's sums are cut into.
 pub(super) fn pieces(ready: &Ready) -> usize {
     if ready.rows_len.saturating_mul(ready.columns_len) > 64 {
@@ -310,7 +407,49 @@ pub(super) unsafe fn run_strips<T: HasKernels>(
     }
 }
 
-/// Bytes of workspace that one thread needs for strips.
+/// The sums of rows of some columns.
+///
+/// # Safety
+/// The operands must be good for every index, `memory` for [`strip_bytes`], and nobody else may use those columns of C
+/// meanwhile.
+pub(super) unsafe fn run_sweeps<T: HasKernels>(
+    ready: &Ready,
+    kernels: &'static Kernels<T>,
+    [a, b]: [*const T; 2],
+    c: *mut T,
+    columns: Range<usize>,
+    memory: *mut u8,
+) {
+    let a_sums: *mut isize = memory.cast();
+    // SAFETY: the caller's promise, throughout: there is room for the offsets of a block of sums in both operands.
+    unsafe {
+        let b_sums = a_sums.add(ready.sums_block);
+        for first in columns.clone().step_by(COLUMNS_NEAR) {
+            let len = COLUMNS_NEAR.min(columns.end - first);
+            let mut p = 0;
+            loop {
+                let k = ready.sums_block.min(ready.sums_len - p);
+                offsets(shared(&ready.sums), p..p + k, a_sums, b_sums);
+                (kernels.sweep)(&Sweep {
+                    k,
+                    a,
+                    a_sums,
+                    b: b.add(first),
+                    b_sums,
+                    c: c.add(first),
+                    len,
+                    accumulate: ready.accumulate || p > 0,
+                });
+                p += k;
+                if p >= ready.sums_len {
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// Bytes of workspace that one thread needs for strips, or for sums of rows.
 pub(super) fn strip_bytes(ready: &Ready) -> usize {
     (2 * ready.sums_block * size_of::<isize>()).next_multiple_of(64)
 }

@@ -1,18 +1,25 @@
 //! Functions of one or two numbers for compiled code: one value at a time, and over arrays.
 //!
 //! Scalar functions are as exact as the system's library, `f32` ones are those of `f64` rounded. Array functions use
-//! the widest vectors of the machine and err by at most 2 units in the last place (`gelu_tanh` by as many as its
-//! exponent is long: 8 in its tail). Both follow IEEE at zeros, infinities and NaN.
+//! the widest vectors of the machine; [`formula`] says how, and how exact they are. Both follow IEEE at zeros,
+//! infinities and NaN.
 
 mod fold;
+pub mod formula;
 mod lanes;
+#[cfg(test)]
+mod tests;
 
 pub use fold::{
     FIND_F32, FIND_F64, FOLD_F32, FOLD_F64, FOLD_ROWS_F32, FOLD_ROWS_F64, FindF32, FindF64, FoldF32, FoldF64,
     FoldRowsF32, FoldRowsF64,
 };
 
+use lanes::Lanes;
 use num_complex::Complex;
+
+/// Arithmetic that any machine has.
+type Plain = Lanes<f64, false>;
 
 macro_rules! scalars {
     ($($f64:ident, $f32:ident, $name:literal: |$x:ident| $value:expr;)*) => {
@@ -52,12 +59,12 @@ scalars! {
     sinh_f64, sinh_f32, "sinh": |x| x.sinh();
     cosh_f64, cosh_f32, "cosh": |x| x.cosh();
     tanh_f64, tanh_f32, "tanh": |x| x.tanh();
-    erf_f64, erf_f32, "erf": |x| lanes::erf::<false>(x);
-    sigmoid_f64, sigmoid_f32, "sigmoid": |x| lanes::sigmoid::<false>(x);
+    erf_f64, erf_f32, "erf": |x| formula::erf(&Plain::NEW, x);
+    sigmoid_f64, sigmoid_f32, "sigmoid": |x| formula::sigmoid(&Plain::NEW, x);
     relu_f64, relu_f32, "relu": |x| if x > 0.0 || x.is_nan() { x } else { 0.0 };
-    gelu_f64, gelu_f32, "gelu": |x| lanes::gelu::<false>(x);
-    gelu_tanh_f64, gelu_tanh_f32, "gelu_tanh": |x| lanes::gelu_tanh::<false>(x);
-    silu_f64, silu_f32, "silu": |x| lanes::silu::<false>(x);
+    gelu_f64, gelu_f32, "gelu": |x| formula::gelu(&Plain::NEW, x);
+    gelu_tanh_f64, gelu_tanh_f32, "gelu_tanh": |x| formula::gelu_tanh(&Plain::NEW, x);
+    silu_f64, silu_f32, "silu": |x| formula::silu(&Plain::NEW, x);
     softplus_f64, softplus_f32, "softplus": |x| (-x.abs()).exp().ln_1p() + if x > 0.0 || x.is_nan() { x } else { 0.0 };
     abs_f64, abs_f32, "abs": |x| x.abs();
     sign_f64, sign_f32, "sign": |x| if x > 0.0 { 1.0 } else if x < 0.0 { -1.0 } else { x };
@@ -154,7 +161,7 @@ pub type ArrayF32 = unsafe extern "C" fn(x: *const f32, y: *mut f32, n: usize);
 const CHUNK: usize = 64;
 
 macro_rules! arrays {
-    ($type:ty, $table:ident, $array:ident, $($slice:ident, $lanes:ident, $name:literal $(, fallback $most:expr, $scalar:ident)?;)*) => {
+    ($type:ty, $table:ident, $array:ident, $($slice:ident, $function:path, $name:literal $(, fallback $most:expr, $scalar:ident)?;)*) => {
         $(
             #[doc = concat!("`y[i] = ", $name, "(x[i])` for `i` below `n`; `x` and `y` may be one array.")]
             ///
@@ -162,29 +169,38 @@ macro_rules! arrays {
             /// Both pointers must be good for `n` elements; the arrays are one or do not overlap.
             pub unsafe extern "C" fn $slice(x: *const $type, y: *mut $type, n: usize) {
                 #[inline(always)]
-                unsafe fn each<const FMA: bool>(x: *const $type, y: *mut $type, n: usize) {
-                    let mut at = 0;
-                    while at < n {
-                        let len = CHUNK.min(n - at);
-                        let mut chunk = [0.0; CHUNK];
-                        // SAFETY: the caller's promise.
-                        unsafe { std::ptr::copy_nonoverlapping(x.add(at), chunk.as_mut_ptr(), len) };
-                        $(
-                            if chunk.iter().any(|value| value.is_nan() || value.abs() > $most) {
-                                chunk.iter_mut().for_each(|value| *value = $scalar(*value));
-                                // SAFETY: the caller's promise.
-                                unsafe { std::ptr::copy_nonoverlapping(chunk.as_ptr(), y.add(at), len) };
-                                at += len;
-                                continue;
-                            }
-                        )?
-                        // A closure might be compiled on its own, without the features of the caller.
-                        for value in &mut chunk {
-                            *value = lanes::$lanes::<FMA>(*value);
+                fn chunk<const FMA: bool>(from: [$type; CHUNK]) -> [$type; CHUNK] {
+                    $(
+                        if !from.iter().fold(true, |all, value| all & (value.abs() <= $most)) {
+                            return from.map(|value| $scalar(value));
                         }
+                    )?
+                    let mut to = from;
+                    // A closure might be compiled on its own, without the features of the caller.
+                    for value in &mut to {
+                        *value = $function(&Lanes::<$type, FMA>::NEW, *value);
+                    }
+                    to
+                }
+
+                #[inline(always)]
+                unsafe fn each<const FMA: bool>(x: *const $type, y: *mut $type, n: usize) {
+                    let whole = n / CHUNK * CHUNK;
+                    for at in (0..whole).step_by(CHUNK) {
                         // SAFETY: the caller's promise.
-                        unsafe { std::ptr::copy_nonoverlapping(chunk.as_ptr(), y.add(at), len) };
-                        at += len;
+                        unsafe {
+                            let from = x.add(at).cast::<[$type; CHUNK]>().read_unaligned();
+                            y.add(at).cast::<[$type; CHUNK]>().write_unaligned(chunk::<FMA>(from));
+                        }
+                    }
+                    if whole < n {
+                        let mut from = [0.0; CHUNK];
+                        // SAFETY: the caller's promise.
+                        unsafe {
+                            std::ptr::copy_nonoverlapping(x.add(whole), from.as_mut_ptr(), n - whole);
+                            let to = chunk::<FMA>(from);
+                            std::ptr::copy_nonoverlapping(to.as_ptr(), y.add(whole), n - whole);
+                        }
                     }
                 }
 
@@ -237,214 +253,30 @@ pub(crate) fn level() -> u8 {
 
 arrays! {
     f64, ARRAY_F64, ArrayF64,
-    exp_f64_slice, exp, "exp";
-    log_f64_slice, log, "log";
-    sin_f64_slice, sin, "sin", fallback lanes::MOST_ANGLE, sin_f64;
-    cos_f64_slice, cos, "cos", fallback lanes::MOST_ANGLE, cos_f64;
-    tanh_f64_slice, tanh, "tanh";
-    sigmoid_f64_slice, sigmoid, "sigmoid";
-    erf_f64_slice, erf, "erf";
-    gelu_f64_slice, gelu, "gelu";
-    gelu_tanh_f64_slice, gelu_tanh, "gelu_tanh";
-    silu_f64_slice, silu, "silu";
+    exp_f64_slice, formula::exp, "exp";
+    log_f64_slice, formula::log, "log";
+    sin_f64_slice, formula::sin, "sin", fallback formula::MOST_ANGLE, sin_f64;
+    cos_f64_slice, formula::cos, "cos", fallback formula::MOST_ANGLE, cos_f64;
+    tanh_f64_slice, formula::tanh, "tanh";
+    sigmoid_f64_slice, formula::sigmoid, "sigmoid";
+    erf_f64_slice, formula::erf, "erf";
+    gelu_f64_slice, formula::gelu, "gelu";
+    gelu_tanh_f64_slice, formula::gelu_tanh, "gelu_tanh";
+    silu_f64_slice, formula::silu, "silu";
+    softplus_f64_slice, formula::softplus, "softplus";
 }
 
 arrays! {
     f32, ARRAY_F32, ArrayF32,
-    exp_f32_slice, exp_f32, "exp";
-    log_f32_slice, log_f32, "log";
-    sin_f32_slice, sin_f32, "sin", fallback lanes::MOST_ANGLE as f32, sin_f32;
-    cos_f32_slice, cos_f32, "cos", fallback lanes::MOST_ANGLE as f32, cos_f32;
-    tanh_f32_slice, tanh_f32, "tanh";
-    sigmoid_f32_slice, sigmoid_f32, "sigmoid";
-    erf_f32_slice, erf_f32, "erf";
-    gelu_f32_slice, gelu_f32, "gelu";
-    gelu_tanh_f32_slice, gelu_tanh_f32, "gelu_tanh";
-    silu_f32_slice, silu_f32, "silu";
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// How many floats lie between two, at most.
-    fn ulps(value: f64, expected: f64) -> f64 {
-        if value == expected || value.is_nan() && expected.is_nan() {
-            return 0.0;
-        }
-        let unit = f64::from_bits(expected.abs().to_bits() + 1) - expected.abs();
-        (value - expected).abs() / unit
-    }
-
-    fn ulps_f32(value: f32, expected: f64) -> f64 {
-        let rounded = expected as f32;
-        if value == rounded || value.is_nan() && rounded.is_nan() {
-            return 0.0;
-        }
-        let unit = f32::from_bits(rounded.abs().to_bits() + 1) - rounded.abs();
-        (f64::from(value) - expected).abs() / f64::from(unit)
-    }
-
-    fn find<T: Copy>(table: &[(&str, T)], name: &str) -> T {
-        table.iter().find(|(found, _)| *found == name).unwrap().1
-    }
-
-    /// Arguments of many sizes and both signs.
-    fn arguments(most: f64) -> Vec<f64> {
-        let mut arguments = vec![0.0, -0.0, 1.0, -1.0, f64::MIN_POSITIVE, 1e-310, 0.625, -0.625];
-        for k in 0..20_001 {
-            arguments.push((k as f64 / 10_000.0 - 1.0) * most + 1e-9);
-        }
-        for k in 0..2000 {
-            let size = most * 1e-20f64.powf(k as f64 / 2000.0);
-            arguments.extend([size, -size]);
-        }
-        arguments
-    }
-
-    const SPECIAL: [f64; 5] = [f64::INFINITY, f64::NEG_INFINITY, f64::NAN, 1e300, -1e300];
-
-    /// An independent value of functions that the system's library lacks, to about 1e-13.
-    fn reference(name: &str, x: f64) -> Option<(f64, f64)> {
-        Some(match name {
-            "exp" => (x.exp(), 1.1),
-            "log" => (x.ln(), 1.1),
-            "sin" => (x.sin(), 1.6),
-            "cos" => (x.cos(), 1.6),
-            "tanh" => (x.tanh(), 2.0),
-            "sigmoid" if x > 0.0 => (1.0 / (1.0 + (-x).exp()), 2.0),
-            "sigmoid" => (x.exp() / (1.0 + x.exp()), 2.0),
-            "silu" => (x * reference("sigmoid", x)?.0, 2.6),
-            "gelu_tanh" => {
-                let u = (8.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x * x * x);
-                (x * reference("sigmoid", u)?.0, 4.0 + 4.0 * u.abs())
-            }
-            _ => return None,
-        })
-    }
-
-    #[test]
-    fn arrays_of_f64_are_close_to_the_systems_library() {
-        for &(name, array) in ARRAY_F64 {
-            let most = if matches!(name, "sin" | "cos") { 2e4 } else { 700.0 };
-            let mut x = arguments(most);
-            if !matches!(name, "silu" | "gelu" | "gelu_tanh") {
-                x.extend(SPECIAL);
-            }
-            let mut y = vec![0.0; x.len()];
-            // SAFETY: both are that long.
-            unsafe { array(x.as_ptr(), y.as_mut_ptr(), x.len()) };
-            for (&x, &y) in x.iter().zip(&y) {
-                let Some((expected, bound)) = reference(name, x) else { continue };
-                // Where the result is no normal number, one unit is coarse.
-                let bound = if expected.abs() < 1e-290 { 4.0 + bound } else { bound };
-                let error = ulps(y, expected);
-                assert!(error <= bound, "{name}({x:e}) = {y:e}, expected {expected:e}: {error} ulps");
-            }
-        }
-    }
-
-    #[test]
-    fn arrays_of_f32_are_close_to_scalars_of_f64() {
-        for &(name, array) in ARRAY_F32 {
-            let scalar = find(SCALAR_F64, name);
-            let mut x: Vec<f32> = arguments(if matches!(name, "sin" | "cos") { 2e4 } else { 104.0 })
-                .into_iter()
-                .map(|x| x as f32)
-                .collect();
-            x.extend(SPECIAL.map(|x| x as f32));
-            let mut y = x.clone();
-            // SAFETY: it is that long; one array may be both.
-            unsafe { array(y.as_ptr(), y.as_mut_ptr(), x.len()) };
-            for (&x, &y) in x.iter().zip(&y) {
-                let expected = scalar(x.into());
-                let bound = match name {
-                    "gelu_tanh" => 4.0 + 2.0 * f64::from(x.abs()).powi(3).min(100.0),
-                    "silu" => 2.6,
-                    _ => 2.0,
-                };
-                // A factor of a product may be no normal number before the product is.
-                let bound = if expected.abs() < 1e-36 { 2.0 + bound + f64::from(x.abs()) } else { bound };
-                let error = ulps_f32(y, expected);
-                assert!(error <= bound, "{name}({x:e}) = {y:e}, expected {expected:e}: {error} ulps");
-            }
-        }
-    }
-
-    #[test]
-    fn erf_and_gelu_are_those_of_longer_arithmetic() {
-        // 40-digit values by mpmath.
-        let erfs = [
-            (0.1, 0.1124629160182849),
-            (0.5, 0.5204998778130465),
-            (0.9, 0.7969082124228322),
-            (1.0, 0.8427007929497149),
-            (1.5, 0.9661051464753108),
-            (2.5, 0.999593047982555),
-            (4.0, 0.9999999845827421),
-            (5.5, 0.9999999999999927),
-        ];
-        let gelus = [
-            (-30.0, -1.472014178144456e-196),
-            (-8.5, -8.05760459887282e-17),
-            (-3.25, -0.0018753313877699928),
-            (-1.0, -0.15865525393145705),
-            (-0.01, -0.004960106436853684),
-            (0.3, 0.1853734266566858),
-            (1.0, 0.8413447460685429),
-            (2.75, 2.7418056511035998),
-            (9.0, 9.0),
-        ];
-        let odd = erfs.map(|(x, y)| (-x, -y));
-        let apply = |array: ArrayF64, x: f64| {
-            let mut y = 0.0;
-            // SAFETY: there is one of each.
-            unsafe { array(&x, &mut y, 1) };
-            y
-        };
-        for (x, expected) in erfs.into_iter().chain(odd) {
-            assert!(
-                ulps(apply(erf_f64_slice, x), expected) <= 2.0 && ulps(erf_f64(x), expected) <= 2.0,
-                "{x}"
-            );
-            assert!(ulps_f32(erf_f32(x as f32), erf_f64((x as f32).into())) <= 1.0);
-        }
-        for (x, expected) in gelus {
-            assert!(ulps(apply(gelu_f64_slice, x), expected) <= 3.0, "{x} {}", apply(gelu_f64_slice, x));
-            assert!(ulps(gelu_f64(x), expected) <= 3.0, "{x} {}", gelu_f64(x));
-        }
-        // The derivative of erf is the bell curve, whichever of its formulas serves.
-        for k in -3000..3000 {
-            let (x, h) = (k as f64 / 1000.0, 1e-5);
-            let slope = (apply(erf_f64_slice, x + h) - apply(erf_f64_slice, x - h)) / (2.0 * h);
-            let bell = std::f64::consts::FRAC_2_SQRT_PI * (-x * x).exp();
-            assert!((slope - bell).abs() < 1e-9, "{x}");
-        }
-        assert_eq!((erf_f64(f64::INFINITY), erf_f64(-0.0).to_bits()), (1.0, (-0.0f64).to_bits()));
-        assert!(gelu_f64(f64::NAN).is_nan() && apply(gelu_f64_slice, f64::NAN).is_nan());
-        assert_eq!((gelu_f64(f64::INFINITY), gelu_f64(f64::NEG_INFINITY)), (f64::INFINITY, 0.0));
-    }
-
-    #[test]
-    fn scalars_at_their_edges() {
-        assert_eq!(softplus_f64(1000.0), 1000.0);
-        assert_eq!(softplus_f64(0.0), std::f64::consts::LN_2);
-        assert_eq!(softplus_f32(-1000.0), 0.0);
-        assert!(
-            softplus_f64(f64::NAN).is_nan() && relu_f64(f64::NAN).is_nan() && sign_f64(f64::NAN).is_nan()
-        );
-        assert_eq!([sign_f64(-3.0), sign_f64(0.0), relu_f64(-2.0), relu_f64(2.0)], [-1.0, 0.0, 0.0, 2.0]);
-        assert_eq!([round_f64(0.5), round_f64(1.5), round_f64(-2.5)], [0.0, 2.0, -2.0]);
-        assert_eq!(
-            [rem_f64(-1.0, 5.0), rem_f64(1.0, -5.0), rem_f64(7.0, 0.0), rem_f64(6.0, 3.0)],
-            [4.0, -4.0, 0.0, 0.0]
-        );
-        assert_eq!([pow_f64(2.0, 10.0), atan2_f64(1.0, 0.0)], [1024.0, std::f64::consts::FRAC_PI_2]);
-        assert_eq!([sigmoid_f64(0.0), silu_f64(f64::NEG_INFINITY)], [0.5, 0.0]);
-        assert_eq!(popcount_i64(-1), 64);
-        let mut z = Complex::new(0.0, std::f64::consts::PI);
-        // SAFETY: the place is good.
-        unsafe { exp_c128(&z, &mut z) };
-        assert!((z.re + 1.0).abs() < 1e-15 && z.im.abs() < 1e-15);
-    }
+    exp_f32_slice, formula::exp, "exp";
+    log_f32_slice, formula::log, "log";
+    sin_f32_slice, lanes::sin_f32, "sin", fallback formula::MOST_ANGLE as f32, sin_f32;
+    cos_f32_slice, lanes::cos_f32, "cos", fallback formula::MOST_ANGLE as f32, cos_f32;
+    tanh_f32_slice, formula::tanh, "tanh";
+    sigmoid_f32_slice, formula::sigmoid, "sigmoid";
+    erf_f32_slice, formula::erf, "erf";
+    gelu_f32_slice, formula::gelu, "gelu";
+    gelu_tanh_f32_slice, formula::gelu_tanh, "gelu_tanh";
+    silu_f32_slice, formula::silu, "silu";
+    softplus_f32_slice, formula::softplus, "softplus";
 }

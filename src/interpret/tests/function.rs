@@ -115,6 +115,11 @@ fn tails_keep_their_digits() {
     // Gelu of -10 is -10 times the normal tail 7.619853024160526e-24.
     let found = of_reals(Unary::Gelu, &[-10.0])[0];
     assert!((found / -7.619853024160526e-23 - 1.0).abs() < 1e-13);
+    // The same of -20 and -35.3, with 60 digits.
+    for (x, exact) in [(-20.0, -5.507248237212468e-88), (-35.3, -1.0364700546569745e-271)] {
+        let found = of_reals(Unary::Gelu, &[x])[0];
+        assert!((found / exact - 1.0).abs() < 1e-15, "{x} gives {found}, not {exact}");
+    }
     let found = of_reals(Unary::Sigmoid, &[-700.0])[0];
     assert!((found / (-700f64).exp() - 1.0).abs() < 1e-13);
 }

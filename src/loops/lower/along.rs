@@ -35,7 +35,7 @@ impl Builder {
         if matches!(step.op, AlongOp::Dft | AlongOp::Idft) {
             return self.transforms(step, axes, point, machine);
         }
-        if self.running_rows(step, axes, point, machine) {
+        if self.running_rows(step, axes, point, machine) || self.columns(step, axes, point, machine) {
             return;
         }
         let mut axes = axes.clone();
@@ -323,7 +323,7 @@ fn given(number: u32, dtype: DType) -> Expr<Source> {
 }
 
 /// Where an element of the row is, by the map's axes.
-fn position(strides: &[(AxisId, i64)]) -> Expr<Source> {
+pub(super) fn position(strides: &[(AxisId, i64)]) -> Expr<Source> {
     let mut terms: Vec<Expr<Source>> = strides
         .iter()
         .map(|&(axis, stride)| match stride {

@@ -18,6 +18,9 @@ const PLAIN_WORK: u64 = 512;
 /// The same where one operand is a vector.
 const VECTOR_WORK: u64 = 1 << 18;
 
+/// The same where the other operand's rows are added up.
+const SWEEP_WORK: u64 = 1 << 13;
+
 impl Builder {
     pub(super) fn contract(&mut self, contract: &Contract, axes: &Axes, point: &Point, machine: &Machine) {
         if self.convolution(contract, axes, point) {
@@ -138,13 +141,23 @@ fn is_worth_packing(gemm: &Gemm) -> bool {
         DType::F32 if is_plain(gemm) => 2 * PLAIN_WORK,
         _ => GEMM_WORK + 1,
     };
-    known && shaped && (m.min(n).min(k) >= 4 && work >= least || is_vector)
+    let is_swept = m.min(n) == 1 && k >= 16 && work >= SWEEP_WORK && is_swept(gemm);
+    known && shaped && (m.min(n).min(k) >= 4 && work >= least || is_vector || is_swept)
 }
 
 /// Whether rows, columns and sums are one axis each, and columns lie side by side in their operand and the result.
 fn is_plain(gemm: &Gemm) -> bool {
     match (&gemm.m[..], &gemm.n[..], &gemm.k[..]) {
         ([m], [n], [_]) => (n.b, n.c) == (1, 1) || (m.a, m.c) == (1, 1),
+        _ => false,
+    }
+}
+
+/// Whether the result is a sum of rows that lie side by side.
+fn is_swept(gemm: &Gemm) -> bool {
+    match (&gemm.m[..], &gemm.n[..]) {
+        ([], [n]) => (n.b, n.c) == (1, 1) && n.extent >= 16,
+        ([m], []) => (m.a, m.c) == (1, 1) && m.extent >= 16,
         _ => false,
     }
 }

@@ -119,9 +119,22 @@ impl Builder {
         point: &Point,
         machine: &Machine,
     ) {
+        self.pieces(task, axes, vec![piece], point, machine);
+    }
+
+    /// Writes the loops of a nest over a part of each of its axes.
+    pub(super) fn pieces(
+        &mut self,
+        task: &Task,
+        axes: &Axes,
+        mut pieces: Vec<Piece>,
+        point: &Point,
+        machine: &Machine,
+    ) {
         let choice = self.choose_loops(task, axes, machine);
+        pieces.sort_by_key(|piece| choice.order.iter().position(|&axis| axis == piece.axis));
         let scope = Scope { axes, operands: task.operands, reduced: task.given.to_vec() };
-        self.nest_loops(task, &scope, &[piece], false, vec![point.clone()], &choice, machine);
+        self.nest_loops(task, &scope, &pieces, false, vec![point.clone()], &choice, machine);
     }
 
     /// The loops over blocks, then those inside a block.

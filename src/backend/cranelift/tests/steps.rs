@@ -194,6 +194,122 @@ fn maps_along_axes() {
 }
 
 #[test]
+fn maps_along_an_outer_axis() {
+    use AlongOp::*;
+    for op in [Softmax, LogSoftmax, Normalize] {
+        for dtype in [DType::F64, DType::F32, DType::F16] {
+            // Rows side by side in one block, in several with a rest, few values, and too few rows to be blocks.
+            for (rows, length, beside) in
+                [(1, 37, 32), (3, 5, 70), (2, 4, 600), (1, 2000, 50), (2, 3, 40), (2, 6, 31)]
+            {
+                let mut build = Build::new();
+                let (i, k, j) = (build.axis("i", rows), build.axis("k", length), build.axis("j", beside));
+                let a = build.input(dtype, &[rows, length, beside]);
+                let out = build.output(dtype, &[rows, length, beside]);
+                let body =
+                    Expr::Sum(vec![build.at(0, &a, &[i, k, j]), Expr::Cast(dtype, Box::new(Expr::Index(k)))]);
+                let view = build.view(&out, &[i, k, j]);
+                build.plan.steps.push(Step::Along(AlongStep {
+                    op,
+                    rows: vec![i, j],
+                    axes: vec![k],
+                    out_axes: vec![k],
+                    operands: vec![a],
+                    body,
+                    out: view,
+                    dtype,
+                    place: Span::default(),
+                }));
+                assert_agrees(
+                    &build.plan,
+                    &format!("{} of {dtype} over {rows} {length} {beside}", op.name()),
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn softmax_over_two_outer_axes_with_odd_values() {
+    let mut build = Build::new();
+    let (i, j, k) = (build.axis("i", 9), build.axis("j", 5), build.axis("k", 100));
+    let a = build.input(DType::F64, &[9, 5, 100]);
+    let out = build.output(DType::F64, &[9, 5, 100]);
+    let body = build.at(0, &a, &[i, j, k]);
+    let view = build.view(&out, &[i, j, k]);
+    build.plan.steps.push(Step::Along(AlongStep {
+        op: AlongOp::Softmax,
+        rows: vec![k],
+        axes: vec![i, j],
+        out_axes: vec![i, j],
+        operands: vec![a],
+        body,
+        out: view,
+        dtype: DType::F64,
+        place: Span::default(),
+    }));
+    let mut input = Tensor::zeros(DType::F64, &[9, 5, 100]).unwrap();
+    for at in 0..4500 {
+        let value = match at % 100 {
+            // Nothing but the lowest, one NaN, one infinity, and huge numbers.
+            0 => f64::NEG_INFINITY,
+            1 if at == 1 => f64::NAN,
+            2 if at == 302 => f64::INFINITY,
+            3 => 1e300 * (at / 100) as f64,
+            column => ((at * 7919) % 1009) as f64 / 100.0 - column as f64,
+        };
+        input.set(at, Scalar::Real(value));
+    }
+    let results = build.run(&[&input]).unwrap();
+    let softmax = |column: usize| -> Vec<f64> {
+        let values: Vec<f64> = (0..45).map(|row| input.get(row * 100 + column).re()).collect();
+        let most = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let powers: Vec<f64> = values.iter().map(|value| (value - most).exp()).collect();
+        let total: f64 = powers.iter().sum();
+        powers.into_iter().map(|power| power / total).collect()
+    };
+    for column in 0..100 {
+        let expected = softmax(column);
+        for (row, &expected) in expected.iter().enumerate() {
+            let found = results[0].get(row * 100 + column).re();
+            match column {
+                0 => assert_eq!(found, 0.0),
+                1 => assert!(found.is_nan(), "{found}"),
+                2 => assert!(found.is_nan() || found == 0.0, "{found}"),
+                _ => assert!((found - expected).abs() <= 1e-14, "{row} {column}: {found}, not {expected}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn functions_in_line_are_those_over_arrays() {
+    // Few elements are computed in line, many by calls for arrays.
+    use Unary::*;
+    let bits = |op: Unary, dtype: DType, extent: u64| {
+        let mut build = Build::new();
+        let i = build.axis("i", extent);
+        let a = build.input(dtype, &[extent]);
+        let output = build.output(dtype, &[extent]);
+        let read = build.at(0, &a, &[i]);
+        let view = build.view(&output, &[i]);
+        build.nest(&[i], &[&a], vec![], Expr::Unary(op, Box::new(read)), view);
+        let mut input = Tensor::zeros(dtype, &[extent]).unwrap();
+        for at in 0..extent as usize {
+            input.set(at, Scalar::Real(0.37 * at as f64 - if op == Log { -0.01 } else { 2.1 }));
+        }
+        build.run(&[&input]).unwrap()[0].bytes()[..13 * dtype.bytes()].to_vec()
+    };
+    for op in [Exp, Log, Tanh, Sigmoid, Silu, GeluTanh, Softplus, Erf, Gelu] {
+        for dtype in [DType::F32, DType::F64] {
+            if dtype == DType::F32 || !matches!(op, Erf | Gelu) {
+                assert_eq!(bits(op, dtype, 13), bits(op, dtype, 100), "{op:?} of {dtype}");
+            }
+        }
+    }
+}
+
+#[test]
 fn softmax_over_two_axes_with_threads() {
     let mut build = Build::new();
     let (i, j, k) = (build.axis("i", 64), build.axis("j", 33), build.axis("k", 40));
