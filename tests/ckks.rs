@@ -214,8 +214,8 @@ mod encrypted {
     #[test]
     fn errors_of_approximations_are_within_their_bound() {
         let text = "dim B, I, H, O\nsecret input x: f64[B, I]\nparam W: f64[I, H]\nparam V: f64[H, O]\noutput y: f64[B, O]\n\
-                    @approx(tanh, degree = 31, range = (-8, 8))\nh[b, j] = tanh(x[b, i] * W[i, j])\n\
-                    @approx(sigmoid, degree = 15, range = (-10, 10))\ny[b, o] = sigmoid(h[b, j] * V[j, o])\n";
+                    @approx(tanh, degree = 31, range = (-8, 8))\nh[b, j] = tanh(sum[i](x[b, i] * W[i, j]))\n\
+                    @approx(sigmoid, degree = 15, range = (-10, 10))\ny[b, o] = sigmoid(sum[j](h[b, j] * V[j, o]))\n";
         let opened = open("two_layers.ein", None, text);
         let sizes = "# einc run FILE --random 3 --set B=4 --set I=6 --set H=5 --set O=3";
         for layout in [Interface::Free, Interface::RowMajor] {

@@ -140,7 +140,8 @@ fn slices_keep_intermediates_in_the_cache() {
     }
     let (program, _) = program(text, &[("B", 16), ("N", 64)]);
     let plan = plan::plan(&pipeline::graph(&program), &Settings::default()).expect("small");
-    assert!(plan.arena <= 600_000, "{} bytes of intermediates", plan.arena);
+    // Sixteen parts may run at once, each with intermediates of its own.
+    assert!(plan.arena <= 16 * 120_000, "{} bytes of intermediates", plan.arena);
     let fourth = 16.0 * 64f64.powi(4);
     assert!(
         cost(&plan, &Settings::default().rates).flops < 2.2 * fourth,

@@ -155,8 +155,13 @@ impl Builder {
         if exponent.is_multiple_of(2) { square } else { self.times(square, base) }
     }
 
-    /// Computes each lane alone and packs them.
+    /// Computes each lane alone and packs them; what is the same in all lanes is computed once and stays a scalar.
     pub(super) fn lane_by_lane(&mut self, expr: &Expr<Source>, scope: &Scope, point: &Point) -> Val {
+        let mut varies = point.vector.is_some_and(|(axis, _)| expr.free_axes().contains(&axis));
+        expr.for_each_read(&mut |read| varies |= !matches!(read.source, Source::Operand(_)));
+        if !varies {
+            return self.value(expr, scope, &point.of_lane(0));
+        }
         let lanes: Vec<Val> =
             (0..point.lanes()).map(|lane| self.value(expr, scope, &point.of_lane(lane))).collect();
         self.pack(&lanes)
