@@ -133,6 +133,12 @@ def patches_without_border_tile(call, g):
     call.near("X", tiles, inputs["X"])
 
 
+@paper.property("mg_patch")
+def patches_that_no_level_divides_are_refused(call, g):
+    call.refuses("mg_patch", "EIN0309", **patch_inputs(g, 1, 1, 4, 4, 1, 0))
+    call.refuses("mg_patch", "EIN0309", **patch_inputs(g, 1, 2, 32, 8, 2, 1))
+
+
 @paper.property()
 def compression(call, g):
     def ratio(core):

@@ -96,6 +96,13 @@ paper.add("spmm_prune", [dict(m=12, k=10, n=3, thr=0.8), dict(m=1, k=1, n=1, thr
 paper.add("ffn_sparse", [dict(f=9, d=6, n=3), dict(f=1, d=1, n=1), dict(f=4, d=11, n=8)], ffn_inputs, ffn_sparse)
 
 
+@paper.property("spmm_tiled")
+def pointers_of_other_tiles_are_refused(call, g):
+    inputs = tiled_inputs(g, 6, 8, 2, 2, 4)
+    inputs["ptr"] = np.append(inputs["ptr"], inputs["ptr"][-1])
+    call.refuses("spmm_tiled", "EIN0309", **inputs)
+
+
 @paper.property("spmm_csr", "spmm_tiled")
 def formats_agree(call, g):
     A, X = pruned(g, 8, 12, 0.3), g.real(12, 5)

@@ -123,6 +123,11 @@ DAUBECHIES4 = np.array([0.23037781330885523, 0.7148465705525415, 0.6308807679295
                         -0.18703481171888114, 0.030841381835986965, 0.032883011666982945, -0.010597401784997278])
 
 
+@paper.property("series_decomp")
+def even_windows_are_refused(call, g):
+    call.refuses("series_decomp", "EIN0309", **decomp_inputs(g, 1, 5, 2, 4))
+
+
 @paper.property("dwt", "idwt")
 def the_inverse_restores_the_series(call, g):
     lo = DAUBECHIES4[::-1].copy()

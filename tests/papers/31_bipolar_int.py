@@ -65,6 +65,13 @@ paper.add("matmul_packed", SIZES, packed_inputs, matmul_packed)
 paper.add("matmul_dequant", SIZES, dequant_inputs, matmul_dequant)
 
 
+@paper.property("matmul_packed")
+def words_that_do_not_hold_the_positions_are_refused(call, g):
+    words = packed(g.bits(1, 2, 40))
+    for K in (100, 10):
+        call.refuses("matmul_packed", "EIN0309", Ap=words, Bp=words, K=np.int64(K))
+
+
 @paper.property("decode")
 def planes_of_the_example(call, g):
     x = call("decode", Ab=np.array([[[1, 0, 1]], [[0, 0, 1]]], dtype=np.uint8))["x"][0]

@@ -181,6 +181,18 @@ class Call:
             with np.load(target) as file:
                 return {name: file[name] for name in file.files}
 
+    def refuses(self, program, code, **inputs):
+        """Fails unless the program refuses the inputs with that code; references refuse nothing."""
+        if self.einc is None:
+            return
+        inputs = {name: narrow(value, self.dtype) for name, value in inputs.items()}
+        try:
+            self.raw(program, inputs)
+        except Failure as failure:
+            self.holds(f"{code} in {failure}", code in str(failure))
+        else:
+            raise Failure(f"{program} took what it should refuse with {code}")
+
     def near(self, label, got, want, slack=1.0):
         """Fails unless the two agree to `slack` times the paper's tolerance."""
         got, want = widen(got), np.asarray(widen(want))
