@@ -185,8 +185,8 @@ fn emitted_python_runs_in_openfhe() {
         for (place, (found, clear)) in y("out.npz").iter().zip(y("clear.npz")).enumerate() {
             let (i, j) = (place / 7, place % 7);
             let sum: f64 = (0..6).map(|k| a[6 * i + k] * b[7 * k + j]).sum();
-            // The polynomial is within 0.2 of the function; OpenFHE takes scales as nominal.
-            assert!((clear - sum.tanh()).abs() < 0.2, "{layout}: {clear} for {sum}");
+            // The best polynomial is within 0.16 of the function; OpenFHE takes scales as nominal.
+            assert!((clear - sum.tanh()).abs() < 0.16, "{layout}: {clear} for {sum}");
             assert!((found - clear).abs() < 1e-4, "{layout}: {found}, not {clear}");
         }
     }
@@ -214,7 +214,7 @@ fn arguments_outside_the_range_of_a_function_are_refused_before_anything_is_encr
     for how in [&["x=bad.npy"][..], &["x=bad.npy", "--simulate"]] {
         let (code, _, stderr) = einc(how);
         assert_eq!(code, Some(4), "{stderr}");
-        let told = ["EIN0710", "`sigmoid` is approximated on (-4, 4)", "applies it to 5.000000", "p.ein:"];
+        let told = ["EIN0710", "`sigmoid` is approximated on (-4, 4)", "apply it to 5.000000", "p.ein:"];
         told.iter().for_each(|part| assert!(stderr.contains(part), "{part}: {stderr}"));
     }
     let (code, _, stderr) = einc(&["x=good.npy"]);

@@ -102,14 +102,7 @@ impl Polynomial {
         degree: usize,
     ) -> Result<Polynomial, ApproximationError> {
         let start = Polynomial::interpolate(function, range, degree)?;
-        // The best polynomial of an odd function is odd, of an even one even; rounding must not hide it.
-        let parts = [0, 1].map(|part| start.coefficients.iter().skip(part).step_by(2).all(|c| *c == 0.0));
-        let improved = remez::improve(function, &start).and_then(|mut better| {
-            for (j, coefficient) in better.coefficients.iter_mut().enumerate() {
-                *coefficient *= f64::from(u8::from(!parts[j % 2]));
-            }
-            better.measured(function).ok()
-        });
+        let improved = remez::improve(function, &start).and_then(|better| better.measured(function).ok());
         Ok(improved.filter(|better| better.error < start.error).unwrap_or(start))
     }
 

@@ -9,15 +9,32 @@ const ROUNDS: usize = 40;
 const GRID: usize = 40;
 
 /// A polynomial of the same degree whose error is nearly level, if the exchange finds one.
+///
+/// The best polynomial for an odd or even function on a range around 0 is odd or even too, and best with fewer
+/// coefficients on the half of the range; on the whole of it the error would be level at more points than exchanges count.
 pub(super) fn improve(function: &dyn Fn(f64) -> f64, start: &Polynomial) -> Option<Polynomial> {
-    let size = start.coefficients.len();
+    let degree = start.coefficients.len() - 1;
+    let value = |t: f64| function(place(start.range, t));
+    // The Chebyshev polynomials it consists of, and how much of the circle the grid takes.
+    let lacks = |part: usize| start.coefficients.iter().skip(part).step_by(2).all(|c| *c == 0.0);
+    let (orders, arc): (Vec<usize>, f64) = match (lacks(0), lacks(1)) {
+        (true, _) => ((1..=degree).step_by(2).collect(), 0.5),
+        (_, true) => ((0..=degree).step_by(2).collect(), 0.5),
+        _ => ((0..=degree).collect(), 1.0),
+    };
+    let size = orders.len();
     let points = GRID * (size + 1);
-    let grid: Vec<f64> = (0..=points).map(|k| (PI * k as f64 / points as f64).cos()).collect();
-    let values: Vec<f64> = grid.iter().map(|t| function(place(start.range, *t))).collect();
+    // Half a range ends before 0, where every odd polynomial is 0.
+    let last = if arc < 1.0 { points + 1 } else { points };
+    let grid: Vec<f64> = (0..=points).map(|k| (PI * arc * k as f64 / last as f64).cos()).collect();
+    let values: Vec<f64> = grid.iter().map(|t| value(*t)).collect();
     let mut chosen: Vec<usize> = (0..=size).map(|k| k * points / size.max(1)).collect();
     let mut best: Option<(f64, Polynomial)> = None;
     for _ in 0..ROUNDS {
-        let coefficients = level(&chosen, &grid, &values)?;
+        let mut coefficients = vec![0.0; degree + 1];
+        for (order, coefficient) in orders.iter().zip(level(&chosen, &orders, &grid, &values)?) {
+            coefficients[*order] = coefficient;
+        }
         let polynomial = Polynomial { coefficients, ..start.clone() };
         let errors: Vec<f64> =
             grid.iter().zip(&values).map(|(t, value)| value - polynomial.at_unit(*t)).collect();
@@ -38,13 +55,12 @@ pub(super) fn improve(function: &dyn Fn(f64) -> f64, start: &Polynomial) -> Opti
     best.map(|(_, polynomial)| polynomial)
 }
 
-/// The coefficients whose error has one size and changing signs at the chosen places.
-fn level(chosen: &[usize], grid: &[f64], values: &[f64]) -> Option<Vec<f64>> {
-    let size = chosen.len();
-    let mut rows: Vec<Vec<f64>> = Vec::with_capacity(size);
+/// The coefficients of these orders whose error has one size and changing signs at the chosen places.
+fn level(chosen: &[usize], orders: &[usize], grid: &[f64], values: &[f64]) -> Option<Vec<f64>> {
+    let mut rows: Vec<Vec<f64>> = Vec::with_capacity(chosen.len());
     for (number, place) in chosen.iter().enumerate() {
         let angle = grid[*place].clamp(-1.0, 1.0).acos();
-        let mut row: Vec<f64> = (0..size - 1).map(|j| (j as f64 * angle).cos()).collect();
+        let mut row: Vec<f64> = orders.iter().map(|order| (*order as f64 * angle).cos()).collect();
         row.push(if number % 2 == 0 { 1.0 } else { -1.0 });
         row.push(values[*place]);
         rows.push(row);

@@ -57,6 +57,13 @@ fn minimax_levels_the_error() {
 }
 
 #[test]
+fn odd_functions_have_their_best_polynomials() {
+    // By linear programming on 4,001 points: 0.15905 with the powers 1, 3, 5, 7.
+    let polynomial = Polynomial::minimax(&f64::tanh, (-8.0, 8.0), 7).unwrap();
+    assert!((0.159..0.1607).contains(&polynomial.error), "{}", polynomial.error);
+}
+
+#[test]
 fn exact_polynomials_are_exact() {
     let cube = Polynomial::exact(&[1.0, -2.0, 0.0, 0.5], (-3.0, 4.0)).unwrap();
     for x in [-3.0f64, -1.0, 0.0, 2.5, 4.0] {

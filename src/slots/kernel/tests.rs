@@ -111,9 +111,9 @@ fn matrices_of_64_take_25_rotations_and_16_products() {
 }
 
 #[test]
-fn matrices_of_128_take_150_rotations() {
+fn matrices_of_128_take_79_rotations() {
     let counts = fewest(&matmul(128, 128, 128, 3), 2);
-    assert_eq!((counts.mul, counts.rotations), (128, 150));
+    assert_eq!((counts.mul, counts.rotations), (128, 79));
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn a_batch_of_products() {
     let extents = [("b", 2), ("i", 32), ("k", 32), ("j", 32)];
     let contraction = Contraction::parse("bik,bkj->bij", &extents).unwrap();
     let counts = fewest(&Request::free(contraction, SLOTS, 4), 2);
-    assert_eq!((counts.mul, counts.rotations), (4, 10));
+    assert_eq!((counts.mul, counts.rotations + counts.relinearizations), (4, 12));
 }
 
 #[test]
