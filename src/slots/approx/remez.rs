@@ -25,7 +25,7 @@ pub(super) fn improve(function: &dyn Fn(f64) -> f64, start: &Polynomial) -> Opti
     let size = orders.len();
     let points = GRID * (size + 1);
     // Half of it ends before 0 where the polynomials are odd, for there all of them are 0.
-    let last = if orders[..1] == [1] { points + 1 } else { points };
+    let last = if orders.first() == Some(&1) { points + 1 } else { points };
     let grid: Vec<f64> = (0..=points).map(|k| (PI * arc * k as f64 / last as f64).cos()).collect();
     let values: Vec<f64> = grid.iter().map(|t| value(*t)).collect();
     let mut chosen: Vec<usize> = (0..=size).map(|k| k * points / size.max(1)).collect();
