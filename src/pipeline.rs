@@ -25,9 +25,7 @@ use crate::plan::{self, Locked, Plan, show_bytes};
 use crate::program::einsum::{self, EinsumError};
 use crate::program::{self, ArgInfo, Bindings, Module, Program};
 use crate::source::{Sources, Span};
-#[cfg(feature = "cranelift")]
-use einc_runtime::pool;
-use einc_runtime::{DType, Scalar, Tensor};
+use einc_runtime::{DType, Scalar, Tensor, pool};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};
@@ -323,7 +321,8 @@ impl Executable {
         &self.program
     }
 
-    fn threads(&self) -> usize {
+    /// How many threads it runs on, as native code.
+    pub fn threads(&self) -> usize {
         self.threads.unwrap_or_else(pool::threads)
     }
 

@@ -2,8 +2,8 @@
 //!
 //! The programs are those of `run/` and of `examples/`; each says in comments how it is run, `# einc run FILE --set N=5`.
 
-use crate::support::{difference, invocations, open, programs, run, run_with};
-use einc::pipeline::{Settings, Target};
+use crate::support::{difference, invocations, open, programs, run};
+use einc::pipeline::Target;
 use std::path::PathBuf;
 
 /// Every target but the interpreter.
@@ -56,8 +56,18 @@ fn targets_agree_on_the_examples() {
     agree(programs("examples"));
 }
 
-/// Programs of sizes at which threads share the work, in sums of every kind.
-const SHARED: &str = "\
+#[test]
+fn the_example_in_rust_runs() {
+    crate::jit::main().expect("an example without errors");
+}
+
+#[cfg(feature = "cranelift")]
+mod threads {
+    use crate::support::{invocations, open, run_with};
+    use einc::pipeline::{Settings, Target};
+
+    /// Programs of sizes at which threads share the work, in sums of every kind.
+    const SHARED: &str = "\
 type F in f32, f64
 fn square(A: F[N, N], B: F[N, N]) -> (C: F[N, N]) { C[i, k] = A[i, j] * B[j, k] }
 fn long(A: F[M, L], B: F[L, M]) -> (C: F[M, M]) { C[i, k] = A[i, j] * B[j, k] }
@@ -70,47 +80,42 @@ fn scatter(A: F[N, L], t: i64[N]) -> (s: F[4, L]) { s[t[i], j] += A[i, j] }
 fn recurrence(A: F[N, L], u: F[L]) -> (h: F[N, L]) { scan[t] h[t, j] = 0.5 * h[t - 1, j] + A[t, j] from u[j] }
 ";
 
-#[test]
-#[cfg(feature = "cranelift")]
-fn bits_do_not_depend_on_the_number_of_threads() {
-    let opened = open("shared.ein", None, SHARED);
-    let set = [("N", 300), ("L", 2000), ("M", 40), ("P", 50), ("Q", 30), ("R", 45), ("S", 40), ("T", 35)];
-    let mut faults = Vec::new();
-    let mut runs = 0;
-    for dtype in ["f32", "f64"] {
-        for entry in einc::program::entries(&opened.module, &opened.sources) {
-            let shape = |name: &str| {
-                let has = |ty: &str| ty.split(['[', ',', ' ', ']']).any(|word| word == name);
-                entry.inputs.iter().any(|input| has(&input.ty))
-            };
-            let set = set.iter().filter(|(name, _)| shape(name));
-            let words: String = set.map(|(name, value)| format!(" --set {name}={value}")).collect();
-            let line = format!("# einc run shared.ein::{} --set F={dtype}{words}", entry.name);
-            let [invocation] = &invocations(&line)[..] else { panic!("{line}") };
-            let (program, _) = opened.program(invocation).expect("a right program");
-            let inputs = invocation.inputs(&program);
-            let run = |threads| {
-                let threads = Some(threads);
-                let target = Some(Target::Cranelift);
-                let settings = Settings { target, threads, deterministic: true, ..Settings::default() };
-                run_with(&program, &settings, &inputs).expect("native code for all of them")
-            };
-            let alone = run(1);
-            for threads in [2, 3, 7] {
-                runs += 1;
-                for (one, many) in alone.iter().zip(&run(threads)) {
-                    if one.bytes() != many.bytes() {
-                        faults.push(format!("{} of {dtype} on {threads} threads", entry.name));
+    #[test]
+    fn bits_do_not_depend_on_the_number_of_threads() {
+        let opened = open("shared.ein", None, SHARED);
+        let set = [("N", 300), ("L", 2000), ("M", 40), ("P", 50), ("Q", 30), ("R", 45), ("S", 40), ("T", 35)];
+        let mut faults = Vec::new();
+        let mut runs = 0;
+        for dtype in ["f32", "f64"] {
+            for entry in einc::program::entries(&opened.module, &opened.sources) {
+                let shape = |name: &str| {
+                    let has = |ty: &str| ty.split(['[', ',', ' ', ']']).any(|word| word == name);
+                    entry.inputs.iter().any(|input| has(&input.ty))
+                };
+                let set = set.iter().filter(|(name, _)| shape(name));
+                let words: String = set.map(|(name, value)| format!(" --set {name}={value}")).collect();
+                let line = format!("# einc run shared.ein::{} --set F={dtype}{words}", entry.name);
+                let [invocation] = &invocations(&line)[..] else { panic!("{line}") };
+                let (program, _) = opened.program(invocation).expect("a right program");
+                let inputs = invocation.inputs(&program);
+                let run = |threads| {
+                    let threads = Some(threads);
+                    let target = Some(Target::Cranelift);
+                    let settings = Settings { target, threads, deterministic: true, ..Settings::default() };
+                    run_with(&program, &settings, &inputs).expect("native code for all of them")
+                };
+                let alone = run(1);
+                for threads in [2, 3, 7] {
+                    runs += 1;
+                    for (one, many) in alone.iter().zip(&run(threads)) {
+                        if one.bytes() != many.bytes() {
+                            faults.push(format!("{} of {dtype} on {threads} threads", entry.name));
+                        }
                     }
                 }
             }
         }
+        assert!(faults.is_empty(), "{}", faults.join("\n"));
+        assert!(runs >= 50, "{runs}");
     }
-    assert!(faults.is_empty(), "{}", faults.join("\n"));
-    assert!(runs >= 50, "{runs}");
-}
-
-#[test]
-fn the_example_in_rust_runs() {
-    crate::jit::main().expect("an example without errors");
 }

@@ -67,7 +67,8 @@ def grid_inputs(g, m, r, n):
 
 
 paper.add("vals2coeffs", [dict(m=(8, 9, 10)), dict(m=(2, 3, 2)), dict(m=(5, 2, 17))], values, vals2coeffs)
-paper.add("potential", [dict(n=(5, 6, 4), s=4, q=2), dict(n=(1, 1, 1), s=1, q=1), dict(n=(7, 1, 3), s=9, q=3)],
+paper.add("potential", [dict(n=(5, 6, 4), s=4, q=2), dict(n=(1, 1, 1), s=1, q=1), dict(n=(7, 1, 3), s=9, q=3),
+                        dict(n=(40, 41, 43), s=50, q=4)],
           potential_inputs, potential)
 paper.add("eval_points", [dict(m=(8, 9, 10), r=(3, 3, 3), n=7), dict(m=(1, 1, 1), r=(1, 1, 1), n=1),
                           dict(m=(4, 12, 1), r=(2, 5, 1), n=19)], points_inputs, eval_points)

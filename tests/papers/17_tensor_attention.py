@@ -98,11 +98,13 @@ def attn4_inputs(g, i, j, k, l, d, e):
 
 SIZES = [dict(h=2, i=8, j=6, k=7, d=4, e=5), dict(h=1, i=1, j=1, k=1, d=1, e=1), dict(h=1, i=3, j=9, k=2, d=5, e=1),
          dict(h=3, i=5, j=1, k=4, d=1, e=2)]
+# So large that the scores are made in slices.
+SLICED = [dict(h=2, i=60, j=50, k=70, d=8, e=9)]
 # Without features the scores are empty sums, and every pair weighs the same.
 EMPTY = [dict(h=1, i=3, j=4, k=5, d=0, e=2)]
 paper.add("khatri_rao", [dict(j=3, k=4, d=5), dict(j=1, k=1, d=1), dict(j=7, k=1, d=2)], pairs_inputs, khatri_rao)
-paper.add("attn3", SIZES, attn_inputs, attn3)
-paper.add("attn3_causal", SIZES, attn_inputs, attn3_causal)
+paper.add("attn3", SIZES + SLICED, attn_inputs, attn3)
+paper.add("attn3_causal", SIZES + SLICED, attn_inputs, attn3_causal)
 paper.add("attn3_taylor2", [dict(**s, scale=0.5) for s in SIZES + EMPTY], attn_inputs, attn3_taylor2)
 paper.add("attn3_taylor3", [dict(**s, scale=0.3) for s in SIZES + EMPTY], attn_inputs, attn3_taylor3)
 paper.add("attn4", [dict(i=4, j=3, k=5, l=2, d=4, e=3), dict(i=1, j=1, k=1, l=1, d=1, e=1), dict(i=7, j=2, k=1, l=3, d=2, e=5)],
