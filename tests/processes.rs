@@ -40,7 +40,7 @@ fn mpirun(folder: &Folder, count: &str, command: &str) -> Option<(i32, String)> 
 fn processes_share_slices_and_write_what_one_process_writes() {
     let folder = Folder::new("processes");
     folder.text("p.ein", PROGRAM);
-    let command = ["run", "p.ein", "--random", "3", "--memory", MEMORY];
+    let command = ["run", "p.ein::f", "--random", "3", "--memory", MEMORY];
     let (_, loops, error) = folder.einc(&[&command[..], &["--dump", "plan", "-o", "one.npz"]].concat());
     assert!(loops.contains(" apart] {"), "slices are what is shared: {loops}{error}");
     for count in ["2", "3"] {
@@ -58,7 +58,7 @@ fn a_lost_process_is_an_error_and_no_endless_wait() {
     let folder = Folder::new("processes-lost");
     folder.text("p.ein", PROGRAM);
     let start = Instant::now();
-    let run = format!("exec \"$EINC\" run p.ein --random 3 --memory {MEMORY} -o lost.npz");
+    let run = format!("exec \"$EINC\" run p.ein::f --random 3 --memory {MEMORY} -o lost.npz");
     let lost = format!("[ \"$OMPI_COMM_WORLD_RANK\" = 1 ] && kill -KILL $$; {run}");
     let Some((code, error)) = mpirun(&folder, "2", &lost) else { return };
     assert!(code != 0 && error.contains("signal 9"), "{code}: {error}");
