@@ -20,8 +20,8 @@ pub struct Fault {
 /// Why a program that was called gave no results.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Stopped {
-    /// An index left its tensor.
-    Index(Fault),
+    /// An index left its tensor; where it did, by the names of the statement's indices, if that is known.
+    Index(Fault, Vec<(String, u64)>),
     /// The tensors are not those that the program takes and gives.
     Misfit {
         /// The types and shapes of the tensors.
@@ -33,6 +33,6 @@ pub enum Stopped {
 
 impl From<Fault> for Stopped {
     fn from(fault: Fault) -> Stopped {
-        Stopped::Index(fault)
+        Stopped::Index(fault, Vec::new())
     }
 }

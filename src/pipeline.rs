@@ -7,6 +7,7 @@
 //! ```
 
 pub mod ckks;
+mod locate;
 pub mod show_slots;
 
 use crate::backend::Unsupported;
@@ -366,12 +367,19 @@ impl Executable {
         if !all {
             return Err(self.misfit(inputs, results));
         }
-        let computed = match &self.engine {
-            Engine::Program => interpret::run(&self.program, inputs)?,
-            Engine::Plan(plan) => interpret::run_plan(plan, inputs)?,
-            #[cfg(feature = "cranelift")]
-            Engine::Native(compiled) => return Ok(compiled.run(inputs, results, self.threads())?),
+        let located = |fault: Fault| {
+            let at = locate::locate(&self.program, inputs, &fault);
+            Stopped::Index(fault, at.unwrap_or_default())
         };
+        let computed = match &self.engine {
+            Engine::Program => interpret::run(&self.program, inputs),
+            Engine::Plan(plan) => interpret::run_plan(plan, inputs),
+            #[cfg(feature = "cranelift")]
+            Engine::Native(compiled) => {
+                return compiled.run(inputs, results, self.threads()).map_err(located);
+            }
+        };
+        let computed = computed.map_err(located)?;
         for (result, computed) in results.iter_mut().zip(computed) {
             result.bytes_mut().copy_from_slice(computed.bytes());
         }
@@ -612,8 +620,8 @@ pub fn random(seed: u64, name: &str, dtype: DType, shape: &[u64]) -> Option<Tens
 
 /// Why a run stopped, as the user reads it.
 pub fn stopped_diagnostic(stopped: &Stopped, sources: &Sources) -> Diagnostic {
-    let Fault { tensor, dim, extent, value, place } = match stopped {
-        Stopped::Index(fault) => fault,
+    let (Fault { tensor, dim, extent, value, place }, at) = match stopped {
+        Stopped::Index(fault, at) => (fault, at),
         Stopped::Misfit { given, wanted } => {
             return Diagnostic::error(Code::InputExtent, format!("the tensors are {given}"))
                 .note(format!("the program needs {wanted}"));
@@ -624,6 +632,8 @@ pub fn stopped_diagnostic(stopped: &Stopped, sources: &Sources) -> Diagnostic {
     let error = Diagnostic::error(Code::IndexFault, message);
     let known = (place.file as usize) < sources.files().len() && place.end > place.start;
     let error = if known { error.label(*place, format!("index {value} for dim {dim}")) } else { error };
+    let at: Vec<String> = at.iter().map(|(index, value)| format!("`{index}` = {value}")).collect();
+    let error = if at.is_empty() { error } else { error.note(format!("there, {}", at.join(", "))) };
     error.help("`@bounds(clamp)` above the statement takes the nearest element instead")
 }
 

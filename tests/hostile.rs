@@ -64,6 +64,57 @@ fn texts_that_are_too_deep_or_too_long_have_their_codes() {
 }
 
 #[test]
+fn deep_and_many_calls_take_no_time() {
+    let folder = Folder::new("deep-hostile");
+    let nested =
+        |open: &str, inner: &str, deep: usize| format!("{}{inner}{}", open.repeat(deep), ")".repeat(deep));
+    let functions: String =
+        (0..5000).map(|k| format!("fn f{k}(a: f64[N]) -> f64[N] {{ return {k} * a[i] }}\n")).collect();
+    for text in [
+        format!("input x: f64[4]\ny[i] = {}\n", nested("sin(", "x[i]", 200)),
+        format!("input x: f64[4]\ny[i] = {}\n", nested("max(x[i], ", "x[i]", 240)),
+        format!("input x: i8[4]\ny[i] = {}\n", nested("max(x[i], ", "x[i]", 240)),
+        format!(
+            "fn f(a: f64[N]) -> f64[N] {{ return 2 * a[i] }}\ninput x: f64[4]\ny = {}\n",
+            nested("f(", "x", 60)
+        ),
+        format!("input x: f64[4]\ny = f7(x)\n{functions}"),
+    ] {
+        folder.text("deep.ein", &text);
+        for command in [&["run", "deep.ein", "--random", "1"][..], &["check", "deep.ein"]] {
+            let start = Instant::now();
+            let (code, _, error) = folder.einc(command);
+            assert_eq!(code, 0, "{error}");
+            assert!(
+                start.elapsed() < Duration::from_secs(15),
+                "{command:?} {:?}: {text:.60}",
+                start.elapsed()
+            );
+        }
+    }
+}
+
+#[test]
+fn an_index_outside_is_told_with_its_value_and_where_it_stands() {
+    let folder = Folder::new("index-hostile");
+    let tokens = Tensor::from_slice(&[2, 3], &[0i64, 1, 2, 3, 99, 98]).unwrap();
+    npy::write(&folder.path("tok.npy"), &tokens).unwrap();
+    folder.text("g.ein", "dim B, T, V\ninput tok: i64[B, T]\ninput E: f64[V]\ny[b, t] = E[tok[b, t] + 1]\n");
+    folder.text("s.ein", "dim B, T\ninput tok: i64[B, T]\noutput n: i64[6]\nn[tok[b, t]] += 1\n");
+    npy::write(&folder.path("E.npy"), &Tensor::from_slice(&[5], &[1.0f64; 5]).unwrap()).unwrap();
+    for target in ["cranelift", "interpret"] {
+        for (file, value) in
+            [(&["run", "g.ein", "tok=tok.npy", "E=E.npy"][..], 100), (&["run", "s.ein", "tok=tok.npy"], 99)]
+        {
+            let (code, out, error) = folder.einc(&[file, &["--target", target]].concat());
+            assert_eq!((code, out.as_str()), (4, ""), "{error}");
+            assert!(error.contains(&format!("index {value} is outside")), "{error}");
+            assert!(error.contains("there, `b` = 1, `t` = 1"), "{error}");
+        }
+    }
+}
+
+#[test]
 fn a_hundred_thousand_wrong_statements_give_twenty_errors() {
     let folder = Folder::new("many-hostile");
     let text: String = (0..100_000).map(|k| format!("y{k} = z{k}[i]\n")).collect();

@@ -168,6 +168,18 @@ pub fn bad_character(text: &str, span: Span) -> SyntaxError {
         '∞' => lookalike("inf"),
         '…' => lookalike("..."),
         '≈' | '∼' => lookalike("~"),
+        '¹' | '²' | '³' | '⁰'..='⁹' => {
+            let digit = match c {
+                '¹' => 1,
+                '²' => 2,
+                '³' => 3,
+                _ => code - 0x2070,
+            };
+            let error = SyntaxError::new(FOREIGN_OPERATOR, "a power is written `**`", span)
+                .label(span, "a raised digit");
+            let error = error.help(format!("write `** {digit}`"));
+            if text.len() == c.len_utf8() { error.fix(span, format!(" ** {digit}")) } else { error }
+        }
         '“' | '”' | '„' | '«' | '»' => lookalike("\""),
         '’' | '′' => lookalike("'"),
         '，' => lookalike(","),

@@ -87,7 +87,7 @@ floats! {
     f64 = F64, |value: i128| value as f64, |value: f64| value;
     f32 = F32, |value: i128| value as f32, |value: f64| value as f32;
     f16 = F16, |value: i128| f16::from_f32(value as f32), crate::scalar::f16_of;
-    bf16 = Bf16, |value: i128| bf16::from_f32(value as f32), |value: f64| bf16::from_f32(value as f32);
+    bf16 = Bf16, |value: i128| bf16::from_f32(value as f32), crate::scalar::bf16_of;
 }
 
 macro_rules! complex {

@@ -79,8 +79,7 @@ impl Scalar {
         let round = |value: f64| match dtype.real_part() {
             DType::F32 => f64::from(value as f32),
             DType::F16 => f64::from(f16_of(value)),
-            // `bf16::from_f64` ignores the lower half of the bits.
-            DType::Bf16 => f64::from(bf16::from_f32(value as f32)),
+            DType::Bf16 => f64::from(bf16_of(value)),
             _ => value,
         };
         let re = match (self, dtype.real_part()) {
@@ -91,16 +90,26 @@ impl Scalar {
     }
 }
 
-/// The nearest `f16`, rounded once: some hardware goes through `f32` and would round twice, so the first step rounds
-/// to odd, which keeps what the second must know.
-pub(crate) fn f16_of(value: f64) -> f16 {
+/// The `f32` from which a narrower float comes right: rounded to odd, so that rounding again does what rounding once
+/// would have done.
+fn odd_single(value: f64) -> f32 {
     let single = value as f32;
     let back = f64::from(single);
     if value.is_nan() || back == value {
-        return f16::from_f32(single);
+        return single;
     }
     let towards_zero = single.to_bits() - u32::from(back.abs() > value.abs());
-    f16::from_f32(f32::from_bits(towards_zero | 1))
+    f32::from_bits(towards_zero | 1)
+}
+
+/// The nearest `f16`, rounded once.
+pub(crate) fn f16_of(value: f64) -> f16 {
+    f16::from_f32(odd_single(value))
+}
+
+/// The nearest `bf16`, rounded once; `bf16::from_f64` ignores the lower half of the bits.
+pub(crate) fn bf16_of(value: f64) -> bf16 {
+    bf16::from_f32(odd_single(value))
 }
 
 /// Whether a float type has that very integer.
@@ -165,9 +174,17 @@ mod tests {
         assert_eq!(f16_of(2f64.powi(-25)).to_bits(), 0);
         assert_eq!(f16_of(2f64.powi(-25) + 2f64.powi(-60)).to_bits(), 1);
         assert!(f16_of(f64::NAN).is_nan());
+        let tie = 1.0 + 2f64.powi(-8);
+        assert_eq!(bf16_of(tie).to_bits(), 0x3f80);
+        assert_eq!(bf16_of(tie + 2f64.powi(-40)).to_bits(), 0x3f81);
+        assert_eq!(bf16_of(-tie - 2f64.powi(-40)).to_bits(), 0xbf81);
+        assert_eq!(bf16_of(1e300), bf16::INFINITY);
+        assert_eq!(Scalar::Real(tie + 2f64.powi(-40)).cast(DType::Bf16), Scalar::Real(1.0 + 2f64.powi(-7)));
         for bits in 0..=u16::MAX {
             let half = f16::from_bits(bits);
             assert!(half.is_nan() || f16_of(half.into()).to_bits() == bits);
+            let half = bf16::from_bits(bits);
+            assert!(half.is_nan() || bf16_of(half.into()).to_bits() == bits);
         }
     }
 }

@@ -184,12 +184,12 @@ pub struct RunArgs {
     /// Compare the results with the arrays of this file; exit code 5 if they differ
     #[arg(long, value_name = "FILE.npz")]
     pub compare: Option<PathBuf>,
-    /// Relative tolerance of --compare
-    #[arg(long, default_value_t = 1e-5, value_name = "R")]
-    pub rtol: f64,
-    /// Absolute tolerance of --compare
-    #[arg(long, default_value_t = 1e-8, value_name = "A")]
-    pub atol: f64,
+    /// Relative tolerance of --compare; 1e-5, and 0 for integers, where it is not given
+    #[arg(long, value_name = "R", value_parser = tolerance, allow_negative_numbers = true)]
+    pub rtol: Option<f64>,
+    /// Absolute tolerance of --compare; 1e-8, and 0 for integers, where it is not given
+    #[arg(long, value_name = "A", value_parser = tolerance, allow_negative_numbers = true)]
+    pub atol: Option<f64>,
     /// Fill the inputs that are not given with random numbers
     #[arg(long, value_name = "SEED")]
     pub random: Option<u64>,
@@ -499,6 +499,14 @@ pub struct DecryptArgs {
     pub output: Vec<String>,
 }
 
+/// A number that distances can be compared with.
+fn tolerance(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if value >= 0.0 => Ok(value),
+        _ => Err("a tolerance is a number of at least 0".to_string()),
+    }
+}
+
 /// `2GiB`, `512MB`, `1000000`.
 fn parse_bytes(text: &str) -> Result<u64, String> {
     const UNITS: [(&str, u64); 10] = [
@@ -535,6 +543,12 @@ mod tests {
     #[test]
     fn the_definitions_are_consistent() {
         Command::command().debug_assert();
+    }
+
+    #[test]
+    fn tolerances_are_no_less_than_0() {
+        assert_eq!(tolerance("1e-3"), Ok(1e-3));
+        assert!(["nan", "-1", "-0.5", "x"].iter().all(|text| tolerance(text).is_err()));
     }
 
     #[test]

@@ -228,18 +228,32 @@ pub fn write_text(path: &Path, text: &str) -> Result<(), Failure> {
     written.map_err(failure)
 }
 
-/// Compares results with a reference; the lines say how far they are apart, the errors where that is too far.
+/// Compares results with a reference; the lines say how far they are apart, the warnings what only one side has, the
+/// errors where the distance is too far. Integers are the same or not unless a tolerance is given.
 pub fn compare(
     results: &[(String, Tensor)],
     reference: &[(String, Tensor)],
-    rtol: f64,
-    atol: f64,
-) -> (Vec<String>, Vec<Diagnostic>) {
+    rtol: Option<f64>,
+    atol: Option<f64>,
+) -> (Vec<String>, Vec<Diagnostic>, Vec<Diagnostic>) {
     let mut lines = Vec::new();
+    let mut unmatched = Vec::new();
     let mut errors = Vec::new();
+    let mut one_sided = |message: String| unmatched.push(Diagnostic::warning(Code::Comparison, message));
+    for (name, _) in reference {
+        if !results.iter().any(|(other, _)| other == name) {
+            one_sided(format!("the reference has `{name}`, and no result is called that"));
+        }
+    }
     for (name, result) in results {
         let Some((_, expected)) = reference.iter().find(|(other, _)| other == name) else {
+            one_sided(format!("the reference has no `{name}`: that result is compared with nothing"));
             continue;
+        };
+        let exact = result.dtype().integer_range().is_some() && expected.dtype().integer_range().is_some();
+        let (rtol, atol) = match exact {
+            true => (rtol.unwrap_or(0.0), atol.unwrap_or(0.0)),
+            false => (rtol.unwrap_or(1e-5), atol.unwrap_or(1e-8)),
         };
         if result.shape() != expected.shape() {
             let message = format!(
@@ -283,13 +297,13 @@ pub fn compare(
             "the reference has no array with the name of a result",
         ));
     }
-    (lines, errors)
+    (lines, unmatched, errors)
 }
 
 /// How far two numbers are apart and may be; equal infinities and two NaN are 0 apart.
 fn distance(a: Scalar, b: Scalar, rtol: f64, atol: f64) -> (f64, f64) {
     if let (Scalar::Int(a), Scalar::Int(b)) = (a, b) {
-        return (a.abs_diff(b) as f64, atol.floor() + rtol * b.unsigned_abs() as f64);
+        return (a.abs_diff(b) as f64, atol + rtol * b.unsigned_abs() as f64);
     }
     let part = |x: f64, y: f64| if x == y || (x.is_nan() && y.is_nan()) { 0.0 } else { (x - y).abs() };
     let distance = part(a.re(), b.re()).hypot(part(a.im(), b.im()));
@@ -327,17 +341,44 @@ mod tests {
 
     #[test]
     fn a_comparison_names_the_worst_element() {
-        let (_, errors) = compare(&named("y", &[1.0, 2.0]), &named("y", &[1.0, 2.5]), 1e-5, 1e-8);
-        assert_eq!(errors[0].message, "1 of 2 elements of `y` differ");
-        assert_eq!(errors[0].notes[0], "worst at y[1]: 2.0, and the reference has 2.5");
-        let (lines, errors) =
-            compare(&named("y", &[1.0, f64::NAN]), &named("y", &[1.0 + 1e-9, f64::NAN]), 1e-5, 0.0);
-        assert!(errors.is_empty(), "{errors:?}");
+        let tight = (Some(1e-5), Some(0.0));
+        let errors = |a: &[(String, Tensor)], b: &[(String, Tensor)]| compare(a, b, Some(1.0), Some(1.0)).2;
+        let (.., failed) = compare(&named("y", &[1.0, 2.0]), &named("y", &[1.0, 2.5]), None, None);
+        assert_eq!(failed[0].message, "1 of 2 elements of `y` differ");
+        assert_eq!(failed[0].notes[0], "worst at y[1]: 2.0, and the reference has 2.5");
+        let (lines, unmatched, failed) =
+            compare(&named("y", &[1.0, f64::NAN]), &named("y", &[1.0 + 1e-9, f64::NAN]), tight.0, tight.1);
+        assert!(failed.is_empty() && unmatched.is_empty(), "{failed:?}");
         assert_eq!(lines, ["y: 2 elements, largest difference 1.000e-9"]);
-        assert_eq!(compare(&named("y", &[f64::NAN]), &named("y", &[1.0]), 1.0, 1.0).1.len(), 1);
-        assert_eq!(compare(&named("y", &[f64::INFINITY]), &named("y", &[1.0]), 1.0, 1.0).1.len(), 1);
-        assert_eq!(compare(&named("y", &[1.0]), &named("z", &[1.0]), 1.0, 1.0).1.len(), 1);
-        assert_eq!(compare(&named("y", &[1.0]), &named("y", &[1.0, 1.0]), 1.0, 1.0).1.len(), 1);
+        assert_eq!(errors(&named("y", &[f64::NAN]), &named("y", &[1.0])).len(), 1);
+        assert_eq!(errors(&named("y", &[f64::INFINITY]), &named("y", &[1.0])).len(), 1);
+        assert_eq!(errors(&named("y", &[1.0]), &named("z", &[1.0])).len(), 1);
+        assert_eq!(errors(&named("y", &[1.0]), &named("y", &[1.0, 1.0])).len(), 1);
+    }
+
+    #[test]
+    fn a_comparison_says_what_only_one_side_has() {
+        let both = |a, b| [named(a, &[1.0]), named(b, &[1.0])].concat();
+        let (lines, unmatched, failed) = compare(&both("y", "z"), &both("y", "q"), None, None);
+        assert!(failed.is_empty());
+        assert_eq!(lines.len(), 1);
+        let messages: Vec<&str> = unmatched.iter().map(|warning| warning.message.as_str()).collect();
+        assert_eq!(
+            messages,
+            [
+                "the reference has `q`, and no result is called that",
+                "the reference has no `z`: that result is compared with nothing"
+            ]
+        );
+    }
+
+    #[test]
+    fn integers_compare_exactly_unless_a_tolerance_is_given() {
+        let one = |value: i64| vec![("y".to_string(), Tensor::from_slice(&[1], &[value]).unwrap())];
+        let (a, b) = (one(1 << 62), one((1 << 62) + 1));
+        assert_eq!(compare(&a, &b, None, None).2.len(), 1);
+        assert_eq!(compare(&a, &b, None, Some(1.0)).2.len(), 0);
+        assert_eq!(compare(&a, &b, Some(1e-9), None).2.len(), 0);
     }
 
     #[test]

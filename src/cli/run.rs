@@ -29,10 +29,10 @@ pub fn run(args: &RunArgs, told: &Told) -> Result<(i32, String), Failure> {
         }
         false => (None, args.sizes.clone()),
     };
-    let Job { program, warnings, sources, tree, arrays } = job(args, &sizes)?;
+    let Job { program, warnings, sources, tree, arrays } = job(args, &sizes, phases.contains(&Phase::Tree))?;
     told.warn(warnings, &sources)?;
     told.note(&format!("read and checked `{}` {}", program.name, took(start)));
-    if let Some(tree) = tree.filter(|_| phases.contains(&Phase::Tree)) {
+    if let Some(tree) = tree {
         out.push_str(&open::dumped(Phase::Tree, &tree));
     }
     let names: Vec<String> = program.outputs.iter().map(|(name, _)| name.clone()).collect();
@@ -133,14 +133,24 @@ fn finished(
     }
     if let Some(path) = &args.compare {
         let mut reference = arrays::read_archive(path)?;
-        if let ([(name, _)], [(other, _)]) = (results, reference.as_mut_slice()) {
+        if let ([(name, _)], [(other, _)]) = (results, reference.as_mut_slice())
+            && name != other
+        {
             // One result and one array: whatever they are called, these two are meant.
+            told.warn(
+                vec![Diagnostic::warning(
+                    Code::Comparison,
+                    format!("`{name}` is compared with `{other}`, the only array of the reference"),
+                )],
+                &Sources::default(),
+            )?;
             other.clone_from(name);
         }
-        let (lines, errors) = arrays::compare(results, &reference, args.rtol, args.atol);
+        let (lines, unmatched, errors) = arrays::compare(results, &reference, args.rtol, args.atol);
         if !errors.is_empty() {
             return Err(Failure::of_all(errors));
         }
+        told.warn(unmatched, &Sources::default())?;
         out.extend(lines.into_iter().map(|line| line + "\n"));
     } else if places.is_empty() && !told.quiet {
         for (k, (name, tensor)) in results.iter().enumerate() {
@@ -163,12 +173,12 @@ struct Job {
     program: Program,
     warnings: Vec<Diagnostic>,
     sources: Sources,
-    /// The dump of the syntax tree, if there is one.
+    /// The dump of the syntax tree, if it is asked for and there is one.
     tree: Option<String>,
     arrays: Arrays,
 }
 
-fn job(args: &RunArgs, sizes: &Sizes) -> Result<Job, Failure> {
+fn job(args: &RunArgs, sizes: &Sizes, dump_tree: bool) -> Result<Job, Failure> {
     if let Some(spec) = &args.einsum {
         return einsum(spec, args);
     }
@@ -198,7 +208,7 @@ fn job(args: &RunArgs, sizes: &Sizes) -> Result<Job, Failure> {
     }
     let given = arrays.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor.as_ref()));
     let bindings = pipeline::bindings(dims, dtypes, given);
-    let tree = Some(open::tree(&opened));
+    let tree = dump_tree.then(|| open::tree(&opened));
     let Opened { sources, module, entry } = opened;
     match pipeline::check(&module, &entry, &bindings) {
         Ok((program, warnings)) => Ok(Job { program, warnings, sources, tree, arrays }),

@@ -67,7 +67,16 @@ fn softmax(row: &[Scalar]) -> Vec<Scalar> {
 }
 
 fn normalize(row: &[Scalar]) -> Vec<Scalar> {
-    let norm = norm(row);
+    // By a power of two, so that no square leaves the range of the numbers.
+    let size = |value: Complex64| value.re.abs().max(value.im.abs());
+    let most = row.iter().map(|&x| size(complex(x))).fold(0.0, f64::max);
+    let by = if most > 0.0 && most.is_finite() { -libm::ilogb(most) } else { 0 };
+    let scaled = |&x: &Scalar| match x {
+        Scalar::Complex(re, im) => Scalar::Complex(libm::scalbn(re, by), libm::scalbn(im, by)),
+        other => Scalar::Real(libm::scalbn(real(other), by)),
+    };
+    let row: Vec<Scalar> = row.iter().map(scaled).collect();
+    let norm = norm(&row);
     let scaled = |&x: &Scalar| match x {
         Scalar::Complex(..) if norm == 0.0 => Scalar::Complex(0.0, 0.0),
         Scalar::Complex(re, im) => Scalar::Complex(re / norm, im / norm),

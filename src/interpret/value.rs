@@ -126,14 +126,19 @@ pub fn multiply(a: Scalar, b: Scalar, dtype: DType) -> Scalar {
     }
 }
 
-/// The lesser of two values; not a number wins, then the first of equal ones.
+/// The lesser of two values, `minimum` of IEEE 754-2019: not a number wins, and -0 is less than 0.
 pub fn least(a: Scalar, b: Scalar) -> Scalar {
-    if is_nan(a) || !(is_nan(b) || less(b, a)) { a } else { b }
+    if is_nan(a) || !(is_nan(b) || less(b, a) || (a == b && is_negative(b))) { a } else { b }
 }
 
-/// The greater of two values; not a number wins, then the first of equal ones.
+/// The greater of two values, `maximum` of IEEE 754-2019: not a number wins, and 0 is greater than -0.
 pub fn greatest(a: Scalar, b: Scalar) -> Scalar {
-    if is_nan(a) || !(is_nan(b) || less(a, b)) { a } else { b }
+    if is_nan(a) || !(is_nan(b) || less(a, b) || (a == b && is_negative(a))) { a } else { b }
+}
+
+/// Whether a real has the sign of negative numbers.
+fn is_negative(value: Scalar) -> bool {
+    matches!(value, Scalar::Real(value) if value.is_sign_negative())
 }
 
 /// A function of one value of that dtype.

@@ -112,12 +112,11 @@ impl<'a> Checker<'a> {
             return self.state(scope, context, state, indices, otherwise, span);
         }
         let (symbol, name) = self.base(scope, context, base)?;
+        // An error in one of both hides none in the other.
         let positions =
-            self.positions(scope, context, indices, &symbol.shape, &name, span, otherwise.is_some())?;
-        let otherwise = match otherwise {
-            Some(value) => Some(Box::new(self.resolve(scope, context, value)?)),
-            None => None,
-        };
+            self.positions(scope, context, indices, &symbol.shape, &name, span, otherwise.is_some());
+        let otherwise = otherwise.map(|value| self.resolve(scope, context, value)).transpose()?.map(Box::new);
+        let positions = positions?;
         Ok(Node { kind: Kind::Access { symbol, indices: positions, otherwise }, span })
     }
 

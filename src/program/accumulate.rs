@@ -96,7 +96,7 @@ impl<'a> Checker<'a> {
 
     pub(super) fn is_inout(&self, scope: &Scope, name: &str) -> bool {
         scope.prefix.is_empty()
-            && self.module.units[scope.unit].tree.items.iter().any(|item| match &item.kind {
+            && self.module.units[scope.unit].declarations().any(|item| match &item.kind {
                 ItemKind::Declare { qualifiers, names, .. } => {
                     qualifiers.iter().any(|q| q.0 == einc_grammar::tree::Qualifier::Inout)
                         && names.iter().any(|n| n.text == name)

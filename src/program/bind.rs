@@ -251,7 +251,8 @@ impl Checker<'_> {
 
     /// Checks `dim K in 1..=4096`.
     pub(super) fn check_dim_ranges(&mut self, scope: &Scope) {
-        for item in &self.module.units[scope.unit].tree.items {
+        let module = self.module;
+        for item in module.units[scope.unit].declarations() {
             let ItemKind::Dim { specs, .. } = &item.kind else { continue };
             for spec in specs {
                 let (DimKind::Within(range), Some(Dim::Bound(dim))) =

@@ -2,12 +2,13 @@
 
 use super::TensorId;
 use super::check::{Checker, Step};
-use super::interval::{interval, points, unwrapped};
+use super::interval::{Interval, interval, points, unwrapped, wrapped};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::expr::{Affine, AlongOp, Axes, AxisId, Binary, Expr, Outside, ReduceOp, Unary};
 use crate::source::Span;
 use einc_runtime::{DType, Scalar};
 use std::collections::HashMap;
+use std::rc::Rc;
 
 /// Most points that are tried one by one where bounds alone do not prove an access.
 const POINTS: u64 = 1 << 18;
@@ -137,28 +138,31 @@ impl Checker<'_> {
         if !self.concrete {
             return Ok(());
         }
-        self.check_within(value, &mut Vec::new(), place)
+        self.check_within(value, &mut Vec::new(), place).map(|_| ())
     }
 
+    /// Gives the values that the expression can take.
     fn check_within(
         &mut self,
         expr: &mut Expr<TensorId>,
-        guards: &mut Vec<(Expr<TensorId>, bool)>,
+        guards: &mut Vec<(Rc<Expr<TensorId>>, bool)>,
         place: Span,
-    ) -> Step<()> {
+    ) -> Step<Option<Interval>> {
+        let mut ranges = Vec::new();
         if let Expr::Select(parts) = expr {
             let [condition, then, otherwise] = &mut **parts;
-            self.check_within(condition, guards, place)?;
+            ranges.push(self.check_within(condition, guards, place)?);
+            let condition = Rc::new(condition.clone());
             for (part, wanted) in [(then, true), (otherwise, false)] {
                 guards.push((condition.clone(), wanted));
                 let checked = self.check_within(part, guards, place);
                 guards.pop();
-                checked?;
+                ranges.push(checked?);
             }
-            return Ok(());
-        }
-        for part in expr.parts_mut() {
-            self.check_within(part, guards, place)?;
+        } else {
+            for part in expr.parts_mut() {
+                ranges.push(self.check_within(part, guards, place)?);
+            }
         }
         if let Expr::Read(read) = expr
             && matches!(read.outside, Outside::Never)
@@ -172,11 +176,24 @@ impl Checker<'_> {
                 read.outside = Outside::Else(Box::new(Expr::number(0.0, read.dtype)));
             }
         }
-        self.check_range(expr, place)
+        let dtype = expr.dtype();
+        if !dtype.is_integer() && dtype != DType::Bool {
+            return Ok(None);
+        }
+        // What stands outside a read that a condition guards was put there just now, and is not among the parts.
+        let known: HashMap<*const Expr<TensorId>, Option<Interval>> =
+            expr.parts().into_iter().map(std::ptr::from_ref).zip(ranges).collect();
+        let of = |part: &Expr<TensorId>| match known.get(&std::ptr::from_ref(part)) {
+            Some(range) => *range,
+            None => interval(part, &self.program),
+        };
+        let values = unwrapped(expr, &self.program, &of);
+        self.check_range(expr, values, place)?;
+        Ok(wrapped(values, dtype))
     }
 
     /// Checks that an `i32` made of smaller integers is what it says.
-    fn check_range(&mut self, expr: &Expr<TensorId>, place: Span) -> Step<()> {
+    fn check_range(&mut self, expr: &Expr<TensorId>, values: Option<Interval>, place: Span) -> Step<()> {
         let computes = matches!(
             expr,
             Expr::Sum(_)
@@ -189,7 +206,7 @@ impl Checker<'_> {
         if !computes || expr.dtype() != DType::I32 {
             return Ok(());
         }
-        let Some((low, high)) = unwrapped(expr, &self.program) else { return Ok(()) };
+        let Some((low, high)) = values else { return Ok(()) };
         if low >= i128::from(i32::MIN) && high <= i128::from(i32::MAX) {
             return Ok(());
         }
@@ -223,7 +240,7 @@ impl Checker<'_> {
     fn stays_inside(
         &mut self,
         index: &Expr<TensorId>,
-        guards: &[(Expr<TensorId>, bool)],
+        guards: &[(Rc<Expr<TensorId>>, bool)],
         extent: u64,
         (tensor, dim): (TensorId, usize),
         place: Span,

@@ -105,6 +105,7 @@ impl Program {
             cpu: Default::default(),
             encryption: Vec::new(),
             plans: Vec::new(),
+            ranges: HashMap::new(),
         }
     }
 }
@@ -115,6 +116,10 @@ pub(super) struct Checker<'a> {
     pub program: Program,
     pub diagnostics: Vec<Diagnostic>,
     reported: HashSet<(Code, Option<Span>, String)>,
+    /// Names in the statement at hand that stand for nothing, each told once.
+    pub unknown: HashSet<String>,
+    /// Whether types are presumed, so that not all is known of values yet.
+    pub presuming: bool,
     /// Whether sizes must have values.
     pub concrete: bool,
     pub bindings: Bindings,
@@ -151,6 +156,8 @@ impl<'a> Checker<'a> {
             program: Program::new("main"),
             diagnostics: Vec::new(),
             reported: HashSet::new(),
+            unknown: HashSet::new(),
+            presuming: false,
             concrete: bindings.is_some(),
             bindings: bindings.cloned().unwrap_or_default(),
             free_dims: Vec::new(),
@@ -378,8 +385,8 @@ impl<'a> Checker<'a> {
             .chain(function.results.iter().map(|(_, ty)| ty))
             .collect();
         self.bind(&mut scope, &parameters, &types)?;
-        let items = &self.module.units[0].tree.items;
-        for item in items {
+        let module = self.module;
+        for item in module.units[0].declarations() {
             if let ItemKind::Dim { conditions, .. } = &item.kind {
                 self.size_conditions(&scope, conditions);
             }
@@ -467,6 +474,7 @@ impl<'a> Checker<'a> {
         if targets(item).into_iter().any(declared_wrong) {
             return Err(Reported);
         }
+        self.unknown.clear();
         let outcome =
             self.options(scope, item).and_then(|options| self.statement_with(scope, item, &options));
         for target in targets(item) {

@@ -10,6 +10,7 @@ use crate::diagnostic::{Code, Diagnostic};
 use crate::expr::{AlongOp, Binary, Unary};
 use crate::source::Span;
 use einc_grammar::tree::{Argument, Binder, Expr, ExprKind, Name};
+use einc_runtime::DType;
 
 impl<'a> Checker<'a> {
     pub(super) fn call_node(
@@ -48,10 +49,7 @@ impl<'a> Checker<'a> {
             }
             return Err(self.report(diagnostic));
         }
-        let mut nodes = Vec::new();
-        for arg in args {
-            nodes.push(self.resolve(scope, context, &arg.value)?);
-        }
+        let nodes = self.resolve_all(scope, context, args.iter().map(|arg| &arg.value))?;
         let mut nodes = nodes.into_iter();
         let mut next = || nodes.next().expect("the arguments are counted");
         if let Some((op, _)) = unary {
@@ -117,6 +115,10 @@ impl<'a> Checker<'a> {
             Some(format!("`{name}` is a tensor: write `{name}[{}]`", indices.join(", ")))
         } else if reduction_named(name).is_some() || map_named(name).is_some() {
             Some(format!("name the indices it runs over: `{name}[i](..)`"))
+        } else if let Some(dtype) =
+            super::scope::foreign_dtype(name).or(DType::from_name(name).map(DType::name))
+        {
+            Some(format!("a value becomes another type by a cast: `.. as {dtype}`"))
         } else {
             similar(name, known).map(|near| format!("did you mean `{near}`?"))
         };

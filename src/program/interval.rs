@@ -13,23 +13,35 @@ const FAR: i128 = 1 << 100;
 /// The least and greatest value that an integer expression can take, where that is known: no operation in it wraps, or
 /// it has a type of at most 16 bits, which bounds it in any case.
 pub(super) fn interval(expr: &Expr<TensorId>, program: &Program) -> Option<Interval> {
-    let dtype = expr.dtype();
+    wrapped(unwrapped(expr, program, &|part| interval(part, program)), expr.dtype())
+}
+
+/// What is left of the values of an operation in a type that they may not fit.
+pub(super) fn wrapped(values: Option<Interval>, dtype: DType) -> Option<Interval> {
     let (least, greatest) = match dtype {
         DType::Bool => (0, 1),
         _ => dtype.integer_range()?,
     };
-    let known = unwrapped(expr, program).filter(|&(low, high)| least <= low && high <= greatest);
+    let known = values.filter(|&(low, high)| least <= low && high <= greatest);
     known.or_else(|| (dtype.bytes() <= 2).then_some((least, greatest)))
 }
 
-/// The same as if the outermost operation did not wrap; larger magnitudes than any type has are cut.
-pub(super) fn unwrapped(expr: &Expr<TensorId>, program: &Program) -> Option<Interval> {
-    let of = |part: &Expr<TensorId>| interval(part, program);
+/// The values of an expression from those of its parts, as if its operation did not wrap; larger magnitudes than any
+/// type has are cut.
+pub(super) fn unwrapped(
+    expr: &Expr<TensorId>,
+    program: &Program,
+    of: &dyn Fn(&Expr<TensorId>) -> Option<Interval>,
+) -> Option<Interval> {
     let (low, high) = match expr {
         Expr::Const(Scalar::Int(value), _) => (*value, *value),
         Expr::Index(axis) => (0, i128::from(program.axes[*axis].extent.checked_sub(1)?)),
-        Expr::Read(Read { dtype, outside, .. }) if dtype.is_integer() && dtype.bytes() <= 2 => {
-            let known = dtype.integer_range()?;
+        Expr::Read(Read { source, dtype, outside, .. }) if dtype.is_integer() => {
+            let known = match program.ranges.get(source) {
+                Some(&range) => range,
+                None if dtype.bytes() <= 2 => dtype.integer_range()?,
+                None => return None,
+            };
             match outside {
                 Outside::Else(value) => join(known, of(value)?),
                 _ => known,

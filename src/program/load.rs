@@ -5,6 +5,7 @@ use crate::source::{Sources, Span};
 use einc_grammar::SyntaxError;
 use einc_grammar::tree::{self, ExprKind, Function, Item, ItemKind, Name};
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -24,6 +25,10 @@ pub(super) struct Unit {
     pub tree: tree::File,
     /// Which item defines the function of a name; the first of several.
     functions: HashMap<String, usize>,
+    /// Further functions of such a name.
+    doubled: Vec<usize>,
+    /// The items that are no functions.
+    others: Vec<usize>,
     /// What it imports.
     pub imports: Vec<Import>,
     /// The texts of the plans that it names: path and text.
@@ -49,6 +54,21 @@ const FILE_LIMIT: u64 = 16 << 20;
 
 /// Most files of one program.
 const FILES_LIMIT: usize = 1000;
+
+impl Unit {
+    /// The items that are no functions: what has to be looked at for every function of a file of many.
+    pub fn declarations(&self) -> impl Iterator<Item = &Item> {
+        self.others.iter().map(|&number| &self.tree.items[number])
+    }
+
+    /// The functions whose name another one has taken before.
+    pub fn doubled(&self) -> impl Iterator<Item = &Function> {
+        self.doubled.iter().filter_map(|&number| match &self.tree.items[number].kind {
+            ItemKind::Function(function) => Some(function),
+            _ => None,
+        })
+    }
+}
 
 impl Module {
     /// The function of that name in a file.
@@ -117,13 +137,18 @@ impl Loader<'_> {
         let (tree, errors) = einc_grammar::parse(&self.sources.file(file).text, file);
         self.diagnostics.extend(errors.into_iter().map(syntax_diagnostic));
         let unit = self.module.units.len();
-        let mut functions = HashMap::new();
+        let (mut functions, mut doubled, mut others) = (HashMap::new(), Vec::new(), Vec::new());
         for (number, item) in tree.items.iter().enumerate() {
-            if let ItemKind::Function(function) = &item.kind {
-                functions.entry(function.name.text.clone()).or_insert(number);
+            match &item.kind {
+                ItemKind::Function(function) => match functions.entry(function.name.text.clone()) {
+                    Entry::Vacant(vacant) => drop(vacant.insert(number)),
+                    Entry::Occupied(_) => doubled.push(number),
+                },
+                _ => others.push(number),
             }
         }
-        self.module.units.push(Unit { file, tree, functions, imports: Vec::new(), plans: Vec::new() });
+        let unit_of = |plans| Unit { file, tree, functions, doubled, others, imports: Vec::new(), plans };
+        self.module.units.push(unit_of(Vec::new()));
         self.chain.push(unit);
         let imports: Vec<_> = self.module.units[unit]
             .tree

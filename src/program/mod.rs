@@ -48,6 +48,7 @@ use crate::id::IdVec;
 use crate::id_type;
 use crate::source::Span;
 use einc_runtime::DType;
+use std::collections::HashMap;
 use std::fmt;
 
 id_type! {
@@ -82,6 +83,8 @@ pub struct Program {
     pub encryption: Vec<(String, String, Span)>,
     /// The plans of `@plan("file")`.
     pub plans: Vec<GivenPlan>,
+    /// The least and greatest value of integer tensors whose values the checker could bound.
+    pub ranges: HashMap<TensorId, (i128, i128)>,
 }
 
 /// What `target cpu { .. }` says; its memory is among the limits of the program.

@@ -125,12 +125,14 @@ impl<'a> Checker<'a> {
         context: &mut Context,
         conditions: &[Expr],
     ) -> Step<()> {
+        let mut outcome = Ok(());
         for condition in conditions {
-            if let Some(filter) = self.condition(scope, context, condition, None)? {
-                context.conditions.push(filter);
+            match self.condition(scope, context, condition, None) {
+                Ok(filter) => context.conditions.extend(filter),
+                Err(reported) => outcome = Err(reported),
             }
         }
-        Ok(())
+        outcome
     }
 
     /// Notes a range of an index, or checks a condition on sizes; gives the filter if it is one. A reduction gives ranges
@@ -206,6 +208,10 @@ impl<'a> Checker<'a> {
             if let Ok(Some(value)) = self.sizes.value(&extent)
                 && value < 0
             {
+                // A negative extent that was told already is why.
+                if self.diagnostics.iter().any(|told| told.code == Code::BadExtent) {
+                    return Err(Reported);
+                }
                 let message = format!("the range of `{}` has {value} values", context.vars[var].name);
                 return Err(self.error(Code::BadRange, message, span, "ends before it starts"));
             }
@@ -273,23 +279,21 @@ impl<'a> Checker<'a> {
             ExprKind::Negate(a) => Kind::Negate(boxed(self.resolve(scope, context, a)?)),
             ExprKind::Not(a) => Kind::Unary(Unary::Not, boxed(self.resolve(scope, context, a)?)),
             ExprKind::Sum(terms) => {
-                let mut nodes = Vec::new();
-                for (minus, term) in terms {
-                    nodes.push((*minus, self.resolve(scope, context, term)?));
-                }
-                Kind::Sum(nodes)
+                let nodes = self.resolve_all(scope, context, terms.iter().map(|term| &term.1))?;
+                Kind::Sum(terms.iter().map(|term| term.0).zip(nodes).collect())
             }
             ExprKind::Product(factors) => return self.product(scope, context, factors, span),
-            ExprKind::Power(a, b) => Kind::Binary(
-                Binary::Pow,
-                boxed2(self.resolve(scope, context, a)?, self.resolve(scope, context, b)?),
-            ),
+            ExprKind::Power(a, b) => {
+                let [a, b] = self.resolve_each(scope, context, [a, b])?;
+                Kind::Binary(Binary::Pow, boxed2(a, b))
+            }
             ExprKind::Cast(a, name) => {
                 let dtype = self.dtype(scope, name)?;
                 Kind::Cast(dtype, boxed(self.resolve(scope, context, a)?))
             }
             ExprKind::Compare(op, a, b) => {
-                Kind::Compare(*op, boxed2(self.resolve(scope, context, a)?, self.resolve(scope, context, b)?))
+                let [a, b] = self.resolve_each(scope, context, [a, b])?;
+                Kind::Compare(*op, boxed2(a, b))
             }
             ExprKind::In(value, range) => {
                 let ExprKind::Range { start, end, inclusive } = &range.kind else {
@@ -300,9 +304,7 @@ impl<'a> Checker<'a> {
                         "not a range",
                     ));
                 };
-                let value = self.resolve(scope, context, value)?;
-                let start = self.resolve(scope, context, start)?;
-                let end = self.resolve(scope, context, end)?;
+                let [value, start, end] = self.resolve_each(scope, context, [value, start, end])?;
                 let upper = if *inclusive { CompareOp::Le } else { CompareOp::Lt };
                 let at = |kind| Node { kind, span };
                 Kind::And(vec![
@@ -319,22 +321,36 @@ impl<'a> Checker<'a> {
                 ));
             }
             ExprKind::And(list) | ExprKind::Or(list) => {
-                let mut nodes = Vec::new();
-                for part in list {
-                    nodes.push(self.resolve(scope, context, part)?);
-                }
+                let nodes = self.resolve_all(scope, context, list.iter())?;
                 if matches!(expr.kind, ExprKind::And(_)) { Kind::And(nodes) } else { Kind::Or(nodes) }
             }
-            ExprKind::If(a, b, c) => Kind::If(Box::new([
-                self.resolve(scope, context, a)?,
-                self.resolve(scope, context, b)?,
-                self.resolve(scope, context, c)?,
-            ])),
+            ExprKind::If(a, b, c) => Kind::If(Box::new(self.resolve_each(scope, context, [a, b, c])?)),
             ExprKind::Tuple(_) => {
                 return Err(self.error(Code::BadOperand, "a tuple is no value", span, "several values"));
             }
         };
         Ok(Node { kind, span })
+    }
+
+    /// The nodes of several expressions. One that fails hides no error of the others.
+    pub(super) fn resolve_all<'e>(
+        &mut self,
+        scope: &mut Scope,
+        context: &mut Context,
+        list: impl Iterator<Item = &'e Expr>,
+    ) -> Step<Vec<Node>> {
+        let nodes: Vec<Step<Node>> = list.map(|expr| self.resolve(scope, context, expr)).collect();
+        nodes.into_iter().collect()
+    }
+
+    /// The same for a fixed number of expressions.
+    fn resolve_each<const N: usize>(
+        &mut self,
+        scope: &mut Scope,
+        context: &mut Context,
+        list: [&Expr; N],
+    ) -> Step<[Node; N]> {
+        self.resolve_all(scope, context, list.into_iter())?.try_into().map_err(|_| Reported)
     }
 
     /// Products: `%` and `//` take what stands on their left as one operand.
@@ -345,9 +361,9 @@ impl<'a> Checker<'a> {
         factors: &[(ProductOp, Expr)],
         span: Span,
     ) -> Step<Node> {
+        let nodes = self.resolve_all(scope, context, factors.iter().map(|factor| &factor.1))?;
         let mut done: Vec<(bool, Node)> = Vec::new();
-        for (op, factor) in factors {
-            let node = self.resolve(scope, context, factor)?;
+        for ((op, _), node) in factors.iter().zip(nodes) {
             match op {
                 ProductOp::Mul => done.push((false, node)),
                 ProductOp::Div => done.push((true, node)),
@@ -445,6 +461,9 @@ impl<'a> Checker<'a> {
                 .label(later, "defined here")
                 .help("statements run from top to bottom: move the definition up"),
             );
+        }
+        if !self.unknown.insert(name.to_string()) {
+            return Reported;
         }
         let mut diagnostic =
             Diagnostic::error(Code::UnknownName, format!("`{name}` stands for nothing here"))

@@ -446,7 +446,9 @@ impl Checker<'_> {
         context.conditions = clause.conditions.clone();
         context.options = clause.options.clone();
         let before = self.diagnostics.len();
+        self.presuming = true;
         let value = self.build_sum(context, &clause.node);
+        self.presuming = false;
         if value.is_err() {
             // The statement is built again with the types found; what is wrong then is told then.
             self.forget_since(before);

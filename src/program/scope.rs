@@ -66,6 +66,36 @@ const UNFOLD_DEPTH: usize = 128;
 /// How often the constants and computed dims of a program are replaced by their values at most.
 const UNFOLD_LIMIT: usize = 1_000_000;
 
+/// The dtype that a name of another language means.
+pub(super) fn foreign_dtype(name: &str) -> Option<&'static str> {
+    const NAMES: [(&str, &str); 23] = [
+        ("float64", "f64"),
+        ("double", "f64"),
+        ("float", "f64"),
+        ("real", "f64"),
+        ("float32", "f32"),
+        ("single", "f32"),
+        ("float16", "f16"),
+        ("half", "f16"),
+        ("bfloat16", "bf16"),
+        ("complex", "c128"),
+        ("complex128", "c128"),
+        ("complex64", "c64"),
+        ("int64", "i64"),
+        ("int", "i64"),
+        ("integer", "i64"),
+        ("long", "i64"),
+        ("int32", "i32"),
+        ("int16", "i16"),
+        ("int8", "i8"),
+        ("uint64", "u64"),
+        ("uint32", "u32"),
+        ("uint16", "u16"),
+        ("uint8", "u8"),
+    ];
+    NAMES.iter().find(|entry| entry.0 == name).map(|entry| entry.1)
+}
+
 impl Checker<'_> {
     /// The scope of a file: its dims, dtype variables and constants.
     pub(super) fn file_scope(&mut self, unit: usize) -> Scope {
@@ -74,14 +104,11 @@ impl Checker<'_> {
         }
         let mut scope = Scope { unit, ..Scope::default() };
         let module = self.module;
-        let mut functions = HashSet::new();
-        for item in &module.units[unit].tree.items {
+        for item in module.units[unit].declarations() {
             self.declare_names(&mut scope, item);
-            if let ItemKind::Function(function) = &item.kind
-                && !functions.insert(&function.name.text)
-            {
-                self.duplicate(&function.name, "function");
-            }
+        }
+        for function in module.units[unit].doubled() {
+            self.duplicate(&function.name, "function");
         }
         self.file_scopes[unit] = Some(scope.clone());
         scope
@@ -133,6 +160,9 @@ impl Checker<'_> {
         let known = DType::ALL.iter().map(|dtype| dtype.name());
         let mut diagnostic = Diagnostic::error(Code::UnknownType, format!("no dtype is called `{name}`"))
             .label(name.span, "unknown");
+        if let Some(meant) = foreign_dtype(&name.text) {
+            return self.report(diagnostic.help(format!("write `{meant}`")).fix(name.span, meant));
+        }
         diagnostic.help = match similar(&name.text, known) {
             Some(near) => Some(format!("did you mean `{near}`?")),
             None => Some(format!("declare a dtype variable: `type {name} in f32, f64`")),
@@ -200,6 +230,9 @@ impl Checker<'_> {
         }
         self.unfolded += 1;
         if self.unfolding.len() >= UNFOLD_DEPTH || self.unfolded > UNFOLD_LIMIT {
+            if self.unfolded > UNFOLD_LIMIT + 1 {
+                return Err(Reported);
+            }
             let message = format!(
                 "constants and computed dims refer to one another more than {UNFOLD_DEPTH} deep, or {UNFOLD_LIMIT} times in all"
             );

@@ -331,8 +331,10 @@ impl<'a> Checker<'a> {
         };
         let mut context = Context::new(options);
         let left = self.prepare(scope, &mut context, target, &[value], conditions)?;
-        self.conditions(scope, &mut context, conditions)?;
+        // An error in one of both hides none in the other.
+        let limited = self.conditions(scope, &mut context, conditions);
         let node = self.resolve(scope, &mut context, value)?;
+        limited?;
         self.solve(&mut context)?;
         let declared = scope.declared.get(&target.name.text).cloned();
         let (statement, symbol) =
@@ -551,6 +553,12 @@ impl<'a> Checker<'a> {
         }
         self.check_reads(&mut value, name.span)?;
         let symbol = self.add_tensor(&full, ty, stored, &shape, Role::Computed, name.span)?;
+        if self.concrete
+            && ty == Ty::Int
+            && let Some(range) = super::interval::interval(&value, &self.program)
+        {
+            self.program.ranges.insert(symbol.tensor, range);
+        }
         let axis = |var: &VarId| context.vars[*var].axis;
         let dims = left
             .dims

@@ -105,21 +105,49 @@ impl Checker<'_> {
             let message = format!("{number} does not fit `{dtype}`, which holds {low} to {high}");
             return Err(self.error(Code::LiteralRange, message, span, "too large"));
         }
-        if self.concrete
-            && own == Ty::Int
-            && let Ty::Of(dtype) = ty
-            && let Some((least, greatest)) = dtype.integer_range()
-            && let Some((low, high)) = interval(&expr, &self.program)
-            && (low < least || high > greatest)
-        {
-            let message = format!(
-                "values from {low} to {high} do not fit `{dtype}`, which holds {least} to {greatest}"
-            );
-            let diagnostic =
-                Diagnostic::error(Code::LiteralRange, message).label(span, "computed of indices and sizes");
-            return Err(self.report(diagnostic.help(format!("write `as i64` behind the `{dtype}`"))));
+        if let Ty::Of(dtype) = ty {
+            self.held((&expr, own), ty.computed(), span, &|| format!("write `as i64` behind the `{dtype}`"))?;
         }
         Ok(converted(expr, ty.computed()))
+    }
+
+    /// Checks that a number that adopts a type is one that the type holds: integers as they are, reals up to rounding.
+    fn held(
+        &mut self,
+        (expr, own): (&Expr<TensorId>, Ty),
+        dtype: DType,
+        span: Span,
+        help: &dyn Fn() -> String,
+    ) -> Step<()> {
+        if let Expr::Const(Scalar::Real(number), _) = expr
+            && number.is_finite()
+            && (dtype.is_float() || dtype.is_complex())
+        {
+            let kept = Scalar::Real(*number).cast(dtype.real_part()).re();
+            if kept.is_infinite() || (kept == 0.0 && *number != 0.0) {
+                let far = if kept == 0.0 { "small" } else { "large" };
+                let message = format!("{number:?} is too {far} for `{dtype}`");
+                return Err(self.error(Code::LiteralRange, message, span, "becomes another number"));
+            }
+        }
+        let Some((least, greatest)) = dtype.integer_range() else { return Ok(()) };
+        if !self.concrete || self.presuming || own != Ty::Int || dtype == DType::I64 {
+            return Ok(());
+        }
+        let (message, label) = match interval(expr, &self.program) {
+            Some((low, high)) if low < least || high > greatest => (
+                format!(
+                    "values from {low} to {high} do not fit `{dtype}`, which holds {least} to {greatest}"
+                ),
+                "computed of indices and sizes",
+            ),
+            Some(_) => return Ok(()),
+            None => (
+                format!("it is not known that these values fit `{dtype}`, which holds {least} to {greatest}"),
+                "has no type of its own",
+            ),
+        };
+        Err(self.report(Diagnostic::error(Code::LiteralRange, message).label(span, label).help(help())))
     }
 
     /// Both values in their joint type.
@@ -234,6 +262,12 @@ impl Checker<'_> {
     pub(super) fn negated(&mut self, value: Typed, span: Span) -> Step<Typed> {
         let (expr, ty) = self.widened(value);
         self.numeric(ty, span, "-")?;
+        if let Expr::Const(Scalar::Int(number), DType::U64) = expr
+            && number == 1 << 63
+        {
+            // The one integer that only its sign makes an `i64`.
+            return Ok((Expr::int(i64::MIN), Ty::Int));
+        }
         if let Ty::Of(dtype) = ty
             && dtype.integer_range().is_some_and(|range| range.0 == 0)
         {
@@ -447,7 +481,7 @@ impl Checker<'_> {
         let target = Ty::Of(dtype);
         let half = matches!(dtype, DType::F16 | DType::Bf16);
         let expr = if half && ty != target {
-            Expr::Cast(DType::F32, Box::new(Expr::Cast(dtype, Box::new(converted(expr, DType::F32)))))
+            Expr::Cast(DType::F32, Box::new(Expr::Cast(dtype, Box::new(rounds_once(expr)))))
         } else {
             converted(expr, compute(dtype))
         };
@@ -501,8 +535,22 @@ impl Checker<'_> {
             let message = format!("{number} does not fit `{dtype}`, which holds {low} to {high}");
             return Err(self.error(Code::LiteralRange, message, span, "too large"));
         }
-        let computed = converted(expr, compute(dtype));
+        self.held((&expr, ty), dtype, span, &|| {
+            format!("write `(..) as {dtype}`, or another type for `{name}`")
+        })?;
+        let half = matches!(dtype, DType::F16 | DType::Bf16);
+        let computed = if half { rounds_once(expr) } else { converted(expr, compute(dtype)) };
         Ok(if computed.dtype() == dtype { computed } else { Expr::Cast(dtype, Box::new(computed)) })
+    }
+}
+
+/// A value from which a half-width float comes in one rounding: what `f32` may not hold as it is stays or becomes an
+/// `f64`.
+fn rounds_once(value: Expr<TensorId>) -> Expr<TensorId> {
+    match value.dtype() {
+        DType::F16 | DType::Bf16 | DType::F32 => value,
+        dtype if dtype.bytes() <= 2 => converted(value, DType::F32),
+        _ => converted(value, DType::F64),
     }
 }
 

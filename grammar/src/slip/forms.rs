@@ -95,6 +95,14 @@ impl Slip<'_> {
                     .fix(span, "->"),
             );
         }
+        if self.here() == Token::For && !self.expects("for") && self.after() == Token::Name {
+            // The word may go on with the line before, as a clause.
+            return Some(
+                SyntaxError::new(DECLARATION_FORM, "`for` opens no statement", span)
+                    .label(span, "not a word of the language")
+                    .help("there are no loops: an index on the left runs over its range"),
+            );
+        }
         let word = self.text_at(self.span_of(self.head, self.head));
         if self.begins_with_name()
             && self.at == self.head + 1

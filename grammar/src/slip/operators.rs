@@ -71,6 +71,11 @@ impl Slip<'_> {
                     .help("write `if c then a else b`"),
             );
         }
+        if self.here() == Token::At && self.before().ends_operand() && self.at > self.head {
+            return Some(
+                error.help("a product of matrices names its indices: `C[i, k] = A[i, j] * B[j, k]`"),
+            );
+        }
         if self.here() != Token::Foreign {
             return None;
         }

@@ -38,6 +38,7 @@ impl Translator<'_, '_, '_> {
                 }
                 let value = match (single(from_dtype), single(to)) {
                     (true, false) => self.builder.ins().fpromote(types::F64, value),
+                    (false, true) if to.bytes() == 2 => self.odd_single(value),
                     (false, true) => self.builder.ins().fdemote(types::F32, value),
                     _ => value,
                 };
@@ -96,6 +97,23 @@ impl Translator<'_, '_, '_> {
     pub(super) fn cast_by_lane(&mut self, from: Type, to: DType, value: Value) -> Value {
         let one = Type { lanes: 1, ..from };
         self.by_lane(Type { dtype: to, ..from }, from, &[value], &mut |this, v| this.cast(one, to, v[0]))
+    }
+
+    /// The `f32` from which a half-width float comes right: an `f64` rounded to odd, so that rounding again does what
+    /// rounding once would have done.
+    fn odd_single(&mut self, value: Value) -> Value {
+        let single = self.builder.ins().fdemote(types::F32, value);
+        let back = self.builder.ins().fpromote(types::F64, single);
+        let [size, back_size] = [value, back].map(|v| self.builder.ins().fabs(v));
+        let beyond = self.builder.ins().fcmp(FloatCC::GreaterThan, back_size, size);
+        let exact = self.builder.ins().fcmp(FloatCC::UnorderedOrEqual, back, value);
+        let bits = self.bitcast(types::I32, single);
+        let beyond = self.builder.ins().uextend(types::I32, beyond);
+        let towards_zero = self.builder.ins().isub(bits, beyond);
+        let one = self.int(types::I32, 1);
+        let odd = self.builder.ins().bor(towards_zero, one);
+        let chosen = self.builder.ins().select(exact, bits, odd);
+        self.bitcast(types::F32, chosen)
     }
 
     /// An `f32` rounded to what a half-width float can hold.

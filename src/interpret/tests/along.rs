@@ -128,6 +128,10 @@ fn a_short_transform_has_exact_quarter_turns() {
 #[test]
 fn normalizing_nothing_gives_nothing() {
     assert_eq!(reals(row(AlongOp::Normalize, &[0.0, 0.0], 2)), [0.0, 0.0]);
+    for scale in [2f64.powi(-1060), 2f64.powi(-600), 2f64.powi(1000)] {
+        // Powers of two change no digit.
+        assert_eq!(reals(row(AlongOp::Normalize, &[3.0 * scale, 4.0 * scale], 2)), [0.6, 0.8]);
+    }
     let mut build = Build::new();
     let i = build.axis("i", 2);
     let x = build.input(DType::C128, &[2], &[Scalar::Complex(0.0, 3.0), Scalar::Complex(-4.0, 0.0)]);

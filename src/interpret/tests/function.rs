@@ -233,6 +233,10 @@ fn real_division() {
     assert!(real_pair(Binary::Rem, 1.0, 0.0).is_nan());
     assert_eq!(real_pair(Binary::Pow, 2.0, 0.5), 2f64.sqrt());
     assert_eq!(real_pair(Binary::Atan2, 1.0, -1.0), 0.75 * PI);
+    for (a, b) in [(0.0, -0.0), (-0.0, 0.0)] {
+        assert!(real_pair(Binary::Min, a, b).is_sign_negative());
+        assert!(real_pair(Binary::Max, a, b).is_sign_positive());
+    }
     assert_eq!(real_pair(Binary::Min, 1.0, -1.0), -1.0);
     assert_eq!(real_pair(Binary::Max, 1.0, -1.0), 1.0);
 }

@@ -137,24 +137,35 @@ impl Builder {
                 self.row_out(step, source, value, &[Val::One(total)], axes, point, machine);
             }
             AlongOp::Normalize => {
-                let square = match row.dtype.is_complex() {
-                    false => Expr::Product(vec![flat.clone(), flat]),
+                let real = row.dtype.real_part();
+                let parts = match row.dtype.is_complex() {
+                    false => vec![flat.clone()],
                     true => {
-                        let [re, im] =
-                            [Unary::Real, Unary::Imag].map(|op| Expr::Unary(op, Box::new(flat.clone())));
-                        Expr::Sum(vec![
-                            Expr::Product(vec![re.clone(), re]),
-                            Expr::Product(vec![im.clone(), im]),
-                        ])
+                        [Unary::Real, Unary::Imag].map(|op| Expr::Unary(op, Box::new(flat.clone()))).into()
                     }
                 };
+                let sizes = parts.iter().map(|part| Expr::Unary(Unary::Abs, Box::new(part.clone())));
+                let size = sizes.reduce(|a, b| Expr::Binary(Binary::Max, Box::new(a), Box::new(b)));
+                let size = size.unwrap_or_else(|| Expr::number(0.0, real));
+                let most = self.row_reduce(ReduceOp::Max, &size, &source, axes, row, point, machine);
+                let factor = squarable(given(0, real), real);
+                let factor = match row.dtype.is_complex() {
+                    false => factor,
+                    true => Expr::Cast(row.dtype, Box::new(factor)),
+                };
+                let whole = View { strides: vec![(row.flat, 1)], ..filled };
+                let scaled = Expr::Product(vec![flat, factor]);
+                let from = std::slice::from_ref(&source);
+                self.row_nest(&[row.flat], from, &scaled, &whole, &[Val::One(most)], axes, point, machine);
+                let squares = parts.into_iter().map(|part| Expr::Product(vec![part.clone(), part]));
+                let square = squares.reduce(|a, b| Expr::Sum(vec![a, b]));
+                let square = square.unwrap_or_else(|| Expr::number(0.0, real));
                 let total = self.row_reduce(ReduceOp::Sum, &square, &source, axes, row, point, machine);
                 let norm = self.unary(Unary::Sqrt, total);
                 let zero = self.number(self.ty(norm), 0.0);
                 let none = self.lang(Binary::Eq, norm, zero);
                 let one = self.number(self.ty(norm), 1.0);
                 let divisor = self.select(none, one, norm);
-                let real = row.dtype.real_part();
                 let divisor_expr = match row.dtype.is_complex() {
                     false => given(0, real),
                     true => Expr::Cast(row.dtype, Box::new(given(0, real))),
@@ -320,6 +331,16 @@ fn read(number: u32, dtype: DType, index: Expr<Source>) -> Expr<Source> {
 fn given(number: u32, dtype: DType) -> Expr<Source> {
     let source = Source::Reduced(number);
     Expr::Read(Read { source, dtype, indices: vec![], outside: Outside::Never, place: Span::default() })
+}
+
+/// The power of two that numbers up to that size are multiplied by so that the sum of their squares is neither 0 nor
+/// infinite; 1 for numbers of usual sizes.
+pub(super) fn squarable(most: Expr<Source>, real: DType) -> Expr<Source> {
+    let (usual, down, up) = if real == DType::F64 { (400, -700, 700) } else { (50, -78, 100) };
+    let power = |exponent: i32| Expr::number(2f64.powi(exponent), real);
+    let compare = |op, bound| Expr::Binary(op, Box::new(most.clone()), Box::new(power(bound)));
+    let small = Expr::Select(Box::new([compare(Binary::Lt, -usual), power(up), power(0)]));
+    Expr::Select(Box::new([compare(Binary::Gt, usual), power(down), small]))
 }
 
 /// Where an element of the row is, by the map's axes.

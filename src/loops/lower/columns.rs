@@ -191,19 +191,29 @@ impl Builder {
             let shift = either(condition, total.clone(), zero.clone());
             self.column_fold(columns, (ReduceOp::Max, columns.values), shift, columns.first, axes, point);
         }
-        let term = match step.op {
-            AlongOp::Normalize => Expr::Product(vec![values.clone(), values.clone()]),
-            _ => Expr::Unary(Unary::Exp, Box::new(minus(values, first.clone()))),
-        };
-        let terms = View {
-            buffer: plan::BufferId(columns.terms.0),
+        let operands = columns.operands();
+        let block = |buffer: BufferId| View {
+            buffer: plan::BufferId(buffer.0),
             offset: 0,
             strides: vec![(columns.flat, width), (columns.column, 1)],
         };
         let list = [columns.flat, columns.column];
-        let task = columns.task(&list, &[], &term, &terms);
-        let operands = columns.operands();
-        self.nest(&Task { operands: &operands, ..task }, axes, point, columns.machine);
+        let each = |builder: &mut Builder, value: &Expr<Source>, to: BufferId| {
+            let to = block(to);
+            let task = columns.task(&list, &[], value, &to);
+            builder.nest(&Task { operands: &operands, ..task }, axes, point, columns.machine);
+        };
+        let term = match step.op {
+            AlongOp::Normalize => {
+                each(self, &Expr::Unary(Unary::Abs, Box::new(values.clone())), columns.terms);
+                let factor = super::along::squarable(total.clone(), dtype);
+                self.column_fold(columns, (ReduceOp::Max, columns.terms), factor, columns.first, axes, point);
+                each(self, &Expr::Product(vec![values.clone(), first.clone()]), columns.values);
+                Expr::Product(vec![values.clone(), values])
+            }
+            _ => Expr::Unary(Unary::Exp, Box::new(minus(values, first.clone()))),
+        };
+        each(self, &term, columns.terms);
 
         let factor = match step.op {
             AlongOp::Softmax => {

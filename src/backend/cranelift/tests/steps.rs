@@ -127,6 +127,46 @@ fn casts_between_all_types() {
 }
 
 #[test]
+fn an_f64_becomes_a_half_in_one_rounding() {
+    // A hair above and below the ties of both types, where an f32 in between would stand on the tie.
+    let mut values = vec![f64::NAN, 1e300, -1e300, 1e-300, 0.1, -0.0, 2.980232238769532e-8];
+    for (bits, scale) in [(11, 1.0), (8, 1.0), (11, -3.0), (8, 7e4)] {
+        for hair in [0.0, 2f64.powi(-30), -2f64.powi(-30)] {
+            values.push((1.0 + 2f64.powi(-bits) + hair) * scale);
+        }
+    }
+    let mut build = Build::new();
+    let i = build.axis("i", values.len() as u64);
+    let a = build.input(DType::F64, &[values.len() as u64]);
+    let outs = [DType::F16, DType::Bf16].map(|dtype| build.output(dtype, &[values.len() as u64]));
+    for out in &outs {
+        let value = Expr::Cast(build.dtype(out.buffer), Box::new(build.at(0, &a, &[i])));
+        let view = build.view(out, &[i]);
+        build.nest(&[i], &[&a], vec![], value, view);
+    }
+    let results = build.run(&[&Tensor::from_slice(&[values.len() as u64], &values).unwrap()]).unwrap();
+    // The nearest of all finite halves, the even one of two; halfway beyond the greatest counts as infinite.
+    let nearest = |value: f64, all: &dyn Fn(u16) -> f64, top: f64| {
+        if value.abs() >= top {
+            return f64::INFINITY.copysign(value);
+        }
+        let finite = (0..=u16::MAX).filter(|&bits| all(bits).is_finite());
+        let distance = |bits: u16| ((all(bits) - value).abs(), bits & 1);
+        all(finite.min_by(|&a, &b| distance(a).partial_cmp(&distance(b)).unwrap()).unwrap())
+    };
+    for (k, &value) in values.iter().enumerate().skip(1) {
+        let f16 = |bits| f64::from(half::f16::from_bits(bits));
+        let bf16 = |bits| f64::from(half::bf16::from_bits(bits));
+        let got = f64::from(results[0].as_slice::<half::f16>().unwrap()[k]);
+        assert_eq!(got, nearest(value, &f16, 65520.0), "{value:e} as f16");
+        let got = f64::from(results[1].as_slice::<half::bf16>().unwrap()[k]);
+        assert_eq!(got, nearest(value, &bf16, 2f64.powi(127) * (2.0 - 2f64.powi(-8))), "{value:e} as bf16");
+    }
+    assert!(results[0].as_slice::<half::f16>().unwrap()[0].is_nan());
+    assert!(results[1].as_slice::<half::bf16>().unwrap()[0].is_nan());
+}
+
+#[test]
 fn half_width_floats_round_to_even() {
     let mut build = Build::new();
     let i = build.axis("i", 8);
@@ -188,6 +228,48 @@ fn maps_along_axes() {
                     place: Span::default(),
                 }));
                 assert_agrees(&build.plan, &format!("{} of {dtype} over {length}", op.name()));
+            }
+        }
+    }
+}
+
+#[test]
+fn small_and_huge_numbers_are_normalized() {
+    let scales =
+        [(DType::F64, [1e-300, 1e-200, 1.0, 1e200, 1e306]), (DType::F32, [1e-36, 1e-30, 1.0, 1e30, 1e37])];
+    for (dtype, scales) in scales {
+        // One row after the other, and rows side by side.
+        for (scale, beside) in scales.into_iter().flat_map(|scale| [(scale, 1), (scale, 40)]) {
+            let mut build = Build::new();
+            let (k, j) = (build.axis("k", 4), build.axis("j", beside));
+            let a = build.input(dtype, &[4, beside]);
+            let out = build.output(dtype, &[4, beside]);
+            let body = build.at(0, &a, &[k, j]);
+            let view = build.view(&out, &[k, j]);
+            build.plan.steps.push(Step::Along(AlongStep {
+                op: AlongOp::Normalize,
+                rows: vec![j],
+                axes: vec![k],
+                out_axes: vec![k],
+                operands: vec![a],
+                body,
+                out: view,
+                dtype,
+                place: Span::default(),
+            }));
+            let mut input = Tensor::zeros(dtype, &[4, beside]).unwrap();
+            for at in 0..input.elems() {
+                let value = [3.0, -4.0, 0.0, 12.0][at / beside as usize] * scale;
+                input.set(at, Scalar::Real(value));
+            }
+            let result = build.run(&[&input]).unwrap().remove(0);
+            for at in 0..input.elems() {
+                let wanted = [3.0, -4.0, 0.0, 12.0][at / beside as usize] / 13.0;
+                let error = (result.get(at).re() - wanted).abs();
+                assert!(
+                    error <= 1e-6 && (dtype == DType::F32 || error <= 1e-15),
+                    "{dtype} {scale:e} {at}: {error:e}"
+                );
             }
         }
     }
