@@ -280,7 +280,7 @@ impl Compiled {
             Fault {
                 place: site.place,
                 tensor: site.tensor.clone(),
-                dim: site.dim,
+                checked: site.checked,
                 extent: site.extent,
                 value,
             }
