@@ -626,7 +626,10 @@ pub fn stopped_diagnostic(stopped: &Stopped, sources: &Sources) -> Diagnostic {
             "`@bounds(clamp)` above the statement takes the nearest element instead",
         ),
         Checked::End => (
-            format!("a range read from `{tensor}` ends at {value}, outside 0 to {}", extent.saturating_sub(1)),
+            format!(
+                "a range read from `{tensor}` ends at {value}, outside 0 to {}",
+                extent.saturating_sub(1)
+            ),
             format!("an end is {value}"),
             "`@bounds(clamp)` above the statement cuts such ranges instead",
         ),

@@ -348,7 +348,13 @@ impl Runner<'_> {
                 let index = at.index(index)?;
                 let inside = place_inside(index, extent, &step.outside).ok_or_else(|| {
                     let tensor = at.memory.name(out.number()).to_string();
-                    Box::new(Fault { place: step.place, tensor, checked: Checked::Index(dim), extent, value: index })
+                    Box::new(Fault {
+                        place: step.place,
+                        tensor,
+                        checked: Checked::Index(dim),
+                        extent,
+                        value: index,
+                    })
                 })?;
                 element += inside as i64 * stride;
             }

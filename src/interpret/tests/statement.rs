@@ -17,8 +17,13 @@ fn reads_outside_the_extents() {
     assert_eq!(shifted(Outside::Clamp).unwrap(), [10, 10, 20, 30]);
     for outside in [Outside::Checked, Outside::Trust] {
         let fault = shifted(outside).unwrap_err();
-        let expected =
-            Fault { place: Span::default(), tensor: "T0".to_string(), checked: Checked::Index(0), extent: 3, value: -1 };
+        let expected = Fault {
+            place: Span::default(),
+            tensor: "T0".to_string(),
+            checked: Checked::Index(0),
+            extent: 3,
+            value: -1,
+        };
         assert_eq!(fault, expected);
     }
 }

@@ -110,7 +110,8 @@ impl Builder {
                 at = self.clamp(at, extent);
             } else if !trusted {
                 let tensor = self.loops.buffers[buffer].name.clone();
-                let site = self.site(Site { place: step.place, tensor, checked: Checked::Index(dim), extent });
+                let site =
+                    self.site(Site { place: step.place, tensor, checked: Checked::Index(dim), extent });
                 self.check(at, extent, site);
             }
             let by = self.int(stride);

@@ -415,7 +415,10 @@ fn indices_that_leave_are_reported_or_moved() {
                 assert_eq!(column, wanted);
             }
             (Err(fault), None) => {
-                assert_eq!((fault.tensor.as_str(), fault.checked, fault.extent, fault.value), ("t0", Checked::Index(0), 3, -1));
+                assert_eq!(
+                    (fault.tensor.as_str(), fault.checked, fault.extent, fault.value),
+                    ("t0", Checked::Index(0), 3, -1)
+                );
             }
             (result, wanted) => panic!("{result:?}, not {wanted:?}"),
         }
