@@ -5,7 +5,6 @@ use crate::diagnostic::{Code, Diagnostic};
 use crate::pipeline::{self, free_memory};
 use einc_runtime::{FileError, FileErrorKind, Scalar, Staged, Tensor, file, npy, npz, safetensors};
 use std::borrow::Cow;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
