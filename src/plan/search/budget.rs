@@ -73,3 +73,19 @@ impl<'a> Budget<'a> {
         self.limit.saturating_sub(self.work)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn time_counts_as_work_where_seconds_are_allowed() {
+        let mut budget = Budget::new(1_000_000, None, None).paced();
+        std::thread::sleep(Duration::from_millis(2));
+        assert!(budget.over() && budget.work >= 1_200_000);
+        let mut budget = Budget::new(1_000_000, None, None);
+        std::thread::sleep(Duration::from_millis(2));
+        assert!(!budget.over() && budget.work == 0);
+    }
+}
