@@ -2,18 +2,30 @@
 
 use crate::source::Span;
 
-/// An index that left its tensor at run time (`@bounds(checked)`, the default for computed indices).
+/// What a value that is checked at run time stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Checked {
+    /// The index for that dim of the tensor.
+    Index(usize),
+    /// An end of a range, read from the tensor.
+    End,
+    /// How many values a range has whose ends are read from the tensor.
+    Length,
+}
+
+/// An index that left its tensor at run time, or an end of a range that left the range it must stay in
+/// (`@bounds(checked)`, the default for what is computed).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fault {
     /// The access in the source.
     pub place: Span,
     /// The tensor's name.
     pub tensor: String,
-    /// Which dim the index is for.
-    pub dim: usize,
-    /// The extent of that dim.
+    /// What the value stands for.
+    pub checked: Checked,
+    /// The value must be at least 0 and below this.
     pub extent: u64,
-    /// The value of the index.
+    /// The value.
     pub value: i64,
 }
 

@@ -14,7 +14,7 @@ use crate::backend::Unsupported;
 #[cfg(feature = "cranelift")]
 use crate::backend::cranelift;
 use crate::diagnostic::{Code, Diagnostic, Severity};
-use crate::fault::{Fault, Stopped};
+use crate::fault::{Checked, Fault, Stopped};
 use crate::graph::{self, Graph};
 use crate::interpret;
 #[cfg(feature = "cranelift")]
@@ -29,7 +29,7 @@ use crate::source::{Sources, Span};
 use einc_runtime::{DType, Scalar, Tensor, pool};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fmt::{self, Write};
+use std::fmt;
 use std::sync::{Arc, Mutex};
 
 /// A stage, as `--dump` names it.
@@ -620,21 +620,39 @@ pub fn random(seed: u64, name: &str, dtype: DType, shape: &[u64]) -> Option<Tens
 
 /// Why a run stopped, as the user reads it.
 pub fn stopped_diagnostic(stopped: &Stopped, sources: &Sources) -> Diagnostic {
-    let (Fault { tensor, dim, extent, value, place }, at) = match stopped {
+    let (Fault { tensor, checked, extent, value, place }, at) = match stopped {
         Stopped::Index(fault, at) => (fault, at),
         Stopped::Misfit { given, wanted } => {
             return Diagnostic::error(Code::InputExtent, format!("the tensors are {given}"))
                 .note(format!("the program needs {wanted}"));
         }
     };
-    let mut message = String::new();
-    let _ = write!(message, "index {value} is outside `{tensor}`: its dim {dim} has {extent} elements");
+    let (message, label, help) = match checked {
+        Checked::Index(dim) => (
+            format!("index {value} is outside `{tensor}`: its dim {dim} has {extent} elements"),
+            format!("index {value} for dim {dim}"),
+            "`@bounds(clamp)` above the statement takes the nearest element instead",
+        ),
+        Checked::End => (
+            format!(
+                "a range read from `{tensor}` ends at {value}, outside 0 to {}",
+                extent.saturating_sub(1)
+            ),
+            format!("an end is {value}"),
+            "`@bounds(clamp)` above the statement cuts such ranges instead",
+        ),
+        Checked::Length => (
+            format!("a range read from `{tensor}` ends {} before it starts", value.unsigned_abs()),
+            "the ends fall here".to_string(),
+            "`@bounds(clamp)` above the statement takes such ranges as empty instead",
+        ),
+    };
     let error = Diagnostic::error(Code::IndexFault, message);
     let known = (place.file as usize) < sources.files().len() && place.end > place.start;
-    let error = if known { error.label(*place, format!("index {value} for dim {dim}")) } else { error };
+    let error = if known { error.label(*place, label) } else { error };
     let at: Vec<String> = at.iter().map(|(index, value)| format!("`{index}` = {value}")).collect();
     let error = if at.is_empty() { error } else { error.note(format!("there, {}", at.join(", "))) };
-    error.help("`@bounds(clamp)` above the statement takes the nearest element instead")
+    error.help(help)
 }
 
 #[cfg(test)]

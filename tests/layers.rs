@@ -15,7 +15,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("program", &["id", "source", "diagnostic", "expr"]),
     ("graph", &["id", "source", "pass", "expr", "program"]),
     ("plan", &["id", "source", "diagnostic", "pass", "machine", "expr", "program", "graph"]),
-    ("loops", &["id", "source", "pass", "machine", "expr", "plan"]),
+    ("loops", &["id", "source", "fault", "pass", "machine", "expr", "plan"]),
     ("slots", &["id", "source", "diagnostic", "pass", "machine", "expr", "program", "graph", "plan"]),
     ("backend", &["id", "source", "machine", "fault", "expr", "plan", "loops", "slots"]),
     ("interpret", &["id", "source", "fault", "expr", "program", "graph", "plan", "loops", "slots"]),

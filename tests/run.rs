@@ -3,7 +3,9 @@
 //! The programs are those of `run/` and of `examples/`; each says in comments how it is run, `# einc run FILE --set N=5`.
 
 use crate::support::{difference, invocations, open, programs, run};
-use einc::pipeline::Target;
+use einc::fault::{Checked, Stopped};
+use einc::pipeline::{self, Settings, Target};
+use einc_runtime::Tensor;
 use std::path::PathBuf;
 
 /// Every target but the interpreter.
@@ -54,6 +56,52 @@ fn targets_agree_on_the_test_programs() {
 #[test]
 fn targets_agree_on_the_examples() {
     agree(programs("examples"));
+}
+
+/// Ends of ranges that are read from tensors: every target stops at the same one.
+#[test]
+fn ends_of_ranges_are_checked() {
+    let text = "fn rows(p: i64[I + 1], x: f64[Z, N]) -> (y: f64[I, N]) {
+    y[i, n] = sum[e where e in p[i]..p[i + 1]](x[e, n]) where i in 0..I
+}
+fn heads(p: i64[I], x: f64[Z]) -> (y: f64[I]) { y[i] = sum[e where e in 0..=p[i]](x[e]) }
+fn place(p: i64[I], x: f64[Z]) -> (y: f64[I]) { y[i] += x[e] where e in p[i]..Z }
+";
+    let opened = open("ends.ein", None, text);
+    let cases: [(&str, &[i64], Option<(Checked, i64)>); 9] = [
+        ("rows --set I=3", &[0, 2, 2, 4], None),
+        ("rows --set I=3", &[0, 2, 2, 5], Some((Checked::End, 5))),
+        ("rows --set I=3", &[0, 2, -7, 4], Some((Checked::End, -7))),
+        ("rows --set I=3", &[0, 4, 1, 4], Some((Checked::Length, -3))),
+        ("heads --set I=2", &[3, -1], None),
+        ("heads --set I=2", &[3, 4], Some((Checked::End, 5))),
+        ("heads --set I=2", &[-2, 3], Some((Checked::End, -1))),
+        ("place --set I=2", &[0, 4], None),
+        ("place --set I=2", &[0, i64::MIN], Some((Checked::End, i64::MIN))),
+    ];
+    for (entry, ends, expected) in cases {
+        for n in [1, 9] {
+            let more = if entry.starts_with("rows") { format!(" --set N={n}") } else { String::new() };
+            let line = format!("# einc run ends.ein::{entry} --set Z=4{more}");
+            let (program, _) = opened.program(&invocations(&line)[0]).expect("a right program");
+            let mut inputs = invocations(&line)[0].inputs(&program);
+            inputs[0] = Tensor::from_slice(&[ends.len() as u64], ends).expect("memory");
+            for target in targets().into_iter().chain([Target::Interpret]) {
+                let settings = Settings { target: Some(target), ..Settings::default() };
+                let Ok(executable) = pipeline::compile(program.clone(), &settings, &mut |_, _| ()) else {
+                    continue;
+                };
+                let mut results = executable.results().expect("memory");
+                let found = match executable.run(&inputs.iter().collect::<Vec<_>>(), &mut results) {
+                    Ok(()) => None,
+                    Err(Stopped::Index(fault)) => Some((fault.tensor, fault.checked, fault.value)),
+                    Err(other) => panic!("{other:?}"),
+                };
+                let expected = expected.map(|(checked, value)| ("p".to_string(), checked, value));
+                assert_eq!(found, expected, "{line} with {ends:?} on {target:?}");
+            }
+        }
+    }
 }
 
 #[test]

@@ -156,27 +156,81 @@ pub(crate) fn check_names(tensors: &[(&str, &Tensor)]) -> Result<(), FileError> 
     }
 }
 
+/// A file that is written beside its place and not there yet: [`commit`](Staged::commit) moves it, and dropping it
+/// leaves nothing behind. Several of them make several files that come all or none.
+#[derive(Debug)]
+#[must_use = "the file comes to its place by `commit`"]
+pub struct Staged {
+    /// The path as it was given.
+    path: PathBuf,
+    /// Where the bytes are, and where they go; nothing for a device or pipe, which has them already.
+    moves: Option<(PathBuf, PathBuf)>,
+}
+
+impl Staged {
+    /// Moves the file to its place in one step.
+    ///
+    /// # Errors
+    /// Where the system refuses.
+    pub fn commit(mut self) -> Result<(), FileError> {
+        if let Some((temporary, target)) = &self.moves {
+            fs::rename(temporary, target).map_err(|error| FileError::from(error).at(&self.path))?;
+            self.moves = None;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        if let Some((temporary, _)) = &self.moves {
+            // Something has failed already; that the leftover cannot be removed either adds nothing.
+            let _ = fs::remove_file(temporary);
+        }
+    }
+}
+
 /// Writes a file through a temporary name in the same folder, so that the name holds either the old contents or all
-/// of the new, and a failure leaves nothing behind. A device or pipe of that name is written to directly.
-pub(crate) fn save(
+/// of the new, and a failure leaves nothing behind. A symbolic link is followed, and permissions are kept. A device or
+/// pipe of that name is written to directly.
+///
+/// # Errors
+/// Where the system refuses, or `write` does.
+pub fn save(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> Result<(), FileError>,
 ) -> Result<(), FileError> {
-    save_with(path, false, write)
+    stage(path, write)?.commit()
 }
 
-/// As [`save`]; a private file is readable by its owner alone, where the system knows such a thing.
-pub(crate) fn save_with(
+/// The first half of [`save`]: everything but the move to the file's place.
+///
+/// # Errors
+/// As [`save`].
+pub fn stage(
+    path: &Path,
+    write: impl FnOnce(&mut dyn Write) -> Result<(), FileError>,
+) -> Result<Staged, FileError> {
+    stage_with(path, false, write)
+}
+
+/// As [`stage`]; a private file is readable by its owner alone, where the system knows such a thing.
+pub(crate) fn stage_with(
     path: &Path,
     private: bool,
     write: impl FnOnce(&mut dyn Write) -> Result<(), FileError>,
-) -> Result<(), FileError> {
-    let save = || {
+) -> Result<Staged, FileError> {
+    let stage = || {
         let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        if fs::metadata(&target).is_ok_and(|meta| !meta.is_file() && !meta.is_dir()) {
+        let old = fs::metadata(&target).ok();
+        if old.as_ref().is_some_and(fs::Metadata::is_dir) {
+            return Err(FileError::new(FileErrorKind::Io, "this is a folder"));
+        }
+        if old.as_ref().is_some_and(|old| !old.is_file()) {
             let mut writer = BufWriter::new(OpenOptions::new().write(true).open(&target)?);
             write(&mut writer)?;
-            return Ok(writer.flush()?);
+            writer.flush()?;
+            return Ok(Staged { path: path.to_owned(), moves: None });
         }
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let name = target.file_name().ok_or_else(|| FileError::new(FileErrorKind::Io, "not a file name"))?;
@@ -191,17 +245,17 @@ pub(crate) fn save_with(
         if private {
             std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         }
-        #[cfg(not(unix))]
-        let _ = private;
         let file = options.open(&temporary)?;
-        let result = fill(file, write).and_then(|()| Ok(fs::rename(&temporary, &target)?));
-        if result.is_err() {
-            // The write has failed already; that the leftover cannot be removed either adds nothing.
-            let _ = fs::remove_file(&temporary);
+        let staged = Staged { path: path.to_owned(), moves: Some((temporary, target)) };
+        if let Some(old) = old
+            && !private
+        {
+            file.set_permissions(old.permissions())?;
         }
-        result
+        fill(file, write)?;
+        Ok(staged)
     };
-    save().map_err(|error| error.at(path))
+    stage().map_err(|error: FileError| error.at(path))
 }
 
 fn fill(file: File, write: impl FnOnce(&mut dyn Write) -> Result<(), FileError>) -> Result<(), FileError> {
@@ -234,6 +288,29 @@ mod tests {
         let missing = save(&folder.join("no/a.bin"), |_| Ok(())).unwrap_err();
         assert_eq!(missing.kind, FileErrorKind::NotFound);
         assert_eq!(open(&folder).unwrap_err().kind, FileErrorKind::Io);
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn several_files_come_all_or_none_and_links_are_followed() {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+        let folder = std::env::temp_dir().join(format!("einc-staged-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let (real, link, other) = (folder.join("real"), folder.join("link"), folder.join("other"));
+        let text = |text: &'static [u8]| move |writer: &mut dyn Write| Ok(writer.write_all(text)?);
+        save(&real, text(b"old")).unwrap();
+        fs::set_permissions(&real, fs::Permissions::from_mode(0o640)).unwrap();
+        symlink(&real, &link).unwrap();
+        let staged = [stage(&link, text(b"new")).unwrap(), stage(&other, text(b"new")).unwrap()];
+        assert_eq!(fs::read(&real).unwrap(), b"old");
+        drop(staged);
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 2);
+        save(&link, text(b"new")).unwrap();
+        assert_eq!(fs::read(&real).unwrap(), b"new");
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(fs::metadata(&real).unwrap().permissions().mode() & 0o777, 0o640);
+        assert_eq!(stage(&folder, text(b"new")).unwrap_err().message, "this is a folder");
         fs::remove_dir_all(&folder).unwrap();
     }
 

@@ -24,6 +24,6 @@ mod zip;
 
 pub use dtype::DType;
 pub use element::Element;
-pub use file::{FileError, FileErrorKind};
+pub use file::{FileError, FileErrorKind, Staged};
 pub use scalar::Scalar;
 pub use tensor::Tensor;

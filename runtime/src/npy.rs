@@ -5,7 +5,7 @@
 //! are written as `i1` and `u1`, and come back as those. Pickled objects, strings, dates and structured types are
 //! refused, and so is a file whose length is not what its header says: before anything of that size is allocated.
 
-use crate::file::{self, FileError, FileErrorKind};
+use crate::file::{self, FileError, FileErrorKind, Staged};
 use crate::{DType, Tensor};
 use std::io::Read;
 use std::path::Path;
@@ -43,7 +43,15 @@ pub fn read_bytes(bytes: &[u8]) -> Result<Tensor, FileError> {
 /// # Errors
 /// Where the system refuses.
 pub fn write(path: &Path, tensor: &Tensor) -> Result<(), FileError> {
-    file::save(path, |writer| {
+    stage(path, tensor)?.commit()
+}
+
+/// The first half of [`write()`]: everything but the move to the file's place.
+///
+/// # Errors
+/// Where the system refuses.
+pub fn stage(path: &Path, tensor: &Tensor) -> Result<Staged, FileError> {
+    file::stage(path, |writer| {
         writer.write_all(&header_bytes(tensor))?;
         Ok(writer.write_all(&file::little_endian(tensor))?)
     })

@@ -3,7 +3,7 @@
 //! Stored and deflated members are read, stored ones are written; equal tensors give equal bytes. A member's name
 //! without `.npy` is the tensor's name.
 
-use crate::file::{self, FileError, FileErrorKind};
+use crate::file::{self, FileError, FileErrorKind, Staged};
 use crate::{Tensor, npy, zip};
 use std::io::{Cursor, Read, Seek, Write};
 use std::path::Path;
@@ -59,7 +59,15 @@ fn read_from<R: Read + Seek>(
 /// # Errors
 /// Where the system refuses, or two tensors have one name.
 pub fn write(path: &Path, tensors: &[(&str, &Tensor)]) -> Result<(), FileError> {
-    file::save(path, |writer| write_to(writer, tensors))
+    stage(path, tensors)?.commit()
+}
+
+/// The first half of [`write()`]: everything but the move to the file's place.
+///
+/// # Errors
+/// As [`write()`].
+pub fn stage(path: &Path, tensors: &[(&str, &Tensor)]) -> Result<Staged, FileError> {
+    file::stage(path, |writer| write_to(writer, tensors))
 }
 
 /// The bytes of the archive that [`write()`] writes.

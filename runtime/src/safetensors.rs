@@ -4,7 +4,7 @@
 //! claimed size is allocated: keys occur once, tensors lie back to back in the file and fill it. Integers narrower
 //! than a byte are written as `I8` and `U8`, and come back as those; `c128` has no place in the format.
 
-use crate::file::{self, FileError, FileErrorKind};
+use crate::file::{self, FileError, FileErrorKind, Staged};
 use crate::{DType, Tensor};
 use ::safetensors::Dtype as Code;
 use ::safetensors::tensor::{Metadata, TensorInfo};
@@ -167,7 +167,15 @@ fn code_of(dtype: DType) -> Option<Code> {
 /// # Errors
 /// Where the system refuses, two tensors have one name, or one is of type `c128`.
 pub fn write(path: &Path, tensors: &[(&str, &Tensor)]) -> Result<(), FileError> {
-    file::save(path, |writer| write_to(writer, tensors))
+    stage(path, tensors)?.commit()
+}
+
+/// The first half of [`write()`]: everything but the move to the file's place.
+///
+/// # Errors
+/// As [`write()`].
+pub fn stage(path: &Path, tensors: &[(&str, &Tensor)]) -> Result<Staged, FileError> {
+    file::stage(path, |writer| write_to(writer, tensors))
 }
 
 /// The bytes of the file that [`write()`] writes.

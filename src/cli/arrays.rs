@@ -3,7 +3,7 @@
 use super::failure::Failure;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::pipeline::{self, free_memory};
-use einc_runtime::{FileError, FileErrorKind, Scalar, Tensor, npy, npz, safetensors};
+use einc_runtime::{FileError, FileErrorKind, Scalar, Staged, Tensor, file, npy, npz, safetensors};
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -168,64 +168,22 @@ pub fn check_places(places: &[Place], results: &[String]) -> Result<(), Failure>
 pub fn write(places: &[Place], results: &[(String, Tensor)]) -> Result<(), Failure> {
     let _writing = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
     let all: Vec<(&str, &Tensor)> = results.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
-    // Several files are written beside their places first, and moved there once all of them are there.
-    let beside = |path: &Path| match places {
-        [_] => path.to_path_buf(),
-        _ => {
-            let mut name = path.file_stem().unwrap_or_default().to_os_string();
-            name.push(format!(".{}.whole.{}", std::process::id(), extension(path)));
-            path.with_file_name(name)
+    let stage = |place: &Place| match place {
+        Place::Archive(path) if extension(path) == "npz" => npz::stage(path, &all).map(Some),
+        Place::Archive(path) => safetensors::stage(path, &all).map(Some),
+        Place::One(wanted, path) => {
+            let found = all.iter().find(|(name, _)| wanted.as_deref().is_none_or(|wanted| wanted == *name));
+            found.map(|(_, tensor)| npy::stage(path, tensor)).transpose()
         }
     };
-    let mut moves = Vec::new();
-    let written = places.iter().try_for_each(|place| {
-        let (Place::Archive(path) | Place::One(_, path)) = place;
-        let target = beside(path);
-        if target != *path {
-            moves.push((target.clone(), path));
-        }
-        let written = match place {
-            Place::Archive(_) if extension(path) == "npz" => npz::write(&target, &all),
-            Place::Archive(_) => safetensors::write(&target, &all),
-            Place::One(wanted, _) => {
-                let found =
-                    all.iter().find(|(name, _)| wanted.as_deref().is_none_or(|wanted| wanted == *name));
-                found.map_or(Ok(()), |(_, tensor)| npy::write(&target, tensor))
-            }
-        };
-        written.map_err(|error| FileError { path: path.clone(), ..error })
-    });
-    let moved = written.map_err(file_failure).and_then(|()| {
-        moves.iter().try_for_each(|(from, to)| {
-            let failure = |error| format!("cannot write `{}`: {error}", to.display());
-            let moved = std::fs::rename(from, to).map_err(failure);
-            moved.map_err(|message| Failure::of(Diagnostic::error(Code::File, message)))
-        })
-    });
-    if moved.is_err() {
-        for (from, _) in &moves {
-            // The write has failed already; that a leftover cannot be removed either adds nothing.
-            let _ = std::fs::remove_file(from);
-        }
-    }
-    moved
+    let staged: Result<Vec<Option<Staged>>, FileError> = places.iter().map(stage).collect();
+    staged.and_then(|staged| staged.into_iter().flatten().try_for_each(Staged::commit)).map_err(file_failure)
 }
 
 /// Writes a text, whole or not at all.
 pub fn write_text(path: &Path, text: &str) -> Result<(), Failure> {
-    let failure = |error: std::io::Error| {
-        Failure::of(Diagnostic::error(Code::File, format!("cannot write `{}`: {error}", path.display())))
-    };
     let _writing = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut name = path.file_name().unwrap_or_default().to_os_string();
-    name.push(format!(".{}.tmp", std::process::id()));
-    let temporary = path.with_file_name(name);
-    let written = std::fs::write(&temporary, text).and_then(|()| std::fs::rename(&temporary, path));
-    if written.is_err() {
-        // The write has failed already; that a leftover cannot be removed either adds nothing.
-        let _ = std::fs::remove_file(&temporary);
-    }
-    written.map_err(failure)
+    file::save(path, |writer| Ok(writer.write_all(text.as_bytes())?)).map_err(file_failure)
 }
 
 /// Compares results with a reference; the lines say how far they are apart, the warnings what only one side has, the

@@ -80,7 +80,7 @@ codes! {
     InputExtent = 704, "input-extent", "An array's shape contradicts the declaration, or two arrays contradict each other.";
     InputType = 705, "input-type", "An array's element type is not the declared one and does not convert without loss.\n\nIntegers of any type are taken where every value fits; f32 is not taken for f64 nor the other way round, unless the program has a dtype variable (`type F in f32, f64`).";
     File = 706, "file", "A file cannot be read or written.";
-    IndexFault = 707, "index-fault", "A computed index left its tensor while the program ran.\n\n`@bounds(checked)` is the default for gathers and scatter-adds; `@bounds(clamp)` takes the nearest element.";
+    IndexFault = 707, "index-fault", "A computed index left its tensor while the program ran, or the ends of a range that are read from a tensor leave the range of their index, or fall.\n\n`@bounds(checked)` is the default for gathers, scatter-adds and such ranges; `@bounds(clamp)` takes the nearest element, or cuts the range.";
     Comparison = 708, "comparison-failed", "Results differ from the reference by more than the tolerance (`--compare`, `--rtol`, `--atol`).";
     Encryption = 709, "encryption", "Keys, ciphertexts or a schedule are not what the encrypted run needs, or the run failed its checks.";
     ApproximationRange = 710, "approximation-range", "A function that is approximated is applied outside its range.\n\n    @approx(sigmoid, degree = 15, range = (-8, 8))\n    y[i] = sigmoid(x[i])          # error for x = 9\n\nOutside its range the polynomial grows quickly, and ciphertexts cannot tell. Where the numbers are at hand (`einc run --target ckks`, `einc ckks encrypt`) they are tried first.";

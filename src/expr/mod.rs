@@ -244,6 +244,9 @@ pub enum Binary {
     Shl,
     /// Keeps the sign of signed types; where the shift is not within `0..width`, 0, or -1 for negative values.
     Shr,
+    /// An `i64` that is the end of a range: the first value where it lies in 0 to the second, else the run stops. A
+    /// second value that is not a constant is the other end.
+    Within,
     Eq,
     Ne,
     Lt,
@@ -379,6 +382,14 @@ impl<S> Expr<S> {
             visit(read);
         }
         self.parts().into_iter().for_each(|part| part.for_each_read(visit));
+    }
+
+    /// Whether computing it can stop the run: it has a checked read, or a checked end of a range.
+    pub fn can_fail(&self) -> bool {
+        match self {
+            Expr::Read(Read { outside: Outside::Checked, .. }) | Expr::Binary(Binary::Within, ..) => true,
+            _ => self.parts().into_iter().any(Expr::can_fail),
+        }
     }
 
     /// The same expression with each read replaced by what `read` gives for it (its parts already replaced).
@@ -518,6 +529,7 @@ impl Binary {
             BitAnd => "band",
             BitOr => "bor",
             BitXor => "bxor",
+            Within => "within",
             Shl => "shl",
             Shr => "shr",
             Eq => "==",

@@ -350,9 +350,8 @@ impl Builder {
         let own = expr.free_axes();
         let around = loops.outer.iter().chain(&loops.bound).filter(|axis| !own.contains(axis));
         let scan = self.context.scan_axis;
-        let mut sure = true;
-        expr.for_each_read(&mut |read| sure &= !matches!(read.outside, Outside::Checked));
-        sure && !own.is_empty()
+        !expr.can_fail()
+            && !own.is_empty()
             && scan.is_none_or(|scan| !own.contains(&scan))
             && own.iter().all(|axis| loops.outer.contains(axis) || loops.bound.contains(axis))
             && is_long(*op)

@@ -70,7 +70,7 @@ fn foldable(graph: &Graph, id: NodeId, wanted: bool) -> bool {
     };
     let formula = matches!(&node.op, Op::Map(value) if !has_reduction(value) && each <= CHEAP);
     let checked = node.exprs().into_iter().any(|expr| {
-        let mut found = false;
+        let mut found = expr.can_fail();
         expr.for_each_read(&mut |read| found |= !matches!(read.outside, crate::expr::Outside::Never));
         found
     });

@@ -64,11 +64,7 @@ fn fuse(graph: &mut Graph, id: NodeId) {
         }
     }
     let each = work(graph, value);
-    let checked = {
-        let mut found = false;
-        value.for_each_read(&mut |read| found |= read.outside == Outside::Checked);
-        found
-    };
+    let checked = value.can_fail();
     let reduces = has_reduction(value);
     let fits = sites
         .iter()

@@ -11,7 +11,7 @@ use super::contract::Contraction;
 use super::join::{Join, Total};
 use super::value::{binary, int, multiply, truth, unary};
 use crate::expr::{AlongOp, Axes, AxisId, Binary, Expr, Outside, Read, ReduceOp, Unary};
-use crate::fault::Fault;
+use crate::fault::{Checked, Fault};
 use crate::id::Id;
 use crate::source::Span;
 use einc_runtime::{DType, Scalar};
@@ -61,6 +61,8 @@ pub enum Node {
     Unary(Unary, DType, Box<Node>),
     /// A function of two values of that dtype.
     Binary(Binary, DType, Box<[Node; 2]>),
+    /// An end of a range.
+    Within(Box<End>),
     /// A sum in that dtype.
     Sum(DType, Vec<Node>),
     /// A product in that dtype.
@@ -83,6 +85,16 @@ pub struct Load {
     indices: Vec<Node>,
     outside: Beyond,
     place: Span,
+}
+
+/// An end of a range, which must lie in 0 to a limit.
+pub struct End {
+    value: Node,
+    limit: Node,
+    /// What the value stands for where the limit is broken.
+    checked: Checked,
+    /// The memory and the place of what is read for it.
+    read: Option<(usize, Span)>,
 }
 
 /// What a read outside the extents gives.
@@ -157,6 +169,16 @@ impl<S> Prepare<'_, S> {
             Expr::Index(axis) => Node::Affine(vec![(axis.number(), 1)], 0),
             Expr::Read(read) => self.load(read),
             Expr::Unary(op, a) => Node::Unary(*op, a.dtype(), Box::new(self.node(a))),
+            Expr::Binary(Binary::Within, a, b) => {
+                let mut read = None;
+                a.for_each_read(&mut |found| {
+                    if let (Access::Memory(memory, ..), None) = ((self.access)(found), read) {
+                        read = Some((memory, found.place));
+                    }
+                });
+                let checked = if matches!(**b, Expr::Const(..)) { Checked::End } else { Checked::Length };
+                Node::Within(Box::new(End { value: self.node(a), limit: self.node(b), checked, read }))
+            }
             Expr::Binary(op, a, b) => Node::Binary(*op, a.dtype(), Box::new([self.node(a), self.node(b)])),
             Expr::Sum(parts) => Node::Sum(expr.dtype(), self.nodes(parts)),
             Expr::Product(parts) => Node::Product(expr.dtype(), self.nodes(parts)),
@@ -304,6 +326,7 @@ impl<'a, M: Memory> Evaluate<'a, M> {
                 let a = self.value(&parts[0])?;
                 binary(*op, a, self.value(&parts[1])?, *dtype)
             }
+            Node::Within(end) => return self.end(end),
             Node::Sum(dtype, parts) => {
                 let mut total = Total::new(*dtype);
                 for part in parts {
@@ -375,6 +398,21 @@ impl<'a, M: Memory> Evaluate<'a, M> {
         })
     }
 
+    fn end(&mut self, end: &End) -> Outcome<Scalar> {
+        let value = self.index(&end.value)?;
+        let limit = self.index(&end.limit)?;
+        let (number, extent) = match end.checked {
+            Checked::Length => (limit.wrapping_sub(value), i64::MAX as u64),
+            _ => (value, u64::try_from(limit).map_or(0, |limit| limit.saturating_add(1))),
+        };
+        if number < 0 || number as u64 >= extent {
+            let (memory, place) = end.read.map_or((None, Span::default()), |read| (Some(read.0), read.1));
+            let tensor = memory.map_or_else(String::new, |memory| self.memory.name(memory).to_string());
+            return Err(Box::new(Fault { place, tensor, checked: end.checked, extent, value: number }));
+        }
+        Ok(Scalar::Int(value.into()))
+    }
+
     fn load(&mut self, load: &Load) -> Outcome<Scalar> {
         let mut element = load.offset;
         for (dim, (index, &(extent, stride))) in load.indices.iter().zip(&load.dims).enumerate() {
@@ -384,7 +422,7 @@ impl<'a, M: Memory> Evaluate<'a, M> {
                     Box::new(Fault {
                         place: load.place,
                         tensor: self.memory.name(load.memory).to_string(),
-                        dim,
+                        checked: Checked::Index(dim),
                         extent,
                         value,
                     })

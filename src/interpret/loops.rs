@@ -91,7 +91,7 @@ impl Runner<'_> {
                 if value < 0 || value as u64 >= *extent {
                     let site = &self.loops.sites[*site];
                     let (place, tensor) = (site.place, site.tensor.clone());
-                    return Err(Fault { place, tensor, dim: site.dim, extent: site.extent, value });
+                    return Err(Fault { place, tensor, checked: site.checked, extent: site.extent, value });
                 }
             }
             Stmt::Gemm(gemm, addresses) => self.gemm(*gemm, addresses),

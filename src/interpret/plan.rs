@@ -14,7 +14,7 @@ use super::join::{Join, Total};
 use super::program::place_inside;
 use super::value::multiply;
 use crate::expr::{AxisId, Expr, Read};
-use crate::fault::Fault;
+use crate::fault::{Checked, Fault};
 use crate::id::Id;
 use crate::plan::{
     AlongStep, BufferId, Contract, Nest, Operand, Place, Plan, ScanStep, ScatterStep, Source, Step, View,
@@ -348,7 +348,13 @@ impl Runner<'_> {
                 let index = at.index(index)?;
                 let inside = place_inside(index, extent, &step.outside).ok_or_else(|| {
                     let tensor = at.memory.name(out.number()).to_string();
-                    Box::new(Fault { place: step.place, tensor, dim, extent, value: index })
+                    Box::new(Fault {
+                        place: step.place,
+                        tensor,
+                        checked: Checked::Index(dim),
+                        extent,
+                        value: index,
+                    })
                 })?;
                 element += inside as i64 * stride;
             }

@@ -3,7 +3,7 @@
 use super::eval::{Access, Evaluate, Memory, Node, Outcome, Prepare, Range, ranges};
 use super::join::Total;
 use crate::expr::{AxisId, Expr, Outside, Read};
-use crate::fault::Fault;
+use crate::fault::{Checked, Fault};
 use crate::id::Id;
 use crate::program::{Define, Program, Scan, Scatter, Statement, TensorId};
 use einc_runtime::{Scalar, Tensor};
@@ -218,7 +218,8 @@ impl Runner<'_> {
                 let index = at.index(index)?;
                 let inside = place_inside(index, extent, &scatter.outside).ok_or_else(|| {
                     let tensor = declared.name.clone();
-                    Box::new(Fault { place: scatter.place, tensor, dim, extent, value: index })
+                    let checked = Checked::Index(dim);
+                    Box::new(Fault { place: scatter.place, tensor, checked, extent, value: index })
                 })?;
                 position = position * extent as usize + inside;
             }

@@ -306,6 +306,7 @@ fn binary_int(op: Binary, a: i128, b: i128, dtype: DType) -> i128 {
     let (low, high) = dtype.integer_range().expect("an integer dtype");
     let bits = i128::from((high - low).count_ones());
     let result = match op {
+        Binary::Within => a,
         Binary::FloorDiv if b == 0 => 0,
         Binary::FloorDiv => a.div_euclid(b) - i128::from(b < 0 && a.rem_euclid(b) != 0),
         Binary::Rem if b == 0 => 0,

@@ -29,6 +29,7 @@ pub use lower::lower;
 pub use verify::verify;
 
 use crate::expr::{Binary, ReduceOp, Unary};
+use crate::fault::Checked;
 use crate::id::IdVec;
 use crate::id_type;
 use crate::source::Span;
@@ -428,8 +429,8 @@ pub struct Site {
     pub place: Span,
     /// The tensor's name.
     pub tensor: String,
-    /// Which dim the index is for.
-    pub dim: usize,
-    /// The extent of that dim.
+    /// What the value stands for.
+    pub checked: Checked,
+    /// The value must be at least 0 and below this.
     pub extent: u64,
 }

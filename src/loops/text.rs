@@ -1,6 +1,7 @@
 //! The text form of loops.
 
 use super::*;
+use crate::fault::Checked;
 use std::fmt::{self, Display, Formatter, Write as _};
 
 impl Display for Type {
@@ -34,7 +35,12 @@ impl Display for Loops {
             writeln!(f, "    {}", buffer.name)?;
         }
         for (id, site) in self.sites.iter() {
-            writeln!(f, "{id}: dim {} of {}, extent {}", site.dim, site.tensor, site.extent)?;
+            match site.checked {
+                Checked::Index(dim) => write!(f, "{id}: dim {dim} of {}", site.tensor)?,
+                Checked::End => write!(f, "{id}: an end read from {}", site.tensor)?,
+                Checked::Length => write!(f, "{id}: a length read from {}", site.tensor)?,
+            }
+            writeln!(f, ", extent {}", site.extent)?;
         }
         for (id, gemm) in self.gemms.iter() {
             write!(f, "{id}: {}", gemm.dtype)?;

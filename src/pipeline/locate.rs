@@ -1,7 +1,7 @@
 //! Where an index left its tensor: the point of the statement at which it has the value that stopped a run.
 
 use crate::expr::{Expr, Outside};
-use crate::fault::Fault;
+use crate::fault::{Checked, Fault};
 use crate::interpret;
 use crate::program::{Define, Program, Role, Statement, Tensor as Declared, TensorId};
 use einc_runtime::{DType, Scalar, Tensor};
@@ -14,12 +14,13 @@ const POINTS: u64 = 1 << 22;
 /// The index is computed again, from the inputs alone: `None` where it depends on what the program computes, or varies
 /// over too many points.
 pub fn locate(program: &Program, inputs: &[&Tensor], fault: &Fault) -> Option<Vec<(String, u64)>> {
+    let Checked::Index(dim) = fault.checked else { return None };
     let mut found = Vec::new();
     let mut of_value = |value: &Expr<TensorId>| {
         value.for_each_read(&mut |read| {
             let named = program.tensors[read.source].name == fault.tensor;
             if read.place == fault.place && named && matches!(read.outside, Outside::Checked) {
-                found.extend(read.indices.get(fault.dim).cloned());
+                found.extend(read.indices.get(dim).cloned());
             }
         });
     };
@@ -32,7 +33,7 @@ pub fn locate(program: &Program, inputs: &[&Tensor], fault: &Fault) -> Option<Ve
                 of_value(&scatter.value);
                 scatter.indices.iter().for_each(&mut of_value);
                 if scatter.place == fault.place && program.tensors[scatter.target].name == fault.tensor {
-                    targets.extend(scatter.indices.get(fault.dim).cloned());
+                    targets.extend(scatter.indices.get(dim).cloned());
                 }
             }
         }

@@ -110,6 +110,7 @@ impl Checker<'_> {
             | Kind::Bool(_)
             | Kind::Size(_)
             | Kind::Var(_)
+            | Kind::Extent(_)
             | Kind::Access { .. }
             | Kind::State { .. } => {
                 let value = self.value(context, node)?;
@@ -212,6 +213,10 @@ impl Checker<'_> {
             }
             Kind::Size(size) => Ok((self.size_value(size, span)?, Ty::Int)),
             Kind::Var(var) => Ok((self.index_value(context, *var)?, Ty::Int)),
+            Kind::Extent(var) => {
+                let extent = context.vars[*var].extent.clone().ok_or(Reported)?;
+                Ok((self.size_value(&extent, span)?, Ty::Int))
+            }
             Kind::Access { symbol, indices, otherwise, .. } => {
                 self.read(context, symbol, indices, otherwise.as_deref(), span)
             }

@@ -215,6 +215,16 @@ impl<'a> Checker<'a> {
                 diagnostic = diagnostic.label(place, format!("`{name}` is introduced here"));
             }
         }
+        for (name, arg) in
+            self.free_dims.iter().filter_map(|name| Some((name, self.bindings.args.get(name)?)))
+        {
+            let shape: Vec<String> = arg.shape.iter().map(u64::to_string).collect();
+            diagnostic = diagnostic.note(format!(
+                "the array `{name}` is {}[{}]; a dim takes the value of an array of integers without dims",
+                arg.dtype,
+                shape.join(", ")
+            ));
+        }
         self.report(diagnostic.help(format!("no array's shape fixes it; give `{}`", flags.join(" "))));
     }
 

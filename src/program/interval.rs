@@ -188,6 +188,7 @@ fn binary(op: Binary, a: Interval, b: Interval) -> Option<Interval> {
             Some(join((0, 0), times(a, (1, most))))
         }
         Binary::Shr => Some((low.min(0), high.max(0))),
+        Binary::Within => Some(a),
         Binary::Shl | Binary::Div | Binary::Atan2 => None,
         Binary::Eq | Binary::Ne | Binary::Lt | Binary::Le | Binary::Gt | Binary::Ge => Some((0, 1)),
         Binary::And | Binary::Or => Some((0, 1)),

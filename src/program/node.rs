@@ -101,6 +101,8 @@ pub(super) enum Kind {
     Bool(bool),
     Size(Size),
     Var(VarId),
+    /// How many values an index takes.
+    Extent(VarId),
     Access {
         symbol: Symbol,
         indices: Vec<Position>,
@@ -211,7 +213,7 @@ impl Node {
     /// The direct parts.
     pub fn parts(&self) -> Vec<&Node> {
         match &self.kind {
-            Kind::Number(_) | Kind::Bool(_) | Kind::Size(_) | Kind::Var(_) => Vec::new(),
+            Kind::Number(_) | Kind::Bool(_) | Kind::Size(_) | Kind::Var(_) | Kind::Extent(_) => Vec::new(),
             Kind::Access { indices, otherwise, .. } => {
                 let mut parts: Vec<&Node> = indices.iter().filter_map(Position::expr).collect();
                 parts.extend(otherwise.as_deref());

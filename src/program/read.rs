@@ -109,6 +109,7 @@ impl Checker<'_> {
             return Ok((converted(read(indices, outside), ty.computed()), ty));
         };
         let (mut value, other) = self.value(context, otherwise)?;
+        let sure = self.concrete && self.surely_inside(symbol.tensor, &indices);
         if ty.is_flexible() {
             // A table of numbers takes the type of the value outside.
             let joined = self.joined((ty, span), (other, otherwise.span), span)?;
@@ -121,8 +122,16 @@ impl Checker<'_> {
             return Ok((converted(inner, ty.computed()), ty));
         }
         value = self.adopted((value, other), ty, otherwise.span)?;
-        let value = converted(value, dtype);
-        Ok((converted(read(indices, Outside::Else(Box::new(value))), ty.computed()), ty))
+        let outside = if sure { Outside::Never } else { Outside::Else(Box::new(converted(value, dtype))) };
+        Ok((converted(read(indices, outside), ty.computed()), ty))
+    }
+
+    /// Whether indices stay inside a tensor whatever their axes are, so that `else` has nothing to give.
+    fn surely_inside(&self, tensor: TensorId, indices: &[Expr<TensorId>]) -> bool {
+        indices.iter().zip(&self.program.tensors[tensor].shape).all(|(index, &extent)| {
+            let bounds = index.affine().and_then(|affine| affine.bounds(&self.program.axes));
+            bounds.is_some_and(|(low, high)| low >= 0 && i128::from(high) < i128::from(extent))
+        })
     }
 
     /// A read of a scan's state at an earlier step, or at this one where it is defined already.

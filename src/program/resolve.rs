@@ -4,7 +4,7 @@ use super::check::{Checker, Reported, Step, plural};
 use super::node::{Kind, Node, Reduction, Symbol, Ty, VarId};
 use super::scope::{Scope, similar};
 use super::size::Size;
-use super::statement::{Context, Options};
+use super::statement::{Bounds, Context, Options};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::expr::{AlongOp, Binary, Unary};
 use crate::source::Span;
@@ -224,6 +224,10 @@ impl<'a> Checker<'a> {
         }
         let here = |kind| Node { kind, span };
         let index = here(Kind::Var(var));
+        let (low, high) = match context.options.bounds {
+            Bounds::Checked => checked_ends(var, low, high),
+            Bounds::Clamp | Bounds::Trust => (low, high),
+        };
         if self.node_size(&low) != Some(Size::default()) {
             context.vars[var]
                 .filters
@@ -609,4 +613,20 @@ fn collect(scope: &Scope, expr: &Expr, bound: &mut Vec<String>, context: &mut Co
         collect(scope, part, bound, context);
     }
     bound.truncate(depth);
+}
+
+/// The ends of a range of an index as they are checked when the program runs: those read from tensors lie in 0 to the
+/// index's extent, and two of them do not fall.
+fn checked_ends(var: VarId, low: Node, high: Node) -> (Node, Node) {
+    let within = |end: Node, limit: Node| {
+        let span = end.span;
+        Node { kind: Kind::Binary(Binary::Within, Box::new([end, limit])), span }
+    };
+    let inside = |end: Node| {
+        let limit = Node { kind: Kind::Extent(var), span: end.span };
+        if end.reads() { within(end, limit) } else { end }
+    };
+    let both = low.reads() && high.reads();
+    let (low, high) = (inside(low), inside(high));
+    (if both { within(low, high.clone()) } else { low }, high)
 }

@@ -426,6 +426,16 @@ impl Checker<'_> {
                 let (x, y, ty) = self.unified(a, b, span)?;
                 Ok((pair(x, y), ty))
             }
+            Binary::Within => {
+                let integer = |value: Typed| converted(value.0, DType::I64);
+                match a.0.1 {
+                    Ty::Of(dtype) if !dtype.is_integer() => {
+                        let message = format!("the ends of a range are integers, not {}", a.0.1.text());
+                        Err(self.error(Code::BadOperand, message, a.1, "not an integer"))
+                    }
+                    _ => Ok((pair(integer(a.0), integer(b.0)), Ty::Of(DType::I64))),
+                }
+            }
             Binary::BitAnd | Binary::BitOr | Binary::BitXor | Binary::Shl | Binary::Shr => {
                 let own = a.0.1;
                 let (x, y, ty) = self.unified(a, b, span)?;

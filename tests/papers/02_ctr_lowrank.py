@@ -84,6 +84,13 @@ def residual_is_the_discarded_energy(call, g):
     call.near("error", np.mean(np.sum((Y - Z) ** 2, axis=1)), np.sum(lam[:3]), slack=20 * lam.max() / lam[:3].sum())
 
 
+@paper.property("moments")
+def covariance_about_a_mean_far_from_zero(call, g):
+    for mean in (10, 100, 1000):
+        Y = (mean + g.real(400, 6)).astype(np.float32)
+        call.near("cov", call("moments", Y=Y)["cov"], moments(Y.astype(np.float64))["cov"])
+
+
 @paper.property()
 def parameters(call, g):
     inputs = mlp_inputs(g, 1, 400, 40, 400)

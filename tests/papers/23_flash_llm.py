@@ -103,6 +103,22 @@ def pointers_of_other_tiles_are_refused(call, g):
     call.refuses("spmm_tiled", "EIN0309", **inputs)
 
 
+@paper.property("spmm_csr", "spmm_tiled", "ffn_sparse")
+def pointers_outside_the_entries_are_refused(call, g):
+    good = {"ptr": np.array([0, 2, 3]), "col": np.array([0, 1, 2]), "val": np.ones(3), "X": np.ones((3, 1))}
+    call("spmm_csr", **good)
+    for ptr in ([0, 2, 4], [-1, 2, 3], [0, 3, 2], [0, 9, 3], [-1, -1, -1]):
+        call.refuses("spmm_csr", "EIN0707", **{**good, "ptr": np.array(ptr)})
+    layers = ffn_inputs(g, 4, 3, 2)
+    call.refuses("ffn_sparse", "EIN0707", **{**layers, "ptr2": layers["ptr2"] + 1})
+    tiled = tiled_inputs(g, 4, 6, 2, 2, 3)
+    call.refuses("spmm_tiled", "EIN0707", **{**tiled, "ptr": tiled["ptr"][::-1].copy()})
+    for place in (6, -1):
+        loc = tiled["loc"].copy()
+        loc[-1] = place
+        call.refuses("spmm_tiled", "EIN0707", **{**tiled, "loc": loc})
+
+
 @paper.property("spmm_csr", "spmm_tiled")
 def formats_agree(call, g):
     A, X = pruned(g, 8, 12, 0.3), g.real(12, 5)

@@ -45,6 +45,12 @@ def covariance_is_hermitian_positive_and_its_own_flip(call, g):
     call.near("phase", turned, R)
 
 
+@paper.property("mode_cov")
+def a_window_longer_than_the_mode_is_refused(call, g):
+    for length in (5, 9, 0):
+        call.refuses("mode_cov", "EIN0309", Y=g.complex(4, 3, 2), L=np.int64(length))
+
+
 @paper.property()
 def mode_by_mode(call, g):
     modes = 12 * 64**3 + 12**2 * 64**2 + 12**3 * 64

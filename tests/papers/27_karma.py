@@ -114,7 +114,8 @@ paper.add("atcd", [dict(b=2, l=7, c=3, e=6, H=2), dict(b=1, l=1, c=1, e=1, H=1),
 paper.add("dwt", [dict(b=2, c=3, n=10), dict(b=1, c=1, n=2), dict(b=1, c=2, n=8), dict(b=2, c=1, n=4), dict(b=1, c=1, n=34)],
           dwt_inputs, dwt)
 paper.add("idwt", [dict(b=2, c=3, k=8), dict(b=1, c=1, k=4), dict(b=1, c=2, k=17)], idwt_inputs, idwt)
-paper.add("selective_scan", [dict(b=2, l=7, d=3, s=4), dict(b=1, l=1, d=1, s=1), dict(b=1, l=33, d=2, s=1), dict(b=3, l=5, d=1, s=6)],
+paper.add("selective_scan", [dict(b=2, l=7, d=3, s=4), dict(b=1, l=1, d=1, s=1), dict(b=1, l=33, d=2, s=1), dict(b=3, l=5, d=1, s=6),
+                         dict(b=2, l=0, d=3, s=2)],
           scan_inputs, selective_scan)
 paper.add("mamba_block", [dict(b=2, l=7, m=3, e=4, k=4, r=2, s=3), dict(b=1, l=1, m=1, e=1, k=1, r=1, s=1),
                           dict(b=1, l=3, m=5, e=2, k=6, r=1, s=4)], block_inputs, mamba_block)

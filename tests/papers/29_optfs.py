@@ -54,8 +54,8 @@ def cross_inputs(g, b, m, l):
 TABLES = [dict(v=12, d=3, b=5, f=4), dict(v=1, d=1, b=1, f=2), dict(v=7, d=5, b=3, f=9), dict(v=30, d=2, b=1, f=1)]
 paper.add("fm_soft", TABLES, soft_inputs, fm_soft)
 paper.add("fm_hard", TABLES, hard_inputs, fm_hard)
-paper.add("ipnn", [dict(b=5, f=4, d=3), dict(b=1, f=2, d=1), dict(b=2, f=9, d=2), dict(b=7, f=3, d=17)], ipnn_inputs, ipnn)
-paper.add("cross", [dict(b=5, m=6, l=2), dict(b=1, m=1, l=1), dict(b=3, m=9, l=4)], cross_inputs, cross)
+paper.add("ipnn", [dict(b=5, f=4, d=3), dict(b=1, f=2, d=1), dict(b=2, f=9, d=2), dict(b=7, f=3, d=17), dict(b=3, f=1, d=2), dict(b=2, f=0, d=3)], ipnn_inputs, ipnn)
+paper.add("cross", [dict(b=5, m=6, l=2), dict(b=1, m=1, l=1), dict(b=3, m=9, l=4), dict(b=2, m=3, l=0)], cross_inputs, cross)
 
 
 @paper.property("fm_soft")

@@ -11,7 +11,7 @@ use super::context::Context;
 use super::error::{CkksError, Code};
 use super::keys::{EvaluationKeys, SecretKey, SwitchKey};
 use super::modulus::Modulus;
-use crate::file::{self, FileErrorKind};
+use crate::file::{self, FileErrorKind, Staged};
 use std::collections::BTreeMap;
 use std::io::{BufReader, Read, Write};
 use std::path::Path;
@@ -204,14 +204,14 @@ fn save(
     write: impl FnOnce(&mut dyn Write) -> Result<(), CkksError>,
 ) -> Result<(), CkksError> {
     let mut failure = None;
-    let result = file::save_with(path, secret, |out| {
+    let staged = file::stage_with(path, secret, |out| {
         write(out).map_err(|error| {
             let told = file::FileError::new(FileErrorKind::Io, error.message.clone());
             failure = Some(error);
             told
         })
     });
-    match (failure, result) {
+    match (failure, staged.and_then(Staged::commit)) {
         (Some(error), _) => Err(error.within(&path.display().to_string())),
         (None, Err(error)) => Err(CkksError::new(Code::Io, error.to_string())),
         (None, Ok(())) => Ok(()),

@@ -16,7 +16,6 @@ pub use fold::{
 };
 
 use lanes::Lanes;
-use num_complex::Complex;
 
 /// Arithmetic that any machine has.
 type Plain = Lanes<f64, false>;
@@ -108,42 +107,6 @@ fn floor_remainder(x: f64, y: f64) -> f64 {
     }
     let rest = x % y;
     if rest != 0.0 && (rest < 0.0) != (y < 0.0) { rest + y } else { rest }
-}
-
-macro_rules! complexes {
-    ($($name:ident, $text:literal: |$z:ident| $value:expr;)*) => {
-        $(
-            #[doc = concat!("`", $text, "` of one complex number, from `z` to `out`, which may be one place.")]
-            ///
-            /// # Safety
-            /// Both pointers must be good.
-            pub unsafe extern "C" fn $name(z: *const Complex<f64>, out: *mut Complex<f64>) {
-                // SAFETY: the caller's promise.
-                let $z = unsafe { *z };
-                // SAFETY: the caller's promise.
-                unsafe { *out = $value }
-            }
-        )*
-
-        /// The functions of one `c128`, by their names in the language.
-        pub const COMPLEX: &[(&str, ComplexFunction)] = &[$(($text, $name)),*];
-    };
-}
-
-/// A function of one complex number, from the first place to the second.
-pub type ComplexFunction = unsafe extern "C" fn(*const Complex<f64>, *mut Complex<f64>);
-
-complexes! {
-    exp_c128, "exp": |z| z.exp();
-    log_c128, "log": |z| z.ln();
-    sqrt_c128, "sqrt": |z| z.sqrt();
-    rsqrt_c128, "rsqrt": |z| z.sqrt().inv();
-    sin_c128, "sin": |z| z.sin();
-    cos_c128, "cos": |z| z.cos();
-    tan_c128, "tan": |z| z.tan();
-    sinh_c128, "sinh": |z| z.sinh();
-    cosh_c128, "cosh": |z| z.cosh();
-    tanh_c128, "tanh": |z| z.tanh();
 }
 
 /// How many bits of the value are ones.

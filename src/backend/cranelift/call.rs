@@ -280,7 +280,7 @@ impl Compiled {
             Fault {
                 place: site.place,
                 tensor: site.tensor.clone(),
-                dim: site.dim,
+                checked: site.checked,
                 extent: site.extent,
                 value,
             }
@@ -315,6 +315,27 @@ impl Drop for Compiled {
 /// The signature of the body of a parallel loop: frame, scratch memory and a part of the range.
 type Part = extern "C" fn(*const u64, *mut u8, i64, i64) -> i32;
 
+/// The values of a parallel loop.
+struct Range {
+    start: i64,
+    end: i64,
+    step: i64,
+}
+
+impl Range {
+    fn iterations(&self) -> i64 {
+        let length = self.end - self.start;
+        length.div_euclid(self.step) + i64::from(length.rem_euclid(self.step) != 0)
+    }
+
+    /// Where one of so many parts of about equal length begins and ends.
+    fn part(&self, number: usize, parts: usize) -> (i64, i64) {
+        let before = |part: usize| (part as i128 * i128::from(self.iterations()) / parts as i128) as i64;
+        let at = |part: usize| self.start + before(part) * self.step;
+        (at(number), at(number + 1).min(self.end))
+    }
+}
+
 /// Runs the body of a parallel loop: cuts the range into as many parts as there are threads. Gives 1 after a fault, of
 /// which the first in the order of the range stands in `scratch`.
 pub(super) extern "C" fn parallel(
@@ -329,17 +350,15 @@ pub(super) extern "C" fn parallel(
     let code = unsafe { mem::transmute::<*const u8, Part>(code) };
     // SAFETY: `Compiled::run_with` put the address of a `Host` that lives until the program ends into the first word.
     let host = unsafe { &*(frame.read() as *const Host) };
-    let iterations = (end - start).div_euclid(step) + i64::from((end - start).rem_euclid(step) != 0);
-    let parts = (host.threads as i64).min(iterations);
+    let range = Range { start, end, step };
+    let parts = host.threads.min(usize::try_from(range.iterations()).unwrap_or(0));
     if parts <= 1 {
         return code(frame, scratch, start, end);
     }
     let (frame, first, bytes) = (frame as usize, scratch as usize, host.scratch_bytes);
     let failed: Vec<AtomicBool> = (0..parts).map(|_| AtomicBool::new(false)).collect();
-    pool::parallel(parts as usize, &|number| {
-        let at =
-            |part: i64| start + (i128::from(part) * i128::from(iterations) / i128::from(parts)) as i64 * step;
-        let (from, to) = (at(number as i64), at(number as i64 + 1).min(end));
+    pool::parallel(parts, &|number| {
+        let (from, to) = range.part(number, parts);
         let scratch = (first + number * bytes) as *mut u8;
         if code(frame as *const u64, scratch, from, to) != 0 {
             failed[number].store(true, Ordering::Relaxed);
@@ -368,10 +387,7 @@ pub(super) extern "C" fn shared(
     // SAFETY: as in `parallel`.
     let host = unsafe { &*(frame.read() as *const Host) };
     let Some(processes) = host.processes else { return parallel(frame, scratch, code, start, end, step) };
-    let iterations = (end - start).div_euclid(step) + i64::from((end - start).rem_euclid(step) != 0);
-    let count = processes.count().max(1) as i128;
-    let at = |part: usize| start + (part as i128 * i128::from(iterations) / count) as i64 * step;
-    let (from, to) = (at(processes.rank()), at(processes.rank() + 1).min(end));
+    let (from, to) = Range { start, end, step }.part(processes.rank(), processes.count().max(1));
     let failed = if from < to { parallel(frame, scratch, code, from, to, step) } else { 0 };
     // SAFETY: generated code passes a buffer of the plan with its size, and nothing else runs now.
     processes.join(unsafe { std::slice::from_raw_parts_mut(buffer, bytes as usize) });

@@ -333,6 +333,7 @@ impl Translator<'_, '_, '_> {
             }
             Binary::Rem | Binary::Pow | Binary::Atan2 => self.call_real2(op, ty, a, b),
             Binary::FloorDiv => unreachable!("handled above"),
+            Binary::Within => unreachable!("lowered to a check"),
         }
     }
 

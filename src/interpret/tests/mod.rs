@@ -9,7 +9,7 @@ mod statement;
 
 use super::run;
 use crate::expr::{Along, AlongOp, Axis, AxisId, Binary, Expr, Outside, Read, Reduce, ReduceOp, Unary};
-use crate::fault::Fault;
+use crate::fault::{Checked, Fault};
 use crate::id::IdVec;
 use crate::program::{Define, Program, Role, Scan, Scatter, Statement, Tensor as Declared, TensorId};
 use crate::source::Span;

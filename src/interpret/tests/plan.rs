@@ -144,7 +144,10 @@ fn a_scatter_adds_and_names_what_is_outside() {
     assert_eq!(run_ints(&plan, &[&[1, 1, 1]]), [100, 103]);
     let bad = Tensor::from_slice(&[3], &[0i64, 7, 0]).unwrap();
     let fault = run_plan(&plan, &[&bad]).unwrap_err();
-    assert_eq!((fault.tensor.as_str(), fault.dim, fault.extent, fault.value), ("B1", 0, 2, 7));
+    assert_eq!(
+        (fault.tensor.as_str(), fault.checked, fault.extent, fault.value),
+        ("B1", Checked::Index(0), 2, 7)
+    );
 }
 
 #[test]

@@ -17,8 +17,13 @@ fn reads_outside_the_extents() {
     assert_eq!(shifted(Outside::Clamp).unwrap(), [10, 10, 20, 30]);
     for outside in [Outside::Checked, Outside::Trust] {
         let fault = shifted(outside).unwrap_err();
-        let expected =
-            Fault { place: Span::default(), tensor: "T0".to_string(), dim: 0, extent: 3, value: -1 };
+        let expected = Fault {
+            place: Span::default(),
+            tensor: "T0".to_string(),
+            checked: Checked::Index(0),
+            extent: 3,
+            value: -1,
+        };
         assert_eq!(fault, expected);
     }
 }
@@ -90,7 +95,7 @@ fn scatters_add() {
     assert_eq!(scatter(&[2, 0, 2, 2], Outside::Never, true).unwrap(), [102, 100, 108]);
     assert_eq!(scatter(&[-7, 0, 9], Outside::Clamp, false).unwrap(), [3, 0, 3]);
     let fault = scatter(&[0, 3], Outside::Checked, false).unwrap_err();
-    assert_eq!((fault.dim, fault.extent, fault.value), (0, 3, 3));
+    assert_eq!((fault.checked, fault.extent, fault.value), (Checked::Index(0), 3, 3));
     assert_eq!(scatter(&[0, -1], Outside::Trust, true).unwrap_err().value, -1);
 }
 

@@ -3,6 +3,7 @@
 use super::build::{Builder, Lin};
 use super::expr::{Point, Scope, Val};
 use crate::expr::{Affine, Binary, Expr, Outside, Read};
+use crate::fault::Checked;
 use crate::loops::*;
 use crate::plan::{Operand, Source};
 
@@ -114,7 +115,8 @@ impl Builder {
                     Outside::Never | Outside::Trust => {}
                     Outside::Clamp if extent > 0 => value = self.clamp(value, extent),
                     Outside::Checked | Outside::Clamp => {
-                        let site = Site { place: read.place, tensor: tensor.clone(), dim, extent };
+                        let checked = Checked::Index(dim);
+                        let site = Site { place: read.place, tensor: tensor.clone(), checked, extent };
                         let site = self.site(site);
                         self.check(value, extent, site);
                     }

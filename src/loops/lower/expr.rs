@@ -2,8 +2,10 @@
 
 use super::build::{Builder, Lin};
 use crate::expr::{Affine, Axes, AxisId, Binary, Expr, Outside, Unary};
+use crate::fault::Checked;
 use crate::loops::*;
 use crate::plan::{Operand, Source};
+use crate::source::Span;
 use einc_runtime::Scalar;
 
 /// A computed value: one register, or two for a complex number.
@@ -110,6 +112,7 @@ impl Builder {
             }
             Expr::Read(read) => self.read(read, scope, point, expr),
             Expr::Unary(op, a) => self.unary_of(*op, a, scope, point),
+            Expr::Binary(Binary::Within, a, b) => self.checked_end(a, b, scope, point, expr),
             Expr::Binary(op, a, b) => {
                 if lanes > 1 && vector_lanes(a.dtype()) != lanes && a.dtype() != DType::Bool {
                     return self.lane_by_lane(expr, scope, point);
@@ -143,6 +146,40 @@ impl Builder {
                 unreachable!("the plan was verified: reductions are steps' own")
             }
         }
+    }
+
+    /// The end of a range, checked: against a constant, or not to lie behind the other end.
+    fn checked_end(
+        &mut self,
+        end: &Expr<Source>,
+        limit: &Expr<Source>,
+        scope: &Scope,
+        point: &Point,
+        expr: &Expr<Source>,
+    ) -> Val {
+        if point.lanes() > 1 {
+            return self.lane_by_lane(expr, scope, point);
+        }
+        let value = self.value(end, scope, point).one();
+        let (number, extent, checked) = match limit {
+            Expr::Const(Scalar::Int(limit), _) => {
+                (value, u64::try_from(*limit).map_or(0, |limit| limit.saturating_add(1)), Checked::End)
+            }
+            other => {
+                let other = self.value(other, scope, point).one();
+                (self.sub(other, value), i64::MAX as u64, Checked::Length)
+            }
+        };
+        let (mut place, mut tensor) = (Span::default(), None);
+        end.for_each_read(&mut |read| {
+            if let (Source::Operand(number), None) = (read.source, &tensor) {
+                let buffer = BufferId(scope.operands[number as usize].buffer.0);
+                (place, tensor) = (read.place, Some(self.loops.buffers[buffer].name.clone()));
+            }
+        });
+        let site = self.site(Site { place, tensor: tensor.unwrap_or_default(), checked, extent });
+        self.check(number, extent, site);
+        Val::One(value)
     }
 
     /// A power with a small exponent, by products.
@@ -470,7 +507,7 @@ pub(super) fn small_exponent(exponent: &Expr<Source>) -> Option<u32> {
 
 /// Whether computing an expression where its value is not needed could do harm.
 fn may_fail(expr: &Expr<Source>) -> bool {
-    let mut harm = false;
-    expr.for_each_read(&mut |read| harm |= matches!(read.outside, Outside::Checked | Outside::Trust));
+    let mut harm = expr.can_fail();
+    expr.for_each_read(&mut |read| harm |= matches!(read.outside, Outside::Trust));
     harm
 }

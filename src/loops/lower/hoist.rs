@@ -118,7 +118,7 @@ fn extract(expr: &Expr<Source>, axis: AxisId, given: usize, values: &mut Vec<Exp
 
 /// Whether an expression takes long to compute and cannot fail.
 fn is_dear(expr: &Expr<Source>) -> bool {
-    let mut plain = true;
+    let mut plain = !expr.can_fail();
     expr.for_each_read(&mut |read| plain &= matches!(read.outside, Outside::Never));
     plain && has_dear(expr)
 }

@@ -4,6 +4,7 @@ use super::build::{Builder, Lin};
 use super::expr::{Point, Scope, Val};
 use super::nest::{PARALLEL_WORK, lanes_of, size_of};
 use crate::expr::{Axes, AxisId, Expr, Outside};
+use crate::fault::Checked;
 use crate::loops::*;
 use crate::machine::Machine;
 use crate::plan::{ScatterStep, Source};
@@ -109,7 +110,8 @@ impl Builder {
                 at = self.clamp(at, extent);
             } else if !trusted {
                 let tensor = self.loops.buffers[buffer].name.clone();
-                let site = self.site(Site { place: step.place, tensor, dim, extent });
+                let site =
+                    self.site(Site { place: step.place, tensor, checked: Checked::Index(dim), extent });
                 self.check(at, extent, site);
             }
             let by = self.int(stride);

@@ -4,11 +4,20 @@ use super::math;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-/// Counts work and says when to stop. Only the work decides what a search does; the clock can but cut it short.
+/// The work done in a second on the machine where the search was tuned.
+pub(super) const WORK_PER_SECOND: f64 = 6e8;
+
+/// Counts work and says when to stop.
+///
+/// Where work is what the caller allows, it alone decides what a search does; the clock can but cut it short. Where the
+/// caller allows seconds, work that takes longer than it should counts for more, so that the search has cooled down when
+/// the time is over, on any machine and beside other programs.
 pub(super) struct Budget<'a> {
     pub(super) work: u64,
     pub(super) limit: u64,
     deadline: Option<Instant>,
+    /// When this budget began, where time counts as work.
+    pace: Option<Instant>,
     cancel: Option<&'a AtomicBool>,
     /// Whether the clock, or the caller, ended the search.
     pub(super) capped: bool,
@@ -18,11 +27,25 @@ pub(super) struct Budget<'a> {
 
 impl<'a> Budget<'a> {
     pub(super) fn new(limit: u64, deadline: Option<Instant>, cancel: Option<&'a AtomicBool>) -> Budget<'a> {
-        Budget { work: 0, limit, deadline, cancel, capped: false, frugal: false }
+        Budget { work: 0, limit, deadline, pace: None, cancel, capped: false, frugal: false }
+    }
+
+    /// Counts time as work from now on.
+    pub(super) fn paced(mut self) -> Budget<'a> {
+        self.pace = Some(Instant::now());
+        self
+    }
+
+    /// Catches up with the clock.
+    pub(super) fn tick(&mut self) {
+        if let Some(start) = self.pace {
+            self.work = self.work.max((start.elapsed().as_secs_f64() * WORK_PER_SECOND) as u64);
+        }
     }
 
     /// Whether the search has to end.
     pub(super) fn over(&mut self) -> bool {
+        self.tick();
         if !self.capped {
             let late = self.deadline.is_some_and(|deadline| Instant::now() >= deadline);
             let cancelled = self.cancel.is_some_and(|cancel| cancel.load(Ordering::Relaxed));
@@ -33,7 +56,8 @@ impl<'a> Budget<'a> {
 
     /// A budget of what is left, for a part of the search that counts its own work.
     pub(super) fn part(&self) -> Budget<'a> {
-        Budget { limit: self.left(), ..Budget::new(0, self.deadline, self.cancel) }
+        let part = Budget::new(self.left(), self.deadline, self.cancel);
+        if self.pace.is_some() { part.paced() } else { part }
     }
 
     /// Lowers the limit of a frugal search that has found a plan of so many multiply-adds, as a binary logarithm.
@@ -47,5 +71,21 @@ impl<'a> Budget<'a> {
     /// The work that is left.
     pub(super) fn left(&self) -> u64 {
         self.limit.saturating_sub(self.work)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn time_counts_as_work_where_seconds_are_allowed() {
+        let mut budget = Budget::new(1_000_000, None, None).paced();
+        std::thread::sleep(Duration::from_millis(2));
+        assert!(budget.over() && budget.work >= 1_200_000);
+        let mut budget = Budget::new(1_000_000, None, None);
+        std::thread::sleep(Duration::from_millis(2));
+        assert!(!budget.over() && budget.work == 0);
     }
 }

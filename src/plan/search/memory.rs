@@ -4,7 +4,6 @@
 //! while results above the limit are penalised. Slices are added where the tree still exceeds the limit, each where
 //! it raises the cost least, and given back when the tree has changed so that it fits without them.
 
-use super::budget::Budget;
 use super::canonical::Canonical;
 use super::cost::{Cost, evaluate, steps};
 use super::math;
@@ -96,11 +95,8 @@ fn search(network: &Network, options: &mut Options<'_>, limit: Limit, outcome: &
         return;
     }
     let everything = solve::budget(network, options);
-    let mut budget = Budget::new(
-        everything - outcome.work.min(everything),
-        solve::deadline(options, start, 1.0),
-        options.cancel,
-    );
+    let left = everything - outcome.work.min(everything);
+    let mut budget = solve::new_budget(options, left, solve::deadline(options, start, 1.0));
     let done = outcome.work;
     let progress = &mut options.progress;
     let mut report = |log2_value: f64, work: u64| {
@@ -169,6 +165,9 @@ impl Search<'_, '_> {
             tree.fill(self.problem, &self.measure, &self.energy);
             for sweep in 0..each {
                 let beta = beta + (12.0 - beta) * sweep as f64 / each as f64;
+                if sweep % 16 == 15 && self.budget.over() {
+                    break;
+                }
                 self.budget.work +=
                     tree.sweep(&self.measure, &self.energy, (beta, floor), &mut self.random, self.table);
             }

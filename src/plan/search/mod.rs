@@ -4,7 +4,7 @@
 //! Up to [`EXACT_OPERANDS`] operands the plan is the optimum over all binary trees under the objective.
 //!
 //! Equal networks, objectives, seeds and work give equal plans on every machine and any number of threads: the search
-//! reads no clock to decide anything but when to stop, computes its own logarithms, and what runs at once is chosen and
+//! reads no clock to decide anything but when to stop (unless its budget is seconds alone), computes its own logarithms, and what runs at once is chosen and
 //! put together without regard to who runs it.
 
 mod amount;
@@ -85,7 +85,8 @@ pub struct Options<'a> {
     pub seed: u64,
     /// How much to search, about a nanosecond each; none lets the search stop when more is not worth it.
     pub work: Option<u64>,
-    /// When to stop at the latest. Without `work`, also how long to search.
+    /// When to stop at the latest. Without `work`, also how long to search: then the clock sets the pace, and plans
+    /// may differ from run to run.
     pub seconds: Option<f64>,
     /// Is told when something better is found.
     pub progress: Option<&'a mut dyn FnMut(&Progress)>,

@@ -320,6 +320,7 @@ impl<'a, 'b> Search<'a, 'b> {
         let mut total = f64::NEG_INFINITY;
         let mut next_offer = share / 2;
         for sweep in 0.. {
+            self.budget.tick();
             let done = self.budget.work - start;
             // At least a few sweeps, however large the tree.
             let part = (done as f64 / share.max(1) as f64).min(0.25 * f64::from(sweep));

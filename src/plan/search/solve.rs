@@ -1,7 +1,7 @@
 //! The whole search: reduces the network, searches each component, joins the parts.
 
 use super::bound;
-use super::budget::Budget;
+use super::budget::{Budget, WORK_PER_SECOND};
 use super::canonical::Canonical;
 use super::cost::{self, Objective};
 use super::exact::{self, SmallAxis, Tables};
@@ -13,9 +13,6 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
-
-/// The work done in a second on the machine where the search was tuned.
-const WORK_PER_SECOND: f64 = 6e8;
 
 /// Finds a cheap contraction order.
 ///
@@ -196,7 +193,7 @@ fn large(network: &Network, options: &mut Options<'_>, start: Instant, share: f6
     for (number, component) in components.iter().enumerate() {
         let problem = Problem::new(&canonical, component);
         let share = (limit as f64 * weight(component.len()) as f64 / everything as f64) as u64;
-        let mut budget = Budget::new(share, deadline, options.cancel);
+        let mut budget = new_budget(options, share, deadline);
         budget.frugal = options.work.is_none() && options.seconds.is_none();
         let done = outcome.work;
         let progress = &mut options.progress;
@@ -248,6 +245,12 @@ fn large(network: &Network, options: &mut Options<'_>, start: Instant, share: f6
     }
     outcome.path = path;
     outcome
+}
+
+/// A budget of so much work; time counts where the caller has said how much of it, and not how much work.
+pub(super) fn new_budget<'a>(options: &Options<'a>, work: u64, deadline: Option<Instant>) -> Budget<'a> {
+    let budget = Budget::new(work, deadline, options.cancel);
+    if options.work.is_none() && options.seconds.is_some() { budget.paced() } else { budget }
 }
 
 /// When the search has to end, or a part of it that may take that share of the time.

@@ -3,6 +3,7 @@
 use super::build::{Build, E, reduced, reduction};
 use super::random::assert_agrees;
 use crate::expr::{AlongOp, Binary, Expr, Outside, ReduceOp, Unary};
+use crate::fault::Checked;
 use crate::plan::{AlongStep, ScanStep, ScatterStep, Step};
 use crate::source::Span;
 use einc_runtime::{DType, Scalar, Tensor};
@@ -468,7 +469,7 @@ fn indices_that_leave_are_reported_or_moved() {
     let a = Tensor::from_slice(&[3, 4], &[1f32; 12]).unwrap();
     let (build, t) = scatter(Outside::Checked, &[1, 7, 2], 4);
     let fault = build.run(&[&t, &a]).unwrap_err();
-    assert_eq!((fault.dim, fault.extent, fault.value, fault.place.start), (0, 4, 7, 5));
+    assert_eq!((fault.checked, fault.extent, fault.value, fault.place.start), (Checked::Index(0), 4, 7, 5));
     let (build, t) = scatter(Outside::Clamp, &[-5, 7, 2], 4);
     let result = build.run(&[&t, &a]).unwrap().remove(0);
     let column: Vec<f32> = (0..4).map(|p| result.as_slice::<f32>().unwrap()[p * 4]).collect();
@@ -496,7 +497,10 @@ fn indices_that_leave_are_reported_or_moved() {
                 assert_eq!(column, wanted);
             }
             (Err(fault), None) => {
-                assert_eq!((fault.tensor.as_str(), fault.dim, fault.extent, fault.value), ("t0", 0, 3, -1));
+                assert_eq!(
+                    (fault.tensor.as_str(), fault.checked, fault.extent, fault.value),
+                    ("t0", Checked::Index(0), 3, -1)
+                );
             }
             (result, wanted) => panic!("{result:?}, not {wanted:?}"),
         }
