@@ -94,7 +94,7 @@ fn place(p: i64[I], x: f64[Z]) -> (y: f64[I]) { y[i] += x[e] where e in p[i]..Z 
                 let mut results = executable.results().expect("memory");
                 let found = match executable.run(&inputs.iter().collect::<Vec<_>>(), &mut results) {
                     Ok(()) => None,
-                    Err(Stopped::Index(fault)) => Some((fault.tensor, fault.checked, fault.value)),
+                    Err(Stopped::Index(fault, _)) => Some((fault.tensor, fault.checked, fault.value)),
                     Err(other) => panic!("{other:?}"),
                 };
                 let expected = expected.map(|(checked, value)| ("p".to_string(), checked, value));
