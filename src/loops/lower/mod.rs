@@ -9,6 +9,7 @@ mod contract;
 mod expr;
 mod fourier;
 mod hoist;
+mod join;
 mod nest;
 mod permute;
 mod ranges;

@@ -6,6 +6,7 @@
 
 use super::build::{Builder, Lin};
 use super::expr::{Point, Scope, Val, small_exponent, view_at};
+use super::join;
 use super::ranges;
 use super::reduce::Sums;
 use crate::expr::{Affine, Axes, AxisId, Binary, Expr, Outside, Read, ReduceOp, Unary};
@@ -80,6 +81,10 @@ impl Builder {
         }
         if self.permute(task, axes, outer) {
             return;
+        }
+        if let Some(joined) = join::short_rows(task, axes) {
+            let task = Task { axes: &joined.order, value: &joined.value, out: &joined.out, ..*task };
+            return self.nest(&task, &joined.axes, outer, machine);
         }
         let choice = self.choose_loops(task, axes, machine);
         if choice.blocks.is_empty()

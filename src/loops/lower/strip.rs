@@ -16,6 +16,7 @@ use crate::loops::*;
 use crate::machine::Machine;
 use crate::plan::{self, Operand, Reduction, Source, View};
 use crate::source::Span;
+use einc_runtime::Scalar;
 
 /// Numbers of a strip.
 const STRIP: u64 = 512;
@@ -102,6 +103,12 @@ impl<'a> Strips<'a> {
                     self.calls.len() - 1
                 });
                 self.read(self.operands.len() - self.calls.len() + number, dtype)
+            }
+            Expr::Binary(Binary::Pow, base, exponent)
+                if base.free_axes().contains(&self.axis) && root(base, exponent).is_some() =>
+            {
+                let power = by_logarithm(base, root(base, exponent).unwrap_or(1.0));
+                self.extract(&power, builder)
             }
             Expr::Unary(op, a) => Expr::Unary(*op, Box::new(self.extract(a, builder))),
             Expr::Cast(dtype, a) => Expr::Cast(*dtype, Box::new(self.extract(a, builder))),
@@ -485,9 +492,37 @@ fn has_calls(expr: &Expr<Source>, axis: AxisId) -> bool {
         {
             true
         }
+        Expr::Binary(Binary::Pow, base, exponent)
+            if base.free_axes().contains(&axis) && root(base, exponent).is_some() =>
+        {
+            true
+        }
         Expr::Read(_) | Expr::Select(_) => false,
         _ => expr.parts().into_iter().any(|part| has_calls(part, axis)),
     }
+}
+
+/// The exponent of a power of `f32` values that is taken by way of logarithms: a constant that is no integer.
+fn root(base: &Expr<Source>, exponent: &Expr<Source>) -> Option<f64> {
+    match exponent {
+        Expr::Const(Scalar::Real(exponent), DType::F32) if base.dtype() == DType::F32 => {
+            let exponent = f64::from(*exponent as f32);
+            (exponent.is_finite() && exponent.fract() != 0.0).then_some(exponent)
+        }
+        _ => None,
+    }
+}
+
+/// `base ** exponent` as `exp(exponent * log(base))` in `f64`, whose error is less than a rounding of the result. The
+/// logarithm of a negative number is NaN, as such a power is; only that of negative infinity is infinite.
+fn by_logarithm(base: &Expr<Source>, exponent: f64) -> Expr<Source> {
+    let number = |value: f64| Expr::number(value, DType::F64);
+    let base = Expr::Cast(DType::F64, Box::new(base.clone()));
+    let least = Expr::Binary(Binary::Eq, Box::new(base.clone()), Box::new(number(f64::NEG_INFINITY)));
+    let base = Expr::Select(Box::new([least, number(f64::INFINITY), base]));
+    let log = Expr::Unary(Unary::Log, Box::new(base));
+    let product = Expr::Product(vec![log, number(exponent)]);
+    Expr::Cast(DType::F32, Box::new(Expr::Unary(Unary::Exp, Box::new(product))))
 }
 
 /// The buffer and address of a read of numbers of that dtype that lie side by side along an axis.
