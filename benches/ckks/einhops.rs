@@ -10,6 +10,29 @@ use std::collections::{BTreeMap, BTreeSet};
 const SLOTS: i64 = 16384;
 const BABY: i64 = 128;
 
+/// The levels of an einsum: one if any operand is permuted, those of a balanced tree of products, one for the last mask.
+pub fn levels(spec: &str, shapes: &[Vec<u64>]) -> u32 {
+    let (inputs, output) = spec.split_once("->").expect("an einsum with an output");
+    let inputs: Vec<&str> = inputs.split(',').collect();
+    let mut order = String::new();
+    for axis in inputs.concat().chars().filter(|axis| !output.contains(*axis)).chain(output.chars()) {
+        if !order.contains(axis) {
+            order.push(axis);
+        }
+    }
+    let mut extents: BTreeMap<char, u64> = BTreeMap::new();
+    for (term, shape) in inputs.iter().zip(shapes) {
+        extents.extend(term.chars().zip(shape.iter().map(|extent| extent.next_power_of_two())));
+    }
+    let stride = |axes: &str, axis: char| -> u64 {
+        axes.chars().skip_while(|other| *other != axis).skip(1).map(|axis| extents[&axis]).product()
+    };
+    let still = |term: &&str| {
+        term.chars().all(|axis| extents[&axis] == 1 || stride(term, axis) == stride(&order, axis))
+    };
+    u32::from(!inputs.iter().all(|term| still(&term))) + inputs.len().next_power_of_two().ilog2() + 1
+}
+
 /// The rotations of an einsum.
 pub fn rotations(spec: &str, shapes: &[Vec<u64>]) -> u64 {
     let (inputs, output) = spec.split_once("->").expect("an einsum with an output");

@@ -1,83 +1,139 @@
 //! `cargo bench --bench ckks`: encrypted schedules beside those of EinHops and HEIR, and beside what is least.
 //!
 //! For each program of `tests/ckks/figures.txt`: EinHops's rotations by its rule, ours with row-major interface and
-//! with free packing, levels, the fewest rotations there can be, and how long the compiler took. Then, for each program
-//! that HEIR accepts, the key switches of `heir-opt` (which EINC_HEIR_OPT names; else its stored counts) and ours.
-//! `cargo bench --bench ckks -- run` also runs each under encryption and prints seconds, keys included.
+//! with free packing, within its levels and with one level more, the fewest rotations there can be (row by row, free), and
+//! the longest that the compiler took. Then, for each program that HEIR accepts, the key switches of `heir-opt` (which
+//! EINC_HEIR_OPT names; else its stored counts) and ours. `cargo bench --bench ckks -- run` also runs each under encryption
+//! and prints seconds, keys included; `-- figures` prints the lines of `tests/ckks/figures.txt` as they are now.
 //! `benches/ckks/run` does all of it, with the peers set up, and the time per operation of OpenFHE.
 
 mod bound;
 mod einhops;
 mod heir;
 
-use einc::pipeline::ckks::{Settings, compile};
+use einc::pipeline::ckks::{Encrypted, Settings, compile};
 use einc::program::einsum;
 use einc::slots::lower::Interface;
 use einc_runtime::DType;
 use std::time::Instant;
 
+/// What is compiled of each program: its interface, and how many levels beyond EinHops's it may spend.
+const MODES: [(&str, Interface, Option<u32>); 4] = [
+    ("row_major", Interface::RowMajor, None),
+    ("within its lv", Interface::RowMajor, Some(0)),
+    ("one lv more", Interface::RowMajor, Some(1)),
+    ("free", Interface::Free, None),
+];
+
 fn main() {
-    let run = std::env::args().any(|arg| arg == "run");
-    println!(
-        "{:<22} {:>8} {:>18} {:>6} {:>18} {:>6} {:>16}",
-        "einsum", "EinHops", "row_major (lv)", "bound", "free (lv)", "bound", "compile s"
-    );
-    let mut gains = [(0.0, 0); 2];
-    for line in include_str!("../../tests/ckks/figures.txt").lines().filter(|line| !line.starts_with('#')) {
-        let parts: Vec<&str> = line.split('|').map(str::trim).collect();
-        let [spec, shapes, theirs, row, free] = parts[..] else { continue };
-        let shapes: Vec<Vec<u64>> = shapes
-            .split(';')
-            .map(|shape| shape.trim().split('x').filter_map(|extent| extent.parse().ok()).collect())
-            .collect();
-        let ranks: Vec<usize> = shapes.iter().map(Vec::len).collect();
-        let peer = (theirs != "-").then(|| einhops::rotations(spec, &shapes));
-        let mut cells = Vec::new();
-        let mut seconds = Vec::new();
-        for (k, (interface, figures)) in
-            [(Interface::RowMajor, row), (Interface::Free, free)].into_iter().enumerate()
-        {
-            if figures == "-" {
-                cells.push("-".to_string());
-                continue;
-            }
-            let parsed = einsum::parse(spec, &ranks).expect("an einsum");
-            let program = einsum::program(&parsed, DType::F64, &shapes).expect("shapes that fit").program;
-            let settings = Settings { layout: Some(interface), slots: Some(16384), ..Settings::default() };
+    let wanted = |word: &str| std::env::args().any(|arg| arg == word);
+    if wanted("figures") {
+        return figures();
+    }
+    let run = wanted("run");
+    print!("{:<22} {:>11}", "einsum", "EinHops");
+    MODES.iter().for_each(|(name, _, _)| print!(" {name:>13}"));
+    println!(" {:>11} {:>9}", "bounds", "compile s");
+    let mut gains = [(0.0, 0); MODES.len()];
+    let (mut compiling, mut running) = (0.0, 0.0);
+    for (spec, shapes) in programs() {
+        let peer = peer(&spec, &shapes);
+        let told = peer.map_or("-".to_string(), |(rotations, levels)| format!("{rotations} ({levels})"));
+        print!("{spec:<22} {told:>11}");
+        let mut slowest: f64 = 0.0;
+        for (k, (_, interface, more)) in MODES.into_iter().enumerate() {
             let start = Instant::now();
-            let Ok(compiled) = compile(program.clone(), &settings) else {
-                cells.push("refused".to_string());
+            let compiled = compiled(&spec, &shapes, interface, more);
+            slowest = slowest.max(start.elapsed().as_secs_f64());
+            compiling += start.elapsed().as_secs_f64();
+            let Some(compiled) = compiled else {
+                print!(" {:>13}", "-");
                 continue;
             };
-            seconds.push(format!("{:.2}", start.elapsed().as_secs_f64()));
             let counts = compiled.slots.counts();
             // Programs that move data are those that EinHops permutes.
-            if let Some(peer) = peer.filter(|peer| *peer > 20 && counts.rotations > 0) {
+            if let Some((peer, _)) = peer.filter(|peer| peer.0 > 20 && counts.rotations > 0) {
                 gains[k].0 += (peer as f64 / counts.rotations as f64).ln();
                 gains[k].1 += 1;
             }
             let mut cell = format!("{} ({})", counts.rotations, counts.levels);
-            if run {
+            if run && more.is_none() {
+                let start = Instant::now();
                 cell += &executed(&compiled);
+                running += start.elapsed().as_secs_f64();
             }
-            cells.push(cell);
+            print!(" {cell:>13}");
         }
-        let peer = peer.map_or("-".to_string(), |peer| peer.to_string());
-        let (rows, free) = bound::rotations(spec, &shapes);
-        println!(
-            "{spec:<22} {peer:>8} {:>18} {rows:>6} {:>18} {free:>6} {:>16}",
-            cells[0],
-            cells[1],
-            seconds.join(" ")
-        );
+        let (rows, free) = bound::rotations(&spec, &shapes);
+        println!(" {:>11} {slowest:>9.2}", format!("{rows}, {free}"));
     }
-    for (name, (sum, count)) in ["row_major", "free"].iter().zip(gains) {
+    for ((name, _, _), (sum, count)) in MODES.iter().zip(gains) {
+        let gain = (sum / f64::from(count)).exp();
+        println!("{name}: {gain:.1} times fewer rotations than EinHops, geometric mean of {count}");
+    }
+    println!("compiled in {compiling:.1} s");
+    if run {
         println!(
-            "{name}: {:.1} times fewer rotations than EinHops, geometric mean of {count}",
-            (sum / f64::from(count)).exp()
+            "row_major and free ran encrypted in {running:.1} s, keys, encryption and decryption included"
         );
     }
     beside_heir();
+}
+
+/// The programs of `tests/ckks/figures.txt`, with the shapes of their operands.
+fn programs() -> Vec<(String, Vec<Vec<u64>>)> {
+    let lines = include_str!("../../tests/ckks/figures.txt").lines().filter(|line| !line.starts_with('#'));
+    let program = |line: &str| {
+        let mut parts = line.split('|').map(str::trim);
+        let (spec, shapes) = (parts.next()?.to_string(), parts.next()?);
+        let shape = |shape: &str| shape.trim().split('x').filter_map(|extent| extent.parse().ok()).collect();
+        Some((spec, shapes.split(';').map(shape).collect()))
+    };
+    lines.filter_map(program).collect()
+}
+
+/// EinHops's rotations and levels, where the whole fits its one ciphertext.
+fn peer(spec: &str, shapes: &[Vec<u64>]) -> Option<(u64, u32)> {
+    let known = include_str!("../../tests/ckks/figures.txt").lines().any(|line| {
+        let parts: Vec<&str> = line.split('|').map(str::trim).collect();
+        parts.len() > 2 && parts[0] == spec && parts[1] == shown(shapes) && parts[2] != "-"
+    });
+    known.then(|| (einhops::rotations(spec, shapes), einhops::levels(spec, shapes)))
+}
+
+fn shown(shapes: &[Vec<u64>]) -> String {
+    let shape = |shape: &Vec<u64>| shape.iter().map(u64::to_string).collect::<Vec<_>>().join("x");
+    shapes.iter().map(shape).collect::<Vec<_>>().join("; ")
+}
+
+/// A program at 16384 slots; within so many levels more than EinHops takes, if that is asked for and it takes any.
+fn compiled(spec: &str, shapes: &[Vec<u64>], interface: Interface, more: Option<u32>) -> Option<Encrypted> {
+    let depth = match more {
+        Some(more) => Some(peer(spec, shapes)?.1 + more),
+        None => None,
+    };
+    let ranks: Vec<usize> = shapes.iter().map(Vec::len).collect();
+    let parsed = einsum::parse(spec, &ranks).expect("an einsum");
+    let program = einsum::program(&parsed, DType::F64, shapes).expect("shapes that fit").program;
+    let settings = Settings { layout: Some(interface), slots: Some(16384), depth, ..Settings::default() };
+    compile(program, &settings).ok()
+}
+
+/// The lines of `tests/ckks/figures.txt` as they are now.
+fn figures() {
+    for (spec, shapes) in programs() {
+        let peer = peer(&spec, &shapes);
+        let mut line = format!("{spec} | {}", shown(&shapes));
+        line += &peer.map_or(" | -".to_string(), |(rotations, levels)| format!(" | {rotations} {levels}"));
+        for (_, interface, more) in MODES {
+            line += &compiled(&spec, &shapes, interface, more).map_or(" | -".to_string(), |compiled| {
+                let c = compiled.slots.counts();
+                let [relinearize, mul, plain] = [c.relinearizations, c.mul, c.mul_plain];
+                format!(" | {} {relinearize} {mul} {plain} {}", c.rotations, c.levels)
+            });
+        }
+        println!("{line}");
+    }
 }
 
 /// Key switches (rotations and relinearizations) of HEIR's schedules and of ours, both packed freely.
@@ -121,7 +177,7 @@ fn beside_heir() {
 }
 
 #[cfg(feature = "ckks")]
-fn executed(compiled: &einc::pipeline::ckks::Encrypted) -> String {
+fn executed(compiled: &Encrypted) -> String {
     let program = compiled.program();
     let inputs: Vec<_> = program
         .inputs
@@ -139,6 +195,6 @@ fn executed(compiled: &einc::pipeline::ckks::Encrypted) -> String {
 }
 
 #[cfg(not(feature = "ckks"))]
-fn executed(_: &einc::pipeline::ckks::Encrypted) -> String {
+fn executed(_: &Encrypted) -> String {
     String::new()
 }

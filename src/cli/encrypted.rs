@@ -41,6 +41,13 @@ pub fn settings(args: &CipherArgs, sizes: &Sizes) -> Result<(Settings, Sizes), F
                     Failure::Usage(format!("expected a power of two from 4 to 65536 slots, found `{number}`"))
                 })?);
             }
+            Some(("depth", number)) => {
+                let depth = number.parse::<u32>().ok().filter(|depth| (1..=40).contains(depth));
+                settings.depth =
+                    Some(depth.ok_or_else(|| {
+                        Failure::Usage(format!("expected 1 to 40 levels, found `{number}`"))
+                    })?);
+            }
             _ => left.set.push(word.clone()),
         }
     }

@@ -25,7 +25,7 @@ pub struct Settings {
     pub layout: Option<Interface>,
     /// How many slots a ciphertext has; the cheapest number if not given.
     pub slots: Option<u32>,
-    /// The level of a fresh ciphertext; what the program spends if not given.
+    /// The level of a fresh ciphertext, all of which may be spent; if not given, what makes the program cheapest.
     pub depth: Option<u32>,
     /// log2 of the scale; 40 if not given.
     pub scale_bits: Option<u32>,
@@ -71,7 +71,7 @@ pub fn compile(program: Program, settings: &Settings) -> Result<Encrypted, Vec<D
     let mut best: Option<(f64, Slots, Parameters)> = None;
     let mut refusal: Option<Diagnostic> = None;
     for ring in rings {
-        let slots = match lower::lower(&network, ring / 2, interface) {
+        let slots = match lower::lower(&network, ring / 2, interface, settings.depth) {
             Ok(slots) => slots,
             Err(place) => {
                 refusal = Some(no_layout(place, ring / 2));

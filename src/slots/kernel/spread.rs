@@ -13,7 +13,7 @@ mod tree;
 
 use super::{Kernel, Placement, Request};
 use crate::slots::layout::{Bit, Bits};
-use crate::slots::linear::route::{Effort, ROTATION, Route, least_rotations, route};
+use crate::slots::linear::route::{Effort, ROTATION, Route, least_between, least_rotations, route};
 use std::collections::HashMap;
 use std::rc::Rc;
 use tree::{Node, Tree};
@@ -187,6 +187,62 @@ impl<'a> Problem<'a> {
         combined
     }
 
+    /// What an assignment costs at least: every bit that is not where it is wanted is moved once, copies of operands are
+    /// made, and products and sums cost what they do.
+    fn least(&self, tree: &Tree, positions: &[Positions]) -> usize {
+        let held = |positions: &Positions, axes: &[usize], place: usize| match positions.get(place) {
+            Some(Some((axis, bit))) if axes.contains(axis) => Bit::Of(*axis, *bit),
+            _ => Bit::Copy,
+        };
+        let rotations = |places: usize, from: &dyn Fn(usize) -> Bit, to: &dyn Fn(usize) -> Bit| {
+            ROTATION * least_between(places, self.slot_bits, from, to)
+        };
+        let mut cost = 0;
+        for (node, kind) in tree.nodes.iter().enumerate() {
+            let Node::Product { children, axes, contracted } = kind else { continue };
+            let here = &positions[node];
+            cost += self.product_cost(here, axes, contracted, children.len());
+            for child in children {
+                let axes = tree.axes(*child);
+                let wanted = |place: usize| match here.get(place) {
+                    Some(Some((axis, bit))) if axes.contains(axis) => Bit::Of(*axis, *bit),
+                    Some(Some(_)) => Bit::Copy,
+                    _ => Bit::Unknown,
+                };
+                cost += match tree.nodes[*child] {
+                    Node::Leaf(operand) => self.homes[operand].as_ref().map_or(0, |home| {
+                        let home = |place: usize| home.get(place).copied().unwrap_or(Bit::Zero);
+                        rotations(here.len(), &home, &wanted)
+                    }),
+                    Node::Product { .. } => {
+                        rotations(here.len(), &|place| held(&positions[*child], axes, place), &wanted)
+                    }
+                };
+            }
+        }
+        let last = tree.nodes.len() - 1;
+        cost + self.wanted.as_ref().map_or(0, |wanted| {
+            let wanted = |place: usize| wanted.get(place).copied().unwrap_or(Bit::Zero);
+            let places = positions[last].len();
+            rotations(places, &|place| held(&positions[last], tree.axes(last), place), &wanted)
+        })
+    }
+
+    /// What a product and its sums cost.
+    fn product_cost(&self, here: &Positions, axes: &[usize], contracted: &[usize], factors: usize) -> usize {
+        const PRODUCT: usize = 5;
+        let outer = here[self.slot_bits..].iter().flatten().filter(|(axis, _)| axes.contains(axis)).count();
+        let kept =
+            here[self.slot_bits..].iter().flatten().filter(|(axis, _)| !contracted.contains(axis)).count();
+        let sums =
+            here[..self.slot_bits].iter().flatten().filter(|(axis, _)| contracted.contains(axis)).count();
+        let products = match factors {
+            0 | 1 => 0,
+            _ => ((factors - 1) << outer) * PRODUCT + ((factors - 1) << kept) * ROTATION,
+        };
+        products + (sums << kept) * ROTATION
+    }
+
     /// Adds what the product and its sums cost, and what they leave.
     fn sum_up(
         &self,
@@ -196,16 +252,7 @@ impl<'a> Problem<'a> {
         contracted: &[usize],
         factors: usize,
     ) {
-        const PRODUCT: usize = 5;
-        let outer = here[self.slot_bits..].iter().flatten().filter(|(axis, _)| axes.contains(axis)).count();
-        let kept =
-            here[self.slot_bits..].iter().flatten().filter(|(axis, _)| !contracted.contains(axis)).count();
-        let sums =
-            here[..self.slot_bits].iter().flatten().filter(|(axis, _)| contracted.contains(axis)).count();
-        if factors > 1 {
-            outcome.cost += ((factors - 1) << outer) * PRODUCT + ((factors - 1) << kept) * ROTATION;
-        }
-        outcome.cost += (sums << kept) * ROTATION;
+        outcome.cost += self.product_cost(here, axes, contracted, factors);
         outcome.state = summed(&outcome.state, here, contracted, self.slot_bits);
     }
 

@@ -101,11 +101,29 @@ pub fn route(from: &Bits, to: &Bits, levels: usize, effort: Effort) -> Option<Ro
 
 /// How many rotations any route needs: one for each bit that moves and each copy inside ciphertexts.
 pub fn least_rotations(from: &Bits, to: &Bits) -> usize {
-    let mut state = from.bits.clone();
-    state.resize(state.len().max(to.bits.len()), Bit::Zero);
-    let mut target = to.bits.clone();
-    target.resize(state.len(), Bit::Zero);
-    Search { target: &target, slot_bits: from.slot_bits, effort: Effort::Quick, split: None }.bound(&state)
+    let places = from.bits.len().max(to.bits.len());
+    let at = |bits: &Bits, place: usize| bits.bits.get(place).copied().unwrap_or(Bit::Zero);
+    least_between(places, from.slot_bits, &|place| at(from, place), &|place| at(to, place))
+}
+
+/// The same between layouts that are told place by place, the first of them the bits of a slot's number.
+pub fn least_between(
+    places: usize,
+    slot_bits: usize,
+    from: &dyn Fn(usize) -> Bit,
+    to: &dyn Fn(usize) -> Bit,
+) -> usize {
+    let wrong = |place: &usize| {
+        let (held, wanted) = (from(*place), to(*place));
+        match wanted {
+            Bit::Copy => *place < slot_bits && held != Bit::Copy,
+            Bit::Of(..) if held != wanted => {
+                *place < slot_bits || (0..slot_bits).any(|place| from(place) == wanted)
+            }
+            _ => false,
+        }
+    };
+    (0..places).filter(wrong).count()
 }
 
 struct Search<'a> {

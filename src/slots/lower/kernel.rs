@@ -13,6 +13,7 @@ use crate::slots::layout::{Axis, Layout, Piece, Term as Share};
 use crate::slots::linear::{self, Plain as Vector};
 use crate::slots::packing::Rest;
 use crate::slots::{Builder, Digit, Kind, Packing, Plain, PlainSource, ValueId};
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// The levels that kernels of one step may take, beyond those of its products.
@@ -21,31 +22,53 @@ const LEVELS: usize = 9;
 /// The most factors of a product that kernels are planned for: assignments grow with a power of them.
 const MOST_FACTORS: usize = 5;
 
-/// The kernels of a step that is one product of whole tensors; `row` where its target is handed over row by row.
-pub fn planned(network: &Network, step: &Step, places: &Places, slots: u32, row: bool) -> Vec<Kernel> {
-    let request = || -> Option<Request> {
-        let (term, contraction) = contraction(network, step)?;
-        let mut operands = Vec::new();
-        for factor in &term.factors {
-            let tensor = &network.tensors[factor.tensor];
-            operands.push(match places.held.get(&factor.tensor) {
-                _ if tensor.input && places.free => Placement::Free,
-                Some(held) => Placement::Given(layout(&held.packing)?),
-                None => return None,
-            });
+/// What kernels were planned: their searches take most of the time of a lowering, and partial programs ask alike.
+#[derive(Debug, Default)]
+pub struct Planned(Vec<(Request, Rc<[Kernel]>)>);
+
+impl Planned {
+    /// The kernels of a step that is one product of whole tensors; `row` where its target is handed over row by row.
+    pub fn kernels(
+        &mut self,
+        network: &Network,
+        step: &Step,
+        places: &Places,
+        slots: u32,
+        row: bool,
+    ) -> Rc<[Kernel]> {
+        let Some(request) = request(network, step, places, slots, row) else { return Rc::new([]) };
+        if let Some((_, known)) = self.0.iter().find(|(known, _)| *known == request) {
+            return Rc::clone(known);
         }
-        operands.extend(term.clear.iter().map(|_| Placement::Free));
-        let shape = &network.tensors[step.target].shape;
-        let output = match row {
-            true => Placement::Given(layout(&*row_major(shape, slots)?)?),
-            false => Placement::Loose,
-        };
-        let products = (operands.len().max(1)).next_power_of_two().ilog2() as usize;
-        let levels = products + LEVELS;
-        Some(Request { contraction, slots: slots as usize, operands, output, levels })
+        let mut found = kernels(&request);
+        found.retain(|kernel| kernel_packings(kernel).is_some());
+        let found: Rc<[Kernel]> = found.into();
+        self.0.push((request, Rc::clone(&found)));
+        found
+    }
+}
+
+/// What is asked of the kernels of a step.
+fn request(network: &Network, step: &Step, places: &Places, slots: u32, row: bool) -> Option<Request> {
+    let (term, contraction) = contraction(network, step)?;
+    let mut operands = Vec::new();
+    for factor in &term.factors {
+        let tensor = &network.tensors[factor.tensor];
+        operands.push(match places.held.get(&factor.tensor) {
+            _ if tensor.input && places.free => Placement::Free,
+            Some(held) => Placement::Given(layout(&held.packing)?),
+            None => return None,
+        });
+    }
+    operands.extend(term.clear.iter().map(|_| Placement::Free));
+    let shape = &network.tensors[step.target].shape;
+    let output = match row {
+        true => Placement::Given(layout(&*row_major(shape, slots)?)?),
+        false => Placement::Loose,
     };
-    let found = request().map(|request| kernels(&request)).unwrap_or_default();
-    found.into_iter().filter(|kernel| kernel_packings(kernel).is_some()).collect()
+    let products = (operands.len().max(1)).next_power_of_two().ilog2() as usize;
+    let levels = products + LEVELS;
+    Some(Request { contraction, slots: slots as usize, operands, output, levels })
 }
 
 /// The term of a step that is nothing else, and its contraction.

@@ -41,11 +41,12 @@ pub enum Interface {
     RowMajor,
 }
 
-/// Lowers the secret side of a program.
+/// Lowers the secret side of a program. With a `depth` all levels up to it are spent where that saves time; what does not
+/// fit is deeper.
 ///
 /// # Errors
 /// The place of the step that has no layout within the limits.
-pub fn lower(network: &Network, slots: u32, interface: Interface) -> Result<Slots, Span> {
-    let (builder, outputs) = search::search(network, slots, interface == Interface::Free)?;
+pub fn lower(network: &Network, slots: u32, interface: Interface, depth: Option<u32>) -> Result<Slots, Span> {
+    let (builder, outputs) = search::search(network, slots, interface == Interface::Free, depth)?;
     Ok(builder.finish(&network.name, outputs))
 }

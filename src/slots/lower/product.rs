@@ -113,7 +113,7 @@ pub fn product(
     let free = step.free();
     let outer = working.outer.iter().filter(|digit| !is_summed(digit, &sums)).copied().collect();
     // Axes of the step that are no axes of the target and not summed here are those of other terms.
-    let shown = Working { axes: step.axes.clone(), outer, inner };
+    let shown = Working { axes: step.axes.as_slice().into(), outer, inner };
     let shape = network.tensors[step.target].shape.clone();
     let mut used = free;
     used.extend(term.sum.iter().filter(|axis| !sums.contains(axis)));

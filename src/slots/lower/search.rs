@@ -5,15 +5,16 @@
 
 use super::acquire::{Held, acquire, mask};
 use super::chain;
-use super::kernel;
+use super::kernel::{self, Planned};
 use super::network::{Factor, Network, Step, StepKind, Term};
 use super::product::Places;
 use super::sum::{self, Choice};
 use super::working::{Working, row_major};
 use crate::slots::packing::Rest;
-use crate::slots::{Builder, Kind, Output, Packing};
+use crate::slots::{Builder, Digit, Kind, Output, Packing};
 use crate::source::Span;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// How many partial programs are kept.
 const BEAM: usize = 6;
@@ -30,6 +31,9 @@ const ALL_ORDERS: usize = 7;
 /// What a level costs, as a part of the whole.
 const LEVEL: f64 = 0.12;
 
+/// What a level costs where so many are there anyway; the dearer ones find what keeps within few.
+const LEVEL_WITHIN: [f64; 3] = [0.0, LEVEL, 8.0 * LEVEL];
+
 /// A partial program.
 #[derive(Clone)]
 struct State {
@@ -39,8 +43,8 @@ struct State {
 }
 
 impl State {
-    fn price(&self, depth: u32) -> f64 {
-        self.builder.cost() * (1.0 + LEVEL * f64::from(depth))
+    fn price(&self, depth: u32, level: f64) -> f64 {
+        self.builder.cost() * (1.0 + level * f64::from(depth))
     }
 
     fn depth(&self) -> u32 {
@@ -49,11 +53,37 @@ impl State {
     }
 }
 
-/// Lowers a network; the builder and the outputs of the cheapest program that was found.
+/// Lowers a network; the builder and the outputs of the cheapest program that was found. With a `depth` all levels up to
+/// it cost nothing, and deeper programs are only taken where nothing else is found.
 ///
 /// # Errors
 /// The place of the step that has no layout.
-pub fn search(network: &Network, slots: u32, free: bool) -> Result<(Builder, Vec<Output>), Span> {
+pub fn search(
+    network: &Network,
+    slots: u32,
+    free: bool,
+    depth: Option<u32>,
+) -> Result<(Builder, Vec<Output>), Span> {
+    let mut planned = Planned::default();
+    if depth.is_some() {
+        let mut attempt = |level: &f64| attempt(network, slots, free, *level, depth, &mut planned).ok();
+        let within = LEVEL_WITHIN.iter().filter_map(&mut attempt);
+        if let Some(found) = within.min_by(|one, other| one.0.cost().total_cmp(&other.0.cost())) {
+            return Ok(found);
+        }
+    }
+    attempt(network, slots, free, LEVEL, None, &mut planned)
+}
+
+/// The cheapest program, if a level is that much of the whole, that is not deeper.
+fn attempt(
+    network: &Network,
+    slots: u32,
+    free: bool,
+    level: f64,
+    most: Option<u32>,
+    planned: &mut Planned,
+) -> Result<(Builder, Vec<Output>), Span> {
     let mut places = Places { held: BTreeMap::new(), free };
     let mut builder = Builder::new(slots);
     let first = network.steps.first().map(|step| step.span).unwrap_or_default();
@@ -80,16 +110,17 @@ pub fn search(network: &Network, slots: u32, free: bool) -> Result<(Builder, Vec
     for step in &network.steps {
         let handed = network.outputs.iter().any(|output| output.1 == step.target);
         let mut next: Vec<(f64, State)> = Vec::new();
+        let workings = workings(step, slots);
         for state in &states {
             let mut computed: Vec<(State, Held)> = Vec::new();
-            for kernel in kernel::planned(network, step, &state.places, slots, handed && !free) {
+            for kernel in planned.kernels(network, step, &state.places, slots, handed && !free).iter() {
                 let mut state = state.clone();
-                let held = kernel::emit(&mut state.builder, network, step, &state.places, &kernel);
+                let held = kernel::emit(&mut state.builder, network, step, &state.places, kernel);
                 computed.extend(held.map(|held| (state, held)));
             }
             let costs = computed.iter().map(|(computed, _)| computed.builder.cost() - state.builder.cost());
             let least = costs.min_by(f64::total_cmp).unwrap_or(f64::INFINITY);
-            for (estimate, choice) in choices(network, step, &state.places, slots) {
+            for (estimate, choice) in choices(network, step, &state.places, &workings, slots) {
                 if estimate * HOPE > least {
                     continue;
                 }
@@ -113,7 +144,10 @@ pub fn search(network: &Network, slots: u32, free: bool) -> Result<(Builder, Vec
                 }
                 state.places.held.insert(step.target, held);
                 let outputs = state.outputs.values().map(|output| output.1).max().unwrap_or(0);
-                next.push((state.price(state.depth().max(outputs)), state));
+                let depth = state.depth().max(outputs);
+                if most.is_none_or(|most| depth <= most) {
+                    next.push((state.price(depth, level), state));
+                }
             }
         }
         next.sort_by(|a, b| a.0.total_cmp(&b.0));
@@ -168,30 +202,50 @@ fn handed_over(b: &mut Builder, network: &Network, tensor: usize, held: &Held, f
             digit.kind = Kind::Zero;
         }
     }
-    let packing = std::sync::Arc::new(clean);
+    let packing = Arc::new(clean);
     let values =
         held.values.iter().enumerate().map(|(k, value)| mask(b, *value, &packing, k as u32)).collect();
     Some(Held { packing, values, stained: false })
 }
 
-/// The working layouts that are tried for a step, each with a guess of what it costs.
-fn choices(network: &Network, step: &Step, places: &Places, slots: u32) -> Vec<(f64, Choice)> {
-    let StepKind::Products(terms) = &step.kind else { return vec![(0.0, Vec::new())] };
-    let terms: Vec<&Term> = terms.iter().filter(|term| !term.factors.is_empty()).collect();
+/// The terms of a step that have secret factors, if it is no polynomial.
+fn secret_terms(step: &Step) -> Option<Vec<&Term>> {
+    let StepKind::Products(terms) = &step.kind else { return None };
+    Some(terms.iter().filter(|term| !term.factors.is_empty()).collect())
+}
+
+/// All working layouts of a step of one term.
+fn workings(step: &Step, slots: u32) -> Vec<Working> {
+    let terms = secret_terms(step).unwrap_or_default();
+    let [term] = terms[..] else { return Vec::new() };
+    let mut axes = term.sum.clone();
+    axes.extend(step.free());
+    let named = step.axes.as_slice().into();
+    orders(&axes, term.sum.len())
+        .iter()
+        .flat_map(|order| variants(step, &named, term, order, slots))
+        .collect()
+}
+
+/// The working layouts that are tried for a step, each with a guess of what it costs; `workings` are all of a step of one
+/// term.
+fn choices(
+    network: &Network,
+    step: &Step,
+    places: &Places,
+    workings: &[Working],
+    slots: u32,
+) -> Vec<(f64, Choice)> {
+    let Some(terms) = secret_terms(step) else { return vec![(0.0, Vec::new())] };
     let free: Vec<usize> = step.free().into_iter().collect();
     if let [term] = terms[..] {
-        let mut axes = term.sum.clone();
-        axes.extend(&free);
-        let mut ranked: Vec<(f64, Working)> = Vec::new();
-        for order in orders(&axes, term.sum.len()) {
-            for working in variants(step, term, &order, slots) {
-                ranked.push((estimate(network, places, term, &working), working));
-            }
-        }
+        let guess = |working: &'_ Working| estimate(network, places, term, working);
+        let mut ranked: Vec<(f64, &Working)> =
+            workings.iter().map(|working| (guess(working), working)).collect();
         ranked.sort_by(|a, b| a.0.total_cmp(&b.0));
         let mut chosen: Vec<(f64, Choice)> = Vec::new();
         for (estimate, working) in ranked {
-            let choice = vec![working];
+            let choice = vec![working.clone()];
             if !chosen.iter().any(|chosen| chosen.1 == choice) {
                 chosen.push((estimate, choice));
             }
@@ -202,6 +256,7 @@ fn choices(network: &Network, step: &Step, places: &Places, slots: u32) -> Vec<(
         return chosen;
     }
     // Several terms share the order of the target's axes; what each sums is slower.
+    let named = step.axes.as_slice().into();
     let mut ranked: Vec<(f64, Choice)> = Vec::new();
     for order in orders(&free, 0) {
         for variant in 0..VARIANTS {
@@ -211,7 +266,7 @@ fn choices(network: &Network, step: &Step, places: &Places, slots: u32) -> Vec<(
                 .map(|term| {
                     let mut all = term.sum.clone();
                     all.extend(&order);
-                    let working = variant_of(step, term, &all, slots, variant)?;
+                    let working = variant_of(step, &named, term, &all, slots, variant)?;
                     cost += estimate(network, places, term, &working);
                     Some(working)
                 })
@@ -256,13 +311,16 @@ fn orders(axes: &[usize], fixed: usize) -> Vec<Vec<usize>> {
     orders
 }
 
+/// The axes of a step, shared by its working layouts.
+type Named = Arc<[(String, u64)]>;
+
 /// How many ways of padding there are.
 const VARIANTS: usize = 4;
 
-fn variants(step: &Step, term: &Term, order: &[usize], slots: u32) -> Vec<Working> {
+fn variants(step: &Step, named: &Named, term: &Term, order: &[usize], slots: u32) -> Vec<Working> {
     let mut all: Vec<Working> = Vec::new();
     for variant in 0..VARIANTS {
-        if let Some(working) = variant_of(step, term, order, slots, variant)
+        if let Some(working) = variant_of(step, named, term, order, slots, variant)
             && !all.contains(&working)
         {
             all.push(working);
@@ -272,7 +330,14 @@ fn variants(step: &Step, term: &Term, order: &[usize], slots: u32) -> Vec<Workin
 }
 
 /// As they are; all powers of two; these repeated over all slots; only the summed axes powers of two.
-fn variant_of(step: &Step, term: &Term, order: &[usize], slots: u32, variant: usize) -> Option<Working> {
+fn variant_of(
+    step: &Step,
+    named: &Named,
+    term: &Term,
+    order: &[usize],
+    slots: u32,
+    variant: usize,
+) -> Option<Working> {
     let padded: Vec<u64> = step
         .axes
         .iter()
@@ -283,12 +348,12 @@ fn variant_of(step: &Step, term: &Term, order: &[usize], slots: u32, variant: us
             _ => extent.next_power_of_two(),
         })
         .collect();
-    Working::new(&step.axes, order, &padded, slots, variant == 2)
+    Working::new(named, order, &padded, slots, variant == 2)
 }
 
 /// A guess of what a layout costs, in rotations.
 fn estimate(network: &Network, places: &Places, term: &Term, working: &Working) -> f64 {
-    let sums: BTreeSet<usize> = term.sum.iter().copied().collect();
+    let sums = &term.sum;
     let axis_of = |kind: Kind| match kind {
         Kind::Axis { axis, .. } => Some(axis),
         _ => None,
@@ -334,8 +399,6 @@ fn bring(network: &Network, places: &Places, factor: &Factor, working: &Working)
         return 0.25 * uploads;
     }
     let Some(held) = places.held.get(&factor.tensor) else { return 0.0 };
-    let source = positions(&held.packing.outer, &held.packing.inner);
-    let target = positions(&working.outer, &working.inner);
     let mut moved = 1.0;
     for (dim, index) in factor.access.iter().enumerate() {
         let Some(axis) = index.axis() else {
@@ -343,9 +406,9 @@ fn bring(network: &Network, places: &Places, factor: &Factor, working: &Working)
             continue;
         };
         let from = held.packing.access.get(dim).and_then(|index| index.axis());
-        let from = from.map(|axis| source.get(&(axis.0 as usize)).cloned().unwrap_or_default());
-        let to = target.get(&(axis.0 as usize)).cloned().unwrap_or_default();
-        if from != Some(to.clone()) {
+        let from = from.map(|axis| places_of(axis.0 as usize, &held.packing.outer, &held.packing.inner));
+        let to = places_of(axis.0 as usize, &working.outer, &working.inner);
+        if from.as_ref() != Some(&to) {
             let extent = working.axes[axis.0 as usize].1 as f64;
             moved *= if to.iter().any(|place| place.3) { extent } else { 2.0 * extent - 1.0 };
         }
@@ -372,17 +435,20 @@ fn bring(network: &Network, places: &Places, factor: &Factor, working: &Working)
 /// Part, extent, stride, and whether it chooses the ciphertext.
 type Place = (u32, u32, u64, bool);
 
-/// Where each axis lies.
-fn positions(outer: &[crate::slots::Digit], inner: &[crate::slots::Digit]) -> BTreeMap<usize, Vec<Place>> {
-    let mut positions: BTreeMap<usize, Vec<Place>> = BTreeMap::new();
+/// Where an axis lies.
+fn places_of(axis: usize, outer: &[Digit], inner: &[Digit]) -> Vec<Place> {
+    let mut places = Vec::new();
     for (digits, is_outer) in [(inner, false), (outer, true)] {
         let mut stride = 1u64;
         for digit in digits.iter().rev() {
-            if let Kind::Axis { axis, by } = digit.kind {
-                positions.entry(axis).or_default().push((by, digit.extent, stride, is_outer));
+            match digit.kind {
+                Kind::Axis { axis: own, by } if own == axis => {
+                    places.push((by, digit.extent, stride, is_outer))
+                }
+                _ => {}
             }
             stride *= u64::from(digit.extent);
         }
     }
-    positions
+    places
 }

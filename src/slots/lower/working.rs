@@ -16,7 +16,7 @@ use std::sync::Arc;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Working {
     /// The axes of the step: names and extents.
-    pub axes: Vec<(String, u64)>,
+    pub axes: Arc<[(String, u64)]>,
     /// The digits that choose the ciphertext, slowest first.
     pub outer: Vec<Digit>,
     /// The digits that choose the slot, slowest first.
@@ -39,7 +39,7 @@ impl Working {
     /// The layout of that order (slowest first) with those padded extents; `fill` repeats it to fill the slots where
     /// that comes out even. `None` where it takes too many ciphertexts.
     pub fn new(
-        axes: &[(String, u64)],
+        axes: &Arc<[(String, u64)]>,
         order: &[usize],
         padded: &[u64],
         slots: u32,
@@ -80,7 +80,7 @@ impl Working {
             let extent = slots / reach as u32;
             inner.insert(0, Digit { kind: Kind::Copy, extent });
         }
-        Some(Working { axes: axes.to_vec(), outer, inner })
+        Some(Working { axes: axes.clone(), outer, inner })
     }
 
     /// Where a tensor lies that is read at `access`; axes that it lacks become what `lacking` says.
@@ -103,7 +103,7 @@ impl Working {
             _ => *digit,
         };
         Packing {
-            axes: self.axes.clone(),
+            axes: self.axes.to_vec(),
             outer: self.outer.iter().map(|d| digit(d, false)).collect(),
             inner: self.inner.iter().map(|d| digit(d, true)).collect(),
             access: access.to_vec(),
@@ -141,7 +141,7 @@ fn digit(axis: usize, by: u64, extent: u64) -> Option<Digit> {
 
 /// The row-major packing of a tensor: dims padded to powers of two.
 pub fn row_major(shape: &[u64], slots: u32) -> Option<Arc<Packing>> {
-    let axes: Vec<(String, u64)> =
+    let axes: Arc<[(String, u64)]> =
         shape.iter().enumerate().map(|(dim, extent)| (format!("d{dim}"), *extent)).collect();
     let padded: Vec<u64> = shape.iter().map(|extent| extent.next_power_of_two()).collect();
     let order: Vec<usize> = (0..shape.len()).collect();

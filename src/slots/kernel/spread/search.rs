@@ -4,8 +4,14 @@ use super::tree::{Node, Tree};
 use super::{MOST_CIPHERTEXT_BITS, Positions, Problem};
 use crate::slots::layout::Bit;
 
-/// How many assignments the searches of one product look at.
-const EVALUATIONS: usize = 3200;
+/// How long the searches of one product go on, in looks at what an assignment costs at least.
+const EFFORT: usize = 130_000;
+
+/// After so many starts that do not help no others are tried.
+const PATIENCE: usize = 120;
+
+/// What an assignment takes whose routes are searched for.
+const EVALUATION: usize = 20;
 
 /// A tree with the best positions for every product of it that are known.
 pub(super) struct Candidate {
@@ -18,6 +24,8 @@ pub(super) struct Candidate {
     /// Positions to climb from, the most promising last.
     starts: Vec<(usize, Vec<Positions>)>,
     random: u64,
+    /// How many starts have not helped since one did.
+    idle: usize,
 }
 
 /// The tree and positions that cost least with so many levels; those of fewer levels are known beside them.
@@ -35,7 +43,7 @@ pub(super) fn search(
     if !free {
         let rounds = 1 + candidates.len().max(1).ilog2() as usize;
         for _ in 0..rounds {
-            let share = EVALUATIONS / rounds / candidates.len().max(1);
+            let share = EFFORT / rounds / candidates.len().max(1);
             for candidate in &mut candidates {
                 improve(problem, &trees[candidate.tree], candidate, levels, share);
             }
@@ -69,24 +77,40 @@ fn begin(
     }
     starts.sort_by_key(|start| std::cmp::Reverse(start.0));
     let (cost, positions) = starts.last()?.clone();
-    Some(Candidate { tree, positions, cost, starts, random: 0x9e37_79b9_7f4a_7c15 })
+    Some(Candidate { tree, positions, cost, starts, random: 0x9e37_79b9_7f4a_7c15, idle: 0 })
 }
 
-/// Climbs from the starts, then from the best positions, shaken, while there is time.
+/// Climbs from the starts, then from the best positions, shaken, while there is time and it still helps now and then.
 fn improve(problem: &mut Problem, tree: &Tree, candidate: &mut Candidate, levels: usize, mut left: usize) {
-    while left > 0 {
+    while left > 0 && candidate.idle < PATIENCE {
         let (mut cost, mut positions) = match candidate.starts.pop() {
             Some(start) => start,
             None => {
-                left -= 1;
-                let positions = shaken(candidate);
+                candidate.idle += 1;
+                let mut positions = shaken(candidate);
+                let mut least = problem.least(tree, &positions);
+                let by_least = &mut |positions: &[Positions], _: usize, _: &mut usize| {
+                    Some(problem.least(tree, positions))
+                };
+                climb(&mut positions, &mut least, by_least, &mut left);
+                if least >= candidate.cost {
+                    continue;
+                }
+                left = left.saturating_sub(EVALUATION);
                 let Some(cost) = cost(problem, tree, &positions, levels) else { continue };
                 (cost, positions)
             }
         };
-        climb(problem, tree, &mut positions, &mut cost, levels, &mut left);
+        let by_cost = &mut |positions: &[Positions], best: usize, left: &mut usize| {
+            if problem.least(tree, positions) >= best {
+                return None;
+            }
+            *left = left.saturating_sub(EVALUATION);
+            self::cost(problem, tree, positions, levels)
+        };
+        climb(&mut positions, &mut cost, by_cost, &mut left);
         if cost < candidate.cost {
-            (candidate.positions, candidate.cost) = (positions, cost);
+            (candidate.positions, candidate.cost, candidate.idle) = (positions, cost, 0);
         }
     }
 }
@@ -113,13 +137,11 @@ fn cost(problem: &mut Problem, tree: &Tree, positions: &[Positions], levels: usi
     Some(outcome.cost + route.cost())
 }
 
-/// Swaps positions as long as that helps.
+/// Swaps positions as long as that makes smaller what is told of them.
 fn climb(
-    problem: &mut Problem,
-    tree: &Tree,
     positions: &mut Vec<Positions>,
     best: &mut usize,
-    levels: usize,
+    cost: &mut dyn FnMut(&[Positions], usize, &mut usize) -> Option<usize>,
     left: &mut usize,
 ) {
     let nodes: Vec<usize> = (0..positions.len()).filter(|node| !positions[*node].is_empty()).collect();
@@ -143,14 +165,14 @@ fn climb(
                     }
                     *left -= 1;
                     let swap = |positions: &mut Vec<Positions>| {
-                        for node in
-                            group.iter().filter(|node| high < positions[**node].len()).collect::<Vec<_>>()
-                        {
-                            positions[*node].swap(low, high);
+                        for node in group {
+                            if high < positions[*node].len() {
+                                positions[*node].swap(low, high);
+                            }
                         }
                     };
                     swap(positions);
-                    match cost(problem, tree, positions, levels) {
+                    match cost(positions, *best, left) {
                         Some(cost) if cost < *best => {
                             *best = cost;
                             improved = true;
