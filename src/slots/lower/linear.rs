@@ -43,14 +43,21 @@ pub fn displacement(from: u32, to: u32, slots: u32) -> i64 {
 impl Map {
     /// The map that brings elements from where sources hold them to where targets want them; `None` if one is nowhere.
     pub fn moves(sources: &[Vec<Cell>], targets: &[Vec<Cell>], slots: u32) -> Option<Map> {
-        let mut places: HashMap<u32, Vec<(usize, u32)>> = HashMap::new();
+        let element = |cell: &Cell| match cell {
+            Cell::Element(element) => Some(*element),
+            _ => None,
+        };
+        // By element: of those that there are.
+        let most = sources.iter().flatten().filter_map(element).max();
+        let mut places: Vec<Vec<(usize, u32)>> = vec![Vec::new(); most.map_or(0, |most| most as usize + 1)];
         for (source, cells) in sources.iter().enumerate() {
             for (slot, cell) in cells.iter().enumerate() {
-                if let Cell::Element(element) = cell {
-                    places.entry(*element).or_default().push((source, slot as u32));
+                if let Some(element) = element(cell) {
+                    places[element as usize].push((source, slot as u32));
                 }
             }
         }
+        let at = |element: u32| places.get(element as usize).filter(|places| !places.is_empty());
         let wanted = |cells: &[Cell]| -> Vec<(u32, u32)> {
             let element = |(slot, cell): (usize, &Cell)| match cell {
                 Cell::Element(element) => Some((slot as u32, *element)),
@@ -58,13 +65,13 @@ impl Map {
             };
             cells.iter().enumerate().filter_map(element).collect()
         };
-        let copies = places.values().any(|places| places.len() > 1);
+        let copies = places.iter().any(|places| places.len() > 1);
         // Where there are copies, the displacements that serve most slots are preferred.
         let mut popular: HashMap<(usize, usize, i64), u32> = HashMap::new();
         if copies {
             for (target, cells) in targets.iter().enumerate() {
                 for (slot, element) in wanted(cells) {
-                    for &(source, from) in places.get(&element)?.iter().take(64) {
+                    for &(source, from) in at(element)?.iter().take(64) {
                         *popular.entry((target, source, displacement(from, slot, slots))).or_default() += 1;
                     }
                 }
@@ -73,7 +80,7 @@ impl Map {
         let mut map = Map::default();
         for (target, cells) in targets.iter().enumerate() {
             for (slot, element) in wanted(cells) {
-                let choices = places.get(&element)?;
+                let choices = at(element)?;
                 let choice = choices.iter().take(64).map(|&(source, from)| {
                     let d = displacement(from, slot, slots);
                     let count = popular.get(&(target, source, d)).copied().unwrap_or(0);

@@ -4,11 +4,12 @@ use super::tree::{Node, Tree};
 use super::{MOST_CIPHERTEXT_BITS, Positions, Problem};
 use crate::slots::layout::Bit;
 
-/// How long the searches of one product go on, in looks at what an assignment costs at least.
+/// How long the searches of one product go on at 16384 slots, in looks at what an assignment costs at least; with fewer
+/// bits in a slot's number there are fewer assignments.
 const EFFORT: usize = 130_000;
 
-/// After so many starts that do not help no others are tried.
-const PATIENCE: usize = 120;
+/// After so many starts that do not help, for a hundred pairs of positions, no others are tried.
+const PATIENCE: usize = 60;
 
 /// What an assignment takes whose routes are searched for.
 const EVALUATION: usize = 20;
@@ -43,7 +44,8 @@ pub(super) fn search(
     if !free {
         let rounds = 1 + candidates.len().max(1).ilog2() as usize;
         for _ in 0..rounds {
-            let share = EFFORT / rounds / candidates.len().max(1);
+            let effort = EFFORT * problem.slot_bits.min(14).pow(4) / 14usize.pow(4);
+            let share = effort / rounds / candidates.len().max(1);
             for candidate in &mut candidates {
                 improve(problem, &trees[candidate.tree], candidate, levels, share);
             }
@@ -82,7 +84,8 @@ fn begin(
 
 /// Climbs from the starts, then from the best positions, shaken, while there is time and it still helps now and then.
 fn improve(problem: &mut Problem, tree: &Tree, candidate: &mut Candidate, levels: usize, mut left: usize) {
-    while left > 0 && candidate.idle < PATIENCE {
+    let widest = candidate.positions.iter().map(Vec::len).max().unwrap_or(0);
+    while left > 0 && candidate.idle * 100 < PATIENCE * widest * widest {
         let (mut cost, mut positions) = match candidate.starts.pop() {
             Some(start) => start,
             None => {
