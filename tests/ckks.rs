@@ -218,6 +218,19 @@ mod encrypted {
         }
     }
 
+    /// Matrices that fill their ciphertexts: the first of the products that are summed in three parts comes a level early.
+    #[test]
+    fn products_of_different_levels_are_summed_in_three_parts() {
+        let path = "examples/papers/22-einhops.ein";
+        let command = format!("{path}::matmul --set I=8 --set K=8 --set J=8 --set Real=f64 --random 7");
+        let layout = Some(Interface::RowMajor);
+        check(
+            path,
+            &command,
+            &Settings { layout, slots: Some(64), insecure_toy: true, ..Settings::default() },
+        );
+    }
+
     /// Every command of examples/papers/encrypted.md: adapters, convolutions, tensor products and attention.
     #[test]
     fn polynomial_programs_of_other_papers() {

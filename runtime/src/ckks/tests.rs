@@ -155,6 +155,32 @@ fn rescaling_has_the_noise_of_the_formula() {
     assert!((0.7..1.4).contains(&(error / expected)), "{error} {expected}");
 }
 
+/// Products of one level more join a sum before it is relinearized.
+#[test]
+fn products_in_three_parts_are_multiplied_by_clear_numbers() {
+    let mut owner = Owner::new(&Request::toy(TOY, 3), 8);
+    let (x, y) = (numbers(owner.context.slots(), 8), numbers(owner.context.slots(), 9));
+    let mut b = Builder::new(owner.context.parameters().clone());
+    let (a, c) = (b.secret("a", 1)[0], b.secret("c", 1)[0]);
+    let early = b.mul(a, c);
+    let early = b.rescale(early);
+    let one = b.mul_scalar(early, 1.0);
+    let mask: Vec<f64> = (0..x.len()).map(|k| f64::from(u8::from(k % 3 == 1))).collect();
+    let mask = b.constant(Values::from_dense(&mask));
+    let masked = b.mul_plain(early, mask);
+    let (a_low, c_low) = (b.drop_to(a, 2), b.drop_to(c, 2));
+    let late = b.mul(a_low, c_low);
+    let sum = b.add(one, late);
+    let sum = b.add(sum, masked);
+    let sum = b.relinearize(sum);
+    let sum = b.rescale(sum);
+    b.output("o", &[sum]);
+    let schedule = b.finish().unwrap();
+    let found = owner.run(&schedule, &[("a", &x), ("c", &y)]);
+    let times = |k: usize| if k % 3 == 1 { 3.0 } else { 2.0 };
+    assert!(rms(&found[0], |k| times(k) * x[k] * y[k]) < 1e-8);
+}
+
 #[test]
 fn products_sums_and_polynomials_of_any_depth() {
     for (request, most) in [(Request::toy(TOY, 6), 1e-8), (Request::new(1 << 13, 2), 1e-7)] {

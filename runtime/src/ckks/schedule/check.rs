@@ -35,7 +35,7 @@ impl Schedule {
     ///
     /// The law: the parameters are a set, secure or marked as not; names are unique words; registers are defined before
     /// use; the operands of a sum have one level, scale and number of parts; those of a product have one level, 1 or
-    /// more, 2 parts, and are no products; digits are only rotated; only a product is rescaled, only 3 parts are
+    /// more, 2 parts if both are secret, and are no products; digits are only rotated; only a product is rescaled, only 3 parts are
     /// relinearized, a drop lowers the level of what is no product; every rotation, conjugation and relinearization
     /// has a key of enough levels; ranges are of values, finite and not empty; layouts put elements into slots of their own, those of
     /// outputs every one; clear vectors have a finite number for every slot; outputs have 2 parts and are no
@@ -241,7 +241,6 @@ impl Schedule {
         let get = |register: Register| ciphertext(register, infos);
         let factor = |register: Register| {
             let info = get(register)?;
-            two_parts(register, info)?;
             no_product(register, info)?;
             if info.level == 0 {
                 let message = format!("no level is left to multiply {register}");
@@ -279,6 +278,8 @@ impl Schedule {
             }
             Instruction::Mul(a, b) => {
                 let (left, right) = (factor(a)?, factor(b)?);
+                two_parts(a, left)?;
+                two_parts(b, right)?;
                 same_level(a, left, b, right)?;
                 Ok(ValueInfo { product: true, parts: 3, ..left })
             }

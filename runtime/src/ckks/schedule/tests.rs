@@ -161,6 +161,13 @@ fn broken_laws_have_codes() {
         b.rotate(p, 1);
     };
     assert_eq!(code(rotate_three_parts), Code::Parts);
+    let multiply_three_parts = |b: &mut Builder, a| {
+        let p = b.mul(a, a);
+        let p = b.rescale(p);
+        let low = b.drop_to(a, 1);
+        b.mul(p, low);
+    };
+    assert_eq!(code(multiply_three_parts), Code::Parts);
     let multiply_at_the_end = |b: &mut Builder, a| {
         let low = b.drop_to(a, 0);
         b.mul_scalar(low, 1.0);
