@@ -30,7 +30,7 @@ pub fn levels(spec: &str, shapes: &[Vec<u64>]) -> u32 {
     let still = |term: &&str| {
         term.chars().all(|axis| extents[&axis] == 1 || stride(term, axis) == stride(&order, axis))
     };
-    u32::from(!inputs.iter().all(|term| still(&term))) + inputs.len().next_power_of_two().ilog2() + 1
+    u32::from(!inputs.iter().all(still)) + inputs.len().next_power_of_two().ilog2() + 1
 }
 
 /// The rotations of an einsum.
