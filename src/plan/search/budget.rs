@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 /// The work done in a second on the machine where the search was tuned.
-pub(super) const WORK_PER_SECOND: f64 = 6e8;
+pub(super) const WORK_PER_SECOND: f64 = 8e8;
 
 /// Counts work and says when to stop.
 ///
@@ -83,7 +83,7 @@ mod tests {
     fn time_counts_as_work_where_seconds_are_allowed() {
         let mut budget = Budget::new(1_000_000, None, None).paced();
         std::thread::sleep(Duration::from_millis(2));
-        assert!(budget.over() && budget.work >= 1_200_000);
+        assert!(budget.over() && budget.work >= 1_600_000);
         let mut budget = Budget::new(1_000_000, None, None);
         std::thread::sleep(Duration::from_millis(2));
         assert!(!budget.over() && budget.work == 0);

@@ -3,7 +3,7 @@
 //! Where many operands share an axis this sees what pairwise greed does not.
 
 use super::greedy::Taste;
-use super::math::{self, Random};
+use super::math::{self, LogTable, Random};
 use super::problem::Problem;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -25,6 +25,7 @@ struct State<'a> {
     path: Vec<(u32, u32)>,
     mark: Vec<u32>,
     stamp: u32,
+    table: &'static LogTable,
     work: u64,
 }
 
@@ -42,6 +43,7 @@ impl State<'_> {
             path: Vec::with_capacity(problem.count()),
             mark: vec![0; problem.logs.len()],
             stamp: 0,
+            table: LogTable::get(),
             work: 0,
         }
     }
@@ -65,16 +67,17 @@ impl State<'_> {
         let (mut size, mut operands) = (0.0, f64::NEG_INFINITY);
         for &tensor in &self.carriers[axis as usize] {
             let list = &self.lists[tensor as usize];
-            self.work += 10 + list.len() as u64;
+            self.work += 20 + 2 * list.len() as u64;
             for &other in list {
                 if self.mark[other as usize] != self.stamp {
                     self.mark[other as usize] = self.stamp;
                     size += self.problem.logs[other as usize];
                 }
             }
-            operands = math::log2_add(operands, self.sizes[tensor as usize]);
+            operands = self.table.add(operands, self.sizes[tensor as usize]);
         }
         let size = size - self.problem.logs[axis as usize];
+        self.work += 40;
         let disturb = taste.temperature * random.gumbel();
         match rule {
             Rule::Degree => size - disturb,
@@ -217,7 +220,7 @@ pub(super) fn fill_order(
     let fill = |rows: &[u64], axis: usize, work: &mut u64| -> u64 {
         let row = &rows[axis * words..(axis + 1) * words];
         let neighbours = members(row);
-        *work += 20 + (neighbours.len() * words) as u64;
+        *work += 60 + (neighbours.len() * (words + 4)) as u64;
         let mut missing = 0;
         for &other in &neighbours {
             let theirs = &rows[other as usize * words..(other as usize + 1) * words];

@@ -82,7 +82,7 @@ struct State<'a> {
 impl State<'_> {
     fn propose(&mut self, left: u32, right: u32, random: &mut Random) {
         let (a, b) = (left as usize, right as usize);
-        self.work += 20 + 2 * (self.lists[a].len() + self.lists[b].len()) as u64;
+        self.work += 120 + 4 * (self.lists[a].len() + self.lists[b].len()) as u64;
         let (_, result) = join_sizes(&self.lists[a], &self.lists[b], &self.problem.logs, |axis| {
             self.problem.kept[axis as usize] || self.carriers[axis as usize].len() > 2
         });

@@ -18,11 +18,42 @@ pub(super) fn log2(x: f64) -> f64 {
     }
     let s = (mantissa - 1.0) / (mantissa + 1.0);
     let square = s * s;
-    let mut sum = 0.0;
-    for k in (0..13).rev() {
-        sum = sum * square + 1.0 / f64::from(2 * k + 1);
+    exponent as f64 + 2.0 * std::f64::consts::LOG2_E * s * series(&ODD, square)
+}
+
+/// The factors of the even powers in the series of the area tangent, divided by its argument.
+const ODD: [f64; 12] = {
+    let mut factors = [0.0; 12];
+    let mut k = 0;
+    while k < factors.len() {
+        factors[k] = 1.0 / (2 * k + 1) as f64;
+        k += 1;
     }
-    exponent as f64 + 2.0 * std::f64::consts::LOG2_E * s * sum
+    factors
+};
+
+/// The factors of the series of the exponential function.
+const FACTORIAL: [f64; 14] = {
+    let mut factors = [1.0; 14];
+    let mut k = 1;
+    while k < factors.len() {
+        factors[k] = factors[k - 1] / k as f64;
+        k += 1;
+    }
+    factors
+};
+
+/// The sum of powers of `x` with these factors, an even number of them.
+#[inline]
+fn series<const N: usize>(factors: &[f64; N], x: f64) -> f64 {
+    // Even and odd powers apart, which are two shorter chains of operations.
+    let square = x * x;
+    let (mut even, mut odd) = (0.0, 0.0);
+    for pair in factors.chunks_exact(2).rev() {
+        even = even * square + pair[0];
+        odd = odd * square + pair[1];
+    }
+    even + odd * x
 }
 
 /// Two to the power `x`; zero far below the range, infinity above.
@@ -33,16 +64,12 @@ pub(super) fn exp2(x: f64) -> f64 {
     if x > 1023.9 {
         return f64::INFINITY;
     }
-    let whole = (x + 0.5).floor();
-    let y = (x - whole) * std::f64::consts::LN_2;
-    let mut sum = 1.0;
-    for k in (1..15).rev() {
-        sum = 1.0 + sum * y / f64::from(k);
-    }
-    let whole = whole as i64;
+    // A cast is towards zero, so that the number is made positive first.
+    let whole = (x + 2048.5) as i64 - 2048;
+    let power_of_rest = series(&FACTORIAL, (x - whole as f64) * std::f64::consts::LN_2);
     // Two factors, because a single power may lie below the normal range.
     let half = whole / 2;
-    sum * power(half) * power(whole - half)
+    power_of_rest * power(half) * power(whole - half)
 }
 
 /// Splits a positive finite number into a mantissa in `[1, 2)` and an exponent.
@@ -166,8 +193,14 @@ impl Random {
     /// be at most to be accepted.
     #[inline]
     pub(super) fn exponential(&mut self) -> f64 {
+        Random::exponential_of(self.next())
+    }
+
+    /// The same from 64 random bits, the highest ones first.
+    #[inline]
+    pub(super) fn exponential_of(bits: u64) -> f64 {
         // The position of the first set bit gives the whole part of the binary logarithm, the bits after it the rest.
-        let bits = self.next() | 1;
+        let bits = bits | 1;
         let zeros = bits.leading_zeros();
         let mantissa = f64::from_bits(((bits << zeros << 1) >> 12) | (1023 << 52));
         // A quadratic through log2 at 1, sqrt 2 and 2, good to one percent.

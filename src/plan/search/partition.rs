@@ -11,6 +11,8 @@ use std::collections::{BinaryHeap, HashMap};
 
 /// Parts of at most this many tensors are solved exactly.
 const LEAVES: usize = 8;
+/// Parts larger than the whole divided by this are cut several times.
+const WHOLE: usize = 16;
 /// Coarsening ends at this many vertices.
 const COARSE: usize = 40;
 
@@ -126,7 +128,7 @@ impl Hyper {
     fn refine(&self, side: &mut [bool], most: f64, work: &mut u64) {
         let count = self.weights.len();
         for _ in 0..4 {
-            *work += 40 * self.pins();
+            *work += 30 * self.pins();
             let mut inside = [0.0f64; 2];
             side.iter().zip(&self.weights).for_each(|(&s, weight)| inside[usize::from(s)] += weight);
             let mut counts: Vec<[u32; 2]> = vec![[0; 2]; self.nets.len()];
@@ -259,7 +261,7 @@ impl Hyper {
     /// Cuts the graph in two parts, neither heavier than `share` of the whole.
     fn bisect(&self, share: f64, random: &mut Random, work: &mut u64) -> Vec<bool> {
         let most = self.weights.iter().sum::<f64>() * share;
-        *work += 200 * self.pins();
+        *work += 150 * self.pins();
         let coarse = if self.weights.len() > COARSE { self.coarsen(random) } else { None };
         if let Some((coarse, map)) = coarse {
             let rough = coarse.bisect(share, random, work);
@@ -370,7 +372,14 @@ pub(super) fn partition(
 
 /// Puts the operands of a connected problem in a line by cutting it again and again, so that what lies before and
 /// after each cut keeps to its side, and returns the path that takes them in one by one, adding to `work` what it took.
-pub(super) fn arrange(problem: &Problem, share: f64, random: &mut Random, work: &mut u64) -> Vec<(u32, u32)> {
+///
+/// The first cuts are the best of so many `tries`.
+pub(super) fn arrange(
+    problem: &Problem,
+    (share, tries): (f64, usize),
+    random: &mut Random,
+    work: &mut u64,
+) -> Vec<(u32, u32)> {
     let count = problem.count();
     let mut order: Vec<u32> = (0..count as u32).collect();
     // Where each operand is: exact to the part it belongs to.
@@ -415,7 +424,19 @@ pub(super) fn arrange(problem: &Problem, share: f64, random: &mut Random, work: 
         }
         let mut weights = vec![1.0; length];
         weights.extend([0.0, 0.0]);
-        let mut side = Hyper::new(weights, nets, true).bisect(share, random, work);
+        let graph = Hyper::new(weights, nets, true);
+        let mut side = graph.bisect(share, random, work);
+        // A bad cut of much cannot be made good by the cuts of its parts, so the first cuts are the best of several.
+        if length * WHOLE > count {
+            let mut least = graph.cut(&side);
+            for _ in 1..tries {
+                let other = graph.bisect(share, random, work);
+                let cut = graph.cut(&other);
+                if cut < least {
+                    (side, least) = (other, cut);
+                }
+            }
+        }
         side.truncate(length);
         if side.iter().all(|&s| s == side[0]) {
             side = (0..length).map(|k| 2 * k >= length).collect();

@@ -24,7 +24,7 @@ const SHALLOW: f64 = 20.0;
 const ISLANDS: usize = 8;
 
 /// Sweeps that a tree needs to show what it is worth.
-const TRIAL: u64 = 1000;
+const TRIAL: u64 = 80;
 
 /// Inverse temperatures at which rounds start, hottest first.
 const HOTS: [f64; 5] = [0.2, 0.4, 0.8, 1.6, 4.0];
@@ -300,7 +300,10 @@ impl<'a, 'b> Search<'a, 'b> {
             let share = each / trees.len() as u64;
             trees = self.apart(trees.len(), &|search, k| {
                 let mut tree = search.tree(&trees[k].1);
-                search.round(&mut tree, HOTS[2], 18.0, share - share / 6);
+                // Few sweeps only spoil a tree when they start hot.
+                let sweeps = (share / search.sweep_work()).max(1) as f64;
+                let hot = (1.2 * math::exp2(0.5 * math::log2(1000.0 / sweeps))).clamp(HOTS[2], HOTS[4]);
+                search.round(&mut tree, hot, 18.0, share - share / 6);
                 search.descend(&mut tree, share / 6);
                 (search.value(&tree), tree.shape())
             });

@@ -25,7 +25,7 @@ pub(super) enum Way {
 
 /// Every way, in the order in which they are tried first.
 pub(super) const WAYS: [Way; 6] =
-    [Way::Eliminate, Way::Line, Way::Fill, Way::Greedy, Way::Arrange, Way::Partition];
+    [Way::Eliminate, Way::Line, Way::Fill, Way::Arrange, Way::Greedy, Way::Partition];
 
 impl Search<'_, '_> {
     /// Draws starts until the work reaches a limit, more of those that have done well.
@@ -61,7 +61,10 @@ impl Search<'_, '_> {
                     let noise = if tries[number] < 3 { 0.01 } else { 0.5 * random.unit() * random.unit() };
                     line(self.problem, noise, random, work)
                 }
-                Way::Arrange => arrange(self.problem, 0.52 + 0.2 * random.unit(), random, work),
+                Way::Arrange => {
+                    let share = 0.6 + 0.15 * random.unit();
+                    arrange(self.problem, (share, 3), random, work)
+                }
                 Way::Partition => {
                     let share = 0.52 + 0.4 * random.unit() * random.unit();
                     partition(self.problem, share, random, work)

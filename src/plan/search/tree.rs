@@ -406,7 +406,7 @@ impl Tree {
             let node_energy =
                 energy.step(inner_size, sb, self.size[node], node_all, (false, self.leaf_input(rise)));
             let old = table.add(self.energy[node], self.energy[inner as usize]);
-            let bar = old + random.exponential() * cold;
+            let bar = old + Random::exponential_of(choice) * cold;
             if inner_energy > bar || node_energy > bar || table.add(inner_energy, node_energy) > bar {
                 continue;
             }
