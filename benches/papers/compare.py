@@ -1,6 +1,7 @@
 """Runs the cases of target/papers.json with PyTorch, NumPy or SciPy, and prints ratios.
 
     EINC_THREADS=1 cargo bench --bench papers && python benches/papers/compare.py [PART OF A NAME ..]
+    cargo bench --bench papers -- --json FILE 17 && python benches/papers/compare.py --json FILE
     python benches/papers/compare.py --check
 
 Times of one thread are those that it ran, as ours are. A ratio is the peer's time over ours: above 1 we are faster. The peers
@@ -19,7 +20,12 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 
 
 def result():
-    with open(os.path.join(ROOT, "target", "papers.json")) as file:
+    path = os.path.join(ROOT, "target", "papers.json")
+    if "--json" in sys.argv:
+        place = sys.argv.index("--json")
+        path = sys.argv[place + 1]
+        del sys.argv[place : place + 2]
+    with open(path) as file:
         return json.load(file)
 
 

@@ -1,7 +1,7 @@
-//! How fast the programs of the papers run at their papers' sizes: `cargo bench --bench papers [-- FILTER ..]`.
+//! How fast the programs of the papers run at their papers' sizes: `cargo bench --bench papers [-- --json FILE FILTER ..]`.
 //!
 //! The cases are those of `cases.json`: sizes for the programs of each file, in f32 and c64 unless a case says `double`;
-//! integers are below `below` or at even steps of `step`. Writes `target/papers.json`: each case with its best time in
+//! integers are below `below` or at even steps of `step`. Writes `target/papers.json` or FILE: each case with its best time in
 //! seconds and the arrays that it takes; `benches/papers/compare.py` runs the same cases with NumPy and PyTorch and prints
 //! ratios. Times of one thread are those that it ran, not those that it waited for a core. Environment: `EINC_THREADS`
 //! (default 1).
@@ -116,8 +116,16 @@ fn time(file: &str, name: &str, case: &Value, alone: bool) -> Value {
 fn main() {
     let threads = std::env::var("EINC_THREADS").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
     pool::set_threads(threads);
-    let filters: Vec<String> =
-        std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
+    let mut path = concat!(env!("CARGO_MANIFEST_DIR"), "/target/papers.json").to_string();
+    let mut filters: Vec<String> = Vec::new();
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--json" => path = arguments.next().expect("--json FILE"),
+            _ if argument.starts_with("--") => {}
+            _ => filters.push(argument),
+        }
+    }
     let files: Value = serde_json::from_str(include_str!("cases.json")).expect("valid JSON");
     let mut results = Vec::new();
     for (file, cases) in files.as_object().expect("files") {
@@ -132,8 +140,7 @@ fn main() {
             }
         }
     }
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/target/papers.json");
     let value = json!({ "threads": threads, "cases": results });
-    std::fs::write(path, format!("{value:#}\n")).expect("the target folder");
-    println!("written to target/papers.json");
+    std::fs::write(&path, format!("{value:#}\n")).expect("a folder that can be written to");
+    println!("written to {path}");
 }

@@ -35,7 +35,7 @@ impl Error {
     /// let module = einc::Module::parse("input x: f64[3]\ny[i] = x[i] + a[i] * b[i]")?;
     /// let error = module.check().unwrap_err();
     /// let codes: Vec<String> = error.diagnostics().iter().map(|one| one.code.to_string()).collect();
-    /// assert_eq!(codes, ["EIN0201"]);
+    /// assert_eq!(codes, ["EIN0201", "EIN0201"]);
     /// # Ok::<(), einc::Error>(())
     /// ```
     pub fn diagnostics(&self) -> &[Diagnostic] {
