@@ -61,7 +61,9 @@ fn a_lost_process_is_an_error_and_no_endless_wait() {
     let run = format!("exec \"$EINC\" run p.ein::f --random 3 --memory {MEMORY} -o lost.npz");
     let lost = format!("[ \"$OMPI_COMM_WORLD_RANK\" = 1 ] && kill -KILL $$; {run}");
     let Some((code, error)) = mpirun(&folder, "2", &lost) else { return };
-    assert!(code != 0 && error.contains("signal 9"), "{code}: {error}");
+    // Which of both `mpirun` tells depends on how far the process had come.
+    assert!(code == 137 || code != 0 && error.contains("signal 9"), "{code}: {error}");
+    assert!(error.contains("abort") || error.contains("signal 9"), "{error}");
     // One process that fails for a reason of its own says so, and ends the others.
     let wrong = format!("[ \"$OMPI_COMM_WORLD_RANK\" = 1 ] && exec \"$EINC\" run none.ein; {run}");
     let Some((code, error)) = mpirun(&folder, "2", &wrong) else { return };
