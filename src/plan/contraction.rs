@@ -4,9 +4,10 @@
 //! has are summed first. Then the operands are contracted pair by pair in the order that costs least; a pair that
 //! sums nothing, or that has no free axis, is a loop nest, every other a contraction. Where no order beats a single
 //! loop nest over all axes, that is what runs. Where the intermediates would not fit the memory limit, or would leave the
-//! cache though slices that are no more work keep them there, some axes are sliced: the pairs run once for each of their
-//! values, inside a scan, and add to the result.
+//! cache though slices that are no more work keep them there (and no pair is a long convolution), some axes are sliced: the
+//! pairs run once for each of their values, inside a scan, and add to the result.
 
+use super::convolution;
 use super::lower::{Lowering, Parts, reduced};
 use super::order::{Chosen, Order, Product};
 use super::{Contract, Nest, Operand, Place, Reduction, Step, View};
@@ -222,8 +223,14 @@ impl Lowering<'_> {
             output: wanted.iter().filter_map(number).collect(),
             bytes: site.dtype.bytes() as u64,
         };
+        // Slices would leave long convolutions row by row.
+        let kept = |axis| wanted.contains(&axis);
+        let windows =
+            factors.iter().any(|factor| convolution::reads_windows(&factor.view, &kept, &self.plan.axes));
         let order = self.orders.order(&product, self.limit).map(|order| match self.limit {
-            None if !self.whole => self.orders.cached(&product, order, CACHE / site.dtype.bytes() as f64),
+            None if !self.whole && !windows => {
+                self.orders.cached(&product, order, CACHE / site.dtype.bytes() as f64)
+            }
             _ => order,
         });
         if let Some(network) = product.network() {

@@ -38,6 +38,15 @@ impl LongSum<'_> {
     }
 }
 
+/// Whether an operand is read at places that a kept axis and a long summed one move alike: such a product is a convolution,
+/// and transforms take many of its rows at once.
+pub(super) fn reads_windows(view: &View, kept: &dyn Fn(AxisId) -> bool, axes: &Axes) -> bool {
+    let moves = |axis: AxisId| view.stride(axis).abs();
+    let of_view = || view.strides.iter().map(|&(axis, _)| axis).filter(|&axis| moves(axis) != 0);
+    let mut taps = of_view().filter(|&axis| !kept(axis) && axes[axis].extent >= LEAST_TAPS);
+    taps.any(|tap| of_view().any(|time| kept(time) && moves(time) == moves(tap)))
+}
+
 impl Contract {
     /// The convolution that it is, if transforms are the faster way; the axes of scans around are held.
     pub fn long_sum(&self, axes: &Axes, held: &dyn Fn(AxisId) -> bool) -> Option<LongSum<'_>> {

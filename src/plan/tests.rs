@@ -171,6 +171,28 @@ fn padded_convolution_reads_windows_in_place() {
     assert_eq!(plan.arena, 320, "4 rows of 18, in whole 64 bytes: {plan}");
 }
 
+/// A gated convolution too large for the cache keeps all its rows in one step, where transforms take many at once.
+#[test]
+fn gated_convolutions_are_not_sliced() {
+    let mut s = Sample::new(DType::F32);
+    let (rows, points) = (768, 1024);
+    let (h, t, u) = (s.axis("h", rows), s.axis("t", points), s.axis("u", points));
+    let [x, gate, out_gate, k] = ["x", "gate", "out", "k"].map(|name| s.input(name, &[rows, points]));
+    let window = |s: &Sample, tensor| {
+        let zero = Outside::Else(Box::new(Expr::number(0.0, DType::F32)));
+        s.read(tensor, vec![ix(h), affine(&[(1, t), (-1, u)], 0)], zero)
+    };
+    let reads = [s.at(out_gate, &[h, t]), s.at(k, &[h, u]), window(&s, gate), window(&s, x)];
+    let y = s.define("y", &[h, t], sum(&[u], mul(reads)));
+    s.output(y);
+    // Too large to be computed here as other tests do.
+    let graph = pass::run(Graph::new(&s.program), PASSES, &mut |_, _| ());
+    let plan = plan(&graph, &Settings::default()).expect("the plan fits");
+    let held = |_| false;
+    let long = |step: &Step| matches!(step, Step::Contract(it) if it.long_sum(&plan.axes, &held).is_some());
+    assert_eq!(plan.steps.iter().filter(|step| long(step)).count(), 1, "{plan}");
+}
+
 #[test]
 fn a_map_is_one_nest() {
     let mut s = Sample::new(DType::F64);
