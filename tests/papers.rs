@@ -1,5 +1,7 @@
 //! The programs of the papers against references in NumPy: `papers/run.py` has them.
 
+use einc::pipeline::random;
+use einc::{DType, Module, Operand, Scalar, Settings, Sizes, Tensor};
 use std::process::Command;
 
 #[test]
@@ -48,4 +50,90 @@ fn the_table_of_papers_says_what_its_commands_print() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert_eq!(rows.len(), 35);
+}
+
+/// A program, its arrays and their shapes, which of them have a masked position and in which dim, and the dim of it in the result.
+type Masked =
+    (&'static str, &'static [(&'static str, &'static [u64])], &'static [(&'static str, usize)], usize);
+
+const TIME: u64 = 5;
+
+/// What a mask leaves out has no effect on what it keeps, even where it is no number: the last position on those before it.
+#[test]
+fn masked_positions_have_no_effect() {
+    let programs: [Masked; 3] = [
+        (
+            "17-tensor-attention.ein::attn3_causal",
+            &[
+                ("Q", &[2, TIME, 3]),
+                ("K1", &[2, TIME, 3]),
+                ("K2", &[2, TIME, 3]),
+                ("V1", &[2, TIME, 4]),
+                ("V2", &[2, TIME, 4]),
+            ],
+            &[("K1", 1), ("K2", 1), ("V1", 1), ("V2", 1)],
+            1,
+        ),
+        (
+            "12-lord.ein::mqa_lowrank",
+            &[
+                ("X", &[2, TIME, 6]),
+                ("Aq", &[2, 6]),
+                ("Bq", &[3, 4, 2]),
+                ("bq", &[3, 4]),
+                ("Wk", &[4, 6]),
+                ("bk", &[4]),
+                ("Wv", &[4, 6]),
+                ("bv", &[4]),
+                ("Ao", &[2, 3, 4]),
+                ("Bo", &[6, 2]),
+                ("bo", &[6]),
+            ],
+            &[("X", 1)],
+            1,
+        ),
+        (
+            "09-uoe.ein::smha",
+            &[
+                ("X", &[2, TIME, 6]),
+                ("Wq", &[3, 6, 4]),
+                ("Wk", &[3, 6, 4]),
+                ("Wv", &[3, 6, 4]),
+                ("Wo", &[3, 4, 6]),
+                ("sel", &[2, 3, TIME]),
+            ],
+            &[("X", 1)],
+            1,
+        ),
+    ];
+    for (program, arrays, masked, time) in programs {
+        let (file, entry) = program.split_once("::").expect("a function");
+        let module = Module::load(format!("examples/papers/{file}")).expect("a program");
+        let function = module.function(entry, &Sizes::new(), &Settings::default()).expect("a function");
+        let results = |poison: f64| {
+            let mut tensors: Vec<(&str, Tensor)> = arrays
+                .iter()
+                .map(|&(name, shape)| (name, random(1, name, DType::F64, shape).expect("memory")))
+                .collect();
+            for &(name, dim) in masked {
+                let tensor = &mut tensors.iter_mut().find(|(other, _)| *other == name).expect("an array").1;
+                let after: u64 = tensor.shape()[dim + 1..].iter().product();
+                for at in (0..tensor.elems()).filter(|&at| at as u64 / after % TIME == TIME - 1) {
+                    tensor.set(at, Scalar::Real(poison));
+                }
+            }
+            let operands: Vec<(&str, &dyn Operand)> =
+                tensors.iter().map(|(name, tensor)| (*name, tensor as &dyn Operand)).collect();
+            function.call(&operands).expect("it runs").first().clone()
+        };
+        let clean = results(0.5);
+        for poison in [f64::NAN, f64::INFINITY] {
+            let found = results(poison);
+            let after: u64 = clean.shape()[time + 1..].iter().product();
+            for at in (0..clean.elems()).filter(|&at| at as u64 / after % TIME < TIME - 1) {
+                assert_eq!(found.get(at), clean.get(at), "{program} with {poison} at element {at}");
+                assert!(clean.get(at).re().is_finite(), "{program}");
+            }
+        }
+    }
 }
