@@ -108,7 +108,8 @@ impl State<'_> {
         for &axis in &list {
             let carriers = &self.carriers[axis as usize];
             let crowd = carriers.len() > CROWD;
-            let place = carriers.iter().position(|&k| k == tensor).unwrap_or(0);
+            // Carriers ascend: what is new has the largest number.
+            let place = carriers.binary_search(&tensor).unwrap_or(0);
             if partners.len() > PARTNERS {
                 break;
             }

@@ -94,7 +94,7 @@ impl Problem {
     }
 
     /// Contracts neighbours ahead where the result is no larger than the larger of them and the step costs at most
-    /// twice as much as reading it.
+    /// twice as much as reading it; operands over the same axes first.
     pub(super) fn absorb(&self) -> Absorbed {
         let count = self.count();
         let mut lists = self.lists.clone();
@@ -105,6 +105,21 @@ impl Problem {
         let mut queue: VecDeque<usize> = (0..count).collect();
         let mut queued = vec![true; count];
         let mut alive = vec![true; count];
+        // Operands over the same axes are joined however many others carry these.
+        let mut twins: HashMap<&[u32], usize> = HashMap::new();
+        for leaf in 0..count {
+            let twin = *twins.entry(&self.lists[leaf]).or_insert(leaf);
+            if twin != leaf && prefix.len() + 2 < count {
+                prefix.push((tensors[twin], tensors[leaf]));
+                tensors[twin] = (count + prefix.len() - 1) as u32;
+                alive[leaf] = false;
+                lists[leaf].clear();
+            }
+        }
+        carriers.iter_mut().for_each(|carriers| carriers.retain(|&leaf| alive[leaf as usize]));
+        lists.iter_mut().for_each(|list| {
+            list.retain(|&axis| self.kept[axis as usize] || carriers[axis as usize].len() > 1);
+        });
         while let Some(leaf) = queue.pop_front() {
             queued[leaf] = false;
             if !alive[leaf] || prefix.len() + 2 >= count {

@@ -360,6 +360,23 @@ fn large_networks_get_a_tree_at_once() {
     }
 }
 
+/// Many operands over the same axes, which a hundred thousand others carry too, take no step that looks at all of them.
+#[test]
+fn operands_over_the_same_axes_are_joined_at_once() {
+    let count = 100_000;
+    let network = Network::new(vec![vec![0]; count], vec![0], vec![2]).unwrap();
+    let plan = optimize(&network, &mut Options::default()).unwrap();
+    assert_agrees_fast(&network, &plan);
+    assert_eq!(plan.cost.macs.value(), 2.0 * (count - 1) as f64);
+    // Beside others: twins of every edge of a ring, and three of an operand that closes it.
+    let ring: Vec<Vec<u32>> = (0..150).flat_map(|k| vec![vec![k, (k + 1) % 150]; 2]).collect();
+    let closed = [ring, vec![vec![7, 90]; 3]].concat();
+    let network = Network::new(closed, vec![3], vec![2; 150]).unwrap();
+    let plan = optimize(&network, &mut Options { work: Some(20_000_000), ..Options::default() }).unwrap();
+    assert_agrees(&network, &plan);
+    assert!(plan.cost.size.value() <= 16.0, "{}", plan.cost.size.value());
+}
+
 #[test]
 fn costs_beyond_any_float_are_compared() {
     let network = generate::lattice(&[6, 6], 1 << 60, false);
