@@ -1,11 +1,11 @@
 //! Plans by hand.
 
 use crate::backend::cranelift::compile;
-use crate::expr::{Axis, AxisId, Expr, Outside, Read, ReduceOp};
+use crate::expr::{AlongOp, Axis, AxisId, Expr, Outside, Read, ReduceOp};
 use crate::fault::Fault;
 use crate::id::IdVec;
 use crate::machine::Machine;
-use crate::plan::{Buffer, BufferId, Nest, Operand, Place, Plan, Reduction, Source, Step, View};
+use crate::plan::{AlongStep, Buffer, BufferId, Nest, Operand, Place, Plan, Reduction, Source, Step, View};
 use crate::source::Span;
 use einc_runtime::{DType, Tensor};
 
@@ -98,6 +98,29 @@ impl Build {
             value,
             out,
             place,
+        }));
+    }
+
+    /// A map along axes of one operand, whose results go along others.
+    pub fn along(
+        &mut self,
+        op: AlongOp,
+        rows: &[AxisId],
+        (axes, out_axes): (&[AxisId], &[AxisId]),
+        operand: &Operand,
+        body: E,
+        out: View,
+    ) {
+        self.plan.steps.push(Step::Along(AlongStep {
+            op,
+            rows: rows.to_vec(),
+            axes: axes.to_vec(),
+            out_axes: out_axes.to_vec(),
+            operands: vec![operand.clone()],
+            body,
+            dtype: self.dtype(out.buffer),
+            out,
+            place: Span::default(),
         }));
     }
 

@@ -4,7 +4,7 @@ use super::build::{Build, E, reduced, reduction};
 use super::random::assert_agrees;
 use crate::expr::{AlongOp, Binary, Expr, Outside, ReduceOp, Unary};
 use crate::fault::Checked;
-use crate::plan::{AlongStep, ScanStep, ScatterStep, Step};
+use crate::plan::{ScanStep, ScatterStep, Step};
 use crate::source::Span;
 use einc_runtime::{DType, Scalar, Tensor};
 
@@ -217,17 +217,7 @@ fn maps_along_axes() {
                 let out = build.output(out_dtype, &[3, taken]);
                 let body = build.at(0, &a, &[i, j]);
                 let view = build.view(&out, &[i, out_axis]);
-                build.plan.steps.push(Step::Along(AlongStep {
-                    op,
-                    rows: vec![i],
-                    axes: vec![j],
-                    out_axes: vec![out_axis],
-                    operands: vec![a],
-                    body,
-                    out: view,
-                    dtype: out_dtype,
-                    place: Span::default(),
-                }));
+                build.along(op, &[i], (&[j], &[out_axis]), &a, body, view);
                 assert_agrees(&build.plan, &format!("{} of {dtype} over {length}", op.name()));
             }
         }
@@ -247,17 +237,7 @@ fn small_and_huge_numbers_are_normalized() {
             let out = build.output(dtype, &[4, beside]);
             let body = build.at(0, &a, &[k, j]);
             let view = build.view(&out, &[k, j]);
-            build.plan.steps.push(Step::Along(AlongStep {
-                op: AlongOp::Normalize,
-                rows: vec![j],
-                axes: vec![k],
-                out_axes: vec![k],
-                operands: vec![a],
-                body,
-                out: view,
-                dtype,
-                place: Span::default(),
-            }));
+            build.along(AlongOp::Normalize, &[j], (&[k], &[k]), &a, body, view);
             let mut input = Tensor::zeros(dtype, &[4, beside]).unwrap();
             for at in 0..input.elems() {
                 let value = [3.0, -4.0, 0.0, 12.0][at / beside as usize] * scale;
@@ -292,17 +272,7 @@ fn maps_along_an_outer_axis() {
                 let body =
                     Expr::Sum(vec![build.at(0, &a, &[i, k, j]), Expr::Cast(dtype, Box::new(Expr::Index(k)))]);
                 let view = build.view(&out, &[i, k, j]);
-                build.plan.steps.push(Step::Along(AlongStep {
-                    op,
-                    rows: vec![i, j],
-                    axes: vec![k],
-                    out_axes: vec![k],
-                    operands: vec![a],
-                    body,
-                    out: view,
-                    dtype,
-                    place: Span::default(),
-                }));
+                build.along(op, &[i, j], (&[k], &[k]), &a, body, view);
                 assert_agrees(
                     &build.plan,
                     &format!("{} of {dtype} over {rows} {length} {beside}", op.name()),
@@ -320,17 +290,7 @@ fn softmax_over_two_outer_axes_with_odd_values() {
     let out = build.output(DType::F64, &[9, 5, 100]);
     let body = build.at(0, &a, &[i, j, k]);
     let view = build.view(&out, &[i, j, k]);
-    build.plan.steps.push(Step::Along(AlongStep {
-        op: AlongOp::Softmax,
-        rows: vec![k],
-        axes: vec![i, j],
-        out_axes: vec![i, j],
-        operands: vec![a],
-        body,
-        out: view,
-        dtype: DType::F64,
-        place: Span::default(),
-    }));
+    build.along(AlongOp::Softmax, &[k], (&[i, j], &[i, j]), &a, body, view);
     let mut input = Tensor::zeros(DType::F64, &[9, 5, 100]).unwrap();
     for at in 0..4500 {
         let value = match at % 100 {
@@ -400,17 +360,7 @@ fn softmax_over_two_axes_with_threads() {
     let out = build.output(DType::F32, &[40, 64, 33]);
     let body = build.at(0, &a, &[i, j, k]);
     let view = build.view(&out, &[k, i, j]);
-    build.plan.steps.push(Step::Along(AlongStep {
-        op: AlongOp::Softmax,
-        rows: vec![i],
-        axes: vec![j, k],
-        out_axes: vec![j, k],
-        operands: vec![a],
-        body,
-        out: view,
-        dtype: DType::F32,
-        place: Span::default(),
-    }));
+    build.along(AlongOp::Softmax, &[i], (&[j, k], &[j, k]), &a, body, view);
     assert_agrees(&build.plan, "softmax over two axes");
     let inputs = super::random::inputs(&build.plan);
     build.run(&[&inputs[0]]).unwrap();
