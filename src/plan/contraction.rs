@@ -8,6 +8,7 @@
 //! pairs run once for each of their values, inside a scan, and add to the result.
 
 use super::convolution;
+use super::joint::{Joints, by_stride};
 use super::lower::{Lowering, Parts, reduced};
 use super::order::{Chosen, Order, Product};
 use super::{Contract, Nest, Operand, Place, Reduction, Step, View};
@@ -115,41 +116,25 @@ impl Lowering<'_> {
         out: View,
         accumulate: bool,
     ) {
-        let wanted: BTreeSet<AxisId> = loops.iter().copied().collect();
-        let total = factors.len();
-        let mut live: Vec<Option<Factor>> = factors.into_iter().map(Some).collect();
+        let joints = Joints::new(&factors, pairs, &loops.iter().copied().collect());
+        // The operands and results at hand; a product that waits for its reader is there as its factors.
+        let mut live: Vec<Vec<Factor>> = factors.into_iter().map(|factor| vec![factor]).collect();
         for (k, &(a, b)) in pairs.iter().enumerate() {
-            let (Some(a), Some(b)) = (live[a].take(), live[b].take()) else { continue };
+            let joint = joints.get(k);
+            let mut operands = std::mem::take(&mut live[a]);
+            operands.append(&mut live[b]);
+            if joint.waits {
+                live.push(operands);
+                continue;
+            }
             let last = k + 1 == pairs.len();
-            let needed: BTreeSet<AxisId> = live
-                .iter()
-                .flatten()
-                .flat_map(|other| other.axes.iter().copied())
-                .chain(wanted.iter().copied())
-                .collect();
-            let kept: BTreeSet<AxisId> =
-                a.axes.union(&b.axes).copied().filter(|x| needed.contains(x)).collect();
-            let sums = a.axes.union(&b.axes).count() > kept.len();
-            let free = a.axes.symmetric_difference(&b.axes).any(|axis| kept.contains(axis));
-            let order = if last {
-                loops.to_vec()
-            } else {
-                // The partner of the result is the operand that it meets next.
-                let next = pairs[k + 1..].iter().find_map(|&(x, y)| match (x == total + k, y == total + k) {
-                    (true, _) => Some(y),
-                    (_, true) => Some(x),
-                    _ => None,
-                });
-                let partner = next.and_then(|next| live.get(next).cloned().flatten());
-                // A loop nest writes as it reads; a contraction packs its operands anyway.
-                match sums && free {
-                    true => self.layout(&kept, partner.as_ref(), loops, &a, &b),
-                    false => own_order(&kept, &a, &b),
-                }
+            let order = match last {
+                true => loops.to_vec(),
+                false => joints.order(k, &operands, &live, loops, &self.plan.axes),
             };
             let view = if last { out.clone() } else { self.scratch(site, &order) };
-            if sums && free {
-                let (a, b) = self.scaled(site, a, b, &mut scale);
+            if let (true, [a, b]) = (joint.contracts, &operands[..]) {
+                let (a, b) = self.scaled(site, a.clone(), b.clone(), &mut scale);
                 // An axis of extent 1 may have left the operands, where its strides add up to 0.
                 let mut out = view.clone();
                 let is_there = |axis| [&a.view, &b.view].iter().any(|view| view.stride(axis) != 0);
@@ -164,9 +149,9 @@ impl Lowering<'_> {
                 }));
             } else {
                 let scale = std::mem::replace(&mut scale, Scale::one(site.dtype));
-                self.product_nest(site, &order, &[a, b], scale, view.clone(), last && accumulate);
+                self.product_nest(site, &order, &operands, scale, view.clone(), last && accumulate);
             }
-            live.push(Some(Factor { view, axes: kept }));
+            live.push(vec![Factor { view, axes: joint.kept.clone() }]);
         }
     }
 
@@ -256,7 +241,7 @@ impl Lowering<'_> {
             |factor: &Factor| factor.axes.iter().fold(1.0, |n, &x| n * self.plan.axes[x].extent as f64);
         let first = size(&a) <= size(&b);
         let small = if first { a.clone() } else { b.clone() };
-        let order = by_stride(&small.axes.iter().copied().collect::<Vec<_>>(), &small.view);
+        let order = by_stride(&small.axes, &small.view);
         let view = self.scratch(site, &order);
         let axes = small.axes.clone();
         self.product_nest(site, &order, &[small], scale, view.clone(), false);
@@ -335,57 +320,6 @@ impl Lowering<'_> {
         let buffer = self.buffer(&name, site.dtype, stride, Place::Arena(0));
         View { buffer, offset: 0, strides }
     }
-
-    /// The order of an intermediate's axes that its consumer likes: batch axes, then those that are kept, then those
-    /// that are summed with the partner, in the partner's order.
-    fn layout(
-        &self,
-        kept: &BTreeSet<AxisId>,
-        partner: Option<&Factor>,
-        loops: &[AxisId],
-        a: &Factor,
-        b: &Factor,
-    ) -> Vec<AxisId> {
-        let position = |list: &[AxisId], axis: &AxisId| list.iter().position(|other| other == axis);
-        let partner_order = partner.map_or(Vec::new(), |partner| {
-            by_stride(&partner.axes.iter().copied().collect::<Vec<_>>(), &partner.view)
-        });
-        let own = own_order(kept, a, b);
-        let mut order: Vec<AxisId> = kept.iter().copied().collect();
-        order.sort_by_key(|axis| {
-            let shared = position(&partner_order, axis);
-            let wanted = position(loops, axis);
-            let group = match (shared, wanted) {
-                (Some(_), Some(_)) => 0,
-                (Some(_), None) => 2,
-                _ => 1,
-            };
-            let within = if group == 2 { shared } else { wanted };
-            (group, within.unwrap_or(usize::MAX), position(&own, axis))
-        });
-        order
-    }
-}
-
-/// Axes in the order in which two operands have them, the first one's before.
-fn own_order(kept: &BTreeSet<AxisId>, a: &Factor, b: &Factor) -> Vec<AxisId> {
-    let mut order: Vec<AxisId> = Vec::with_capacity(kept.len());
-    for factor in [a, b] {
-        for axis in by_stride(&factor.axes.iter().copied().collect::<Vec<_>>(), &factor.view) {
-            if kept.contains(&axis) && !order.contains(&axis) {
-                order.push(axis);
-            }
-        }
-    }
-    order
-}
-
-/// Axes in the order of their strides in a view, greatest first.
-fn by_stride(axes: &[AxisId], view: &View) -> Vec<AxisId> {
-    let stride = |axis: &AxisId| view.strides.iter().find(|s| s.0 == *axis).map_or(0, |s| s.1.unsigned_abs());
-    let mut order = axes.to_vec();
-    order.sort_by_key(|axis| (std::cmp::Reverse(stride(axis)), *axis));
-    order
 }
 
 fn one(dtype: DType) -> Scalar {

@@ -19,6 +19,7 @@ mod cost;
 mod distribute;
 mod fit;
 mod in_place;
+mod joint;
 mod late;
 mod limit;
 mod lower;

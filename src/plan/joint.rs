@@ -1,0 +1,213 @@
+//! What the pairs of an order are to each other: which are contractions, which read whose result, and how a result lies best
+//! for its reader.
+
+use super::View;
+use super::contraction::Factor;
+use crate::expr::{Axes, AxisId};
+use std::collections::BTreeSet;
+
+/// Below this extent an axis is too short to be the innermost one of a loop nest.
+const SHORT: u64 = 8;
+
+/// One pair of an order.
+pub(super) struct Joint {
+    /// The axes of its result.
+    pub kept: BTreeSet<AxisId>,
+    /// Whether it sums an axis and keeps one that only one operand has: a matrix product. Every other is a loop nest.
+    pub contracts: bool,
+    /// Whether its reader multiplies its operands itself: a loop nest over the very same axes, which reads every
+    /// element of the product once.
+    pub waits: bool,
+    /// Its operands, factors first, then results.
+    operands: (usize, usize),
+    /// The pair that reads its result, and that pair's other operand.
+    reader: Option<(usize, usize)>,
+}
+
+/// The pairs of an order.
+pub(super) struct Joints {
+    list: Vec<Joint>,
+    factors: usize,
+}
+
+impl Joints {
+    /// The pairs of a product of factors whose result has the axes `wanted`.
+    pub fn new(factors: &[Factor], pairs: &[(usize, usize)], wanted: &BTreeSet<AxisId>) -> Joints {
+        let mut axes: Vec<BTreeSet<AxisId>> = factors.iter().map(|factor| factor.axes.clone()).collect();
+        let mut waiting: BTreeSet<usize> = (0..factors.len()).collect();
+        let mut list = Vec::with_capacity(pairs.len());
+        let mut all = Vec::with_capacity(pairs.len());
+        for (k, &(a, b)) in pairs.iter().enumerate() {
+            waiting.remove(&a);
+            waiting.remove(&b);
+            let union: BTreeSet<AxisId> = axes[a].union(&axes[b]).copied().collect();
+            let needed = |axis: &AxisId| {
+                wanted.contains(axis) || waiting.iter().any(|&other| axes[other].contains(axis))
+            };
+            let kept: BTreeSet<AxisId> = union.iter().copied().filter(needed).collect();
+            let sums = union.len() > kept.len();
+            let free = axes[a].symmetric_difference(&axes[b]).any(|axis| kept.contains(axis));
+            let number = factors.len() + k;
+            let reader = (k + 1..pairs.len()).find_map(|next| match pairs[next] {
+                (x, y) if x == number => Some((next, y)),
+                (x, y) if y == number => Some((next, x)),
+                _ => None,
+            });
+            list.push(Joint {
+                kept: kept.clone(),
+                contracts: sums && free,
+                waits: false,
+                operands: (a, b),
+                reader,
+            });
+            all.push(union);
+            axes.push(kept);
+            waiting.insert(number);
+        }
+        for k in 0..list.len() {
+            let reads_all = |(next, _): (usize, usize)| !list[next].contracts && all[next] == list[k].kept;
+            list[k].waits = all[k] == list[k].kept && list[k].reader.is_some_and(reads_all);
+        }
+        Joints { list, factors: factors.len() }
+    }
+
+    pub fn get(&self, pair: usize) -> &Joint {
+        &self.list[pair]
+    }
+
+    /// The order of the axes of a pair's result. `live` holds the factors of all operands that are there already.
+    pub fn order(
+        &self,
+        pair: usize,
+        operands: &[Factor],
+        live: &[Vec<Factor>],
+        loops: &[AxisId],
+        axes: &Axes,
+    ) -> Vec<AxisId> {
+        let joint = self.get(pair);
+        let own = own_order(&joint.kept, operands);
+        if !joint.contracts {
+            // A loop nest writes as it reads; a contraction packs its operands anyway.
+            return contiguous(own, operands, &[], axes);
+        }
+        let Some((reader, partner)) = joint.reader else { return loops.to_vec() };
+        let mut partners = Vec::new();
+        self.gather(partner, live, &mut partners);
+        let order = for_partner(own, partners.first(), loops);
+        let written = if reader + 1 == self.list.len() { loops } else { &[] };
+        if self.get(reader).contracts { order } else { contiguous(order, &partners, written, axes) }
+    }
+
+    /// The factors that an operand is or will be the product of, as far as they are there.
+    fn gather(&self, operand: usize, live: &[Vec<Factor>], list: &mut Vec<Factor>) {
+        if let Some(factors) = live.get(operand) {
+            list.extend(factors.iter().cloned());
+        } else if self.get(operand - self.factors).waits {
+            let (a, b) = self.get(operand - self.factors).operands;
+            self.gather(a, live, list);
+            self.gather(b, live, list);
+        }
+    }
+}
+
+/// The order of an intermediate's axes that its consumer likes: batch axes, then those that are kept, then those
+/// that are summed with the partner, in the partner's order.
+fn for_partner(own: Vec<AxisId>, partner: Option<&Factor>, loops: &[AxisId]) -> Vec<AxisId> {
+    let position = |list: &[AxisId], axis: &AxisId| list.iter().position(|other| other == axis);
+    let partner_order = partner.map_or(Vec::new(), |partner| by_stride(&partner.axes, &partner.view));
+    let mut order = own.clone();
+    order.sort_by_key(|axis| {
+        let shared = position(&partner_order, axis);
+        let wanted = position(loops, axis);
+        let group = match (shared, wanted) {
+            (Some(_), Some(_)) => 0,
+            (Some(_), None) => 2,
+            _ => 1,
+        };
+        let within = if group == 2 { shared } else { wanted };
+        (group, within.unwrap_or(usize::MAX), position(&own, axis))
+    });
+    order
+}
+
+/// The order with that axis moved to its end along which most of these factors of a loop nest, and its result if its order is
+/// known, are contiguous or constant; the last such axis of the order.
+fn contiguous(mut order: Vec<AxisId>, factors: &[Factor], written: &[AxisId], axes: &Axes) -> Vec<AxisId> {
+    let strided = |axis: AxisId| {
+        let read = factors.iter().filter(|factor| factor.view.stride(axis).unsigned_abs() > 1).count();
+        read + usize::from(written.contains(&axis) && written.last() != Some(&axis))
+    };
+    let key = |&at: &usize| (axes[order[at]].extent < SHORT, strided(order[at]), std::cmp::Reverse(at));
+    if let Some(best) = (0..order.len()).min_by_key(key) {
+        let axis = order.remove(best);
+        order.push(axis);
+    }
+    order
+}
+
+/// Axes in the order in which operands have them, the first one's before.
+fn own_order(kept: &BTreeSet<AxisId>, operands: &[Factor]) -> Vec<AxisId> {
+    let mut order: Vec<AxisId> = Vec::with_capacity(kept.len());
+    for factor in operands {
+        for axis in by_stride(&factor.axes, &factor.view) {
+            if kept.contains(&axis) && !order.contains(&axis) {
+                order.push(axis);
+            }
+        }
+    }
+    order
+}
+
+/// Axes in the order of their strides in a view, greatest first.
+pub(super) fn by_stride<'a>(axes: impl IntoIterator<Item = &'a AxisId>, view: &View) -> Vec<AxisId> {
+    let stride = |axis: &AxisId| view.strides.iter().find(|s| s.0 == *axis).map_or(0, |s| s.1.unsigned_abs());
+    let mut order: Vec<AxisId> = axes.into_iter().copied().collect();
+    order.sort_by_key(|axis| (std::cmp::Reverse(stride(axis)), *axis));
+    order
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::expr::Axis;
+    use crate::id::{Id, IdVec};
+
+    /// `Q[k,l] = A[i,j] A[i,k] A[i,l] A[j,k] A[j,l]`: of the pairs (j,l)(i,j), (j,k)6, (i,l)(i,k) and 7*8 the third waits
+    /// for the last, whose other operand has `l` innermost, as `Q` and `A[i,l]` do.
+    #[test]
+    fn a_product_waits_and_its_partner_lies_as_the_reader_needs_it() {
+        let mut axes: Axes = IdVec::new();
+        let [i, j, k, l] =
+            ["i", "j", "k", "l"].map(|name| axes.push(Axis { name: name.to_string(), extent: 38 }));
+        let factor = |strides: Vec<(AxisId, i64)>| Factor {
+            axes: strides.iter().map(|term| term.0).collect(),
+            view: View { buffer: Id::new(0), offset: 0, strides },
+        };
+        let edges = [[i, j], [i, k], [i, l], [j, k], [j, l]];
+        let factors: Vec<Factor> = edges.map(|[from, to]| factor(vec![(from, 38), (to, 1)])).into();
+        let pairs = [(4, 0), (3, 5), (2, 1), (6, 7)];
+        let joints = Joints::new(&factors, &pairs, &BTreeSet::from([k, l]));
+        let told: Vec<(bool, bool)> =
+            joints.list.iter().map(|joint| (joint.contracts, joint.waits)).collect();
+        assert_eq!(told, [(false, false), (true, false), (false, true), (false, false)]);
+        let mut live: Vec<Vec<Factor>> = factors.iter().map(|factor| vec![factor.clone()]).collect();
+        let order = |pair: usize, operands: [&Factor; 2], live: &[Vec<Factor>]| {
+            joints.order(pair, &operands.map(Factor::clone), live, &[k, l], &axes)
+        };
+        assert_eq!(order(0, [&factors[4], &factors[0]], &live), [j, i, l]);
+        let stored = factor(vec![(j, 38 * 38), (i, 38), (l, 1)]);
+        live.push(vec![stored.clone()]);
+        assert_eq!(order(1, [&factors[3], &stored], &live), [k, i, l]);
+    }
+
+    /// Without its reader's other operand at hand a contraction's result lies as its operands do, and an axis of few
+    /// elements is not innermost.
+    #[test]
+    fn short_axes_are_not_innermost() {
+        let mut axes: Axes = IdVec::new();
+        let [i, j] =
+            [("i", 100), ("j", 2)].map(|(name, extent)| axes.push(Axis { name: name.to_string(), extent }));
+        assert_eq!(contiguous(vec![i, j], &[], &[], &axes), [j, i]);
+        assert_eq!(contiguous(vec![j, i], &[], &[], &axes), [j, i]);
+    }
+}
