@@ -148,22 +148,12 @@ impl<'a> Checker<'a> {
             && let ExprKind::Name(name) = &left.kind
             && let Some(var) = self.index(context, name, left.span)
         {
-            let ExprKind::Range { start, end, inclusive } = &range.kind else {
-                return Err(self.error(
-                    Code::BadRange,
-                    "no range stands after `in`",
-                    range.span,
-                    "not a range",
-                ));
-            };
-            let bounds = (&**start, &**end, *inclusive);
+            let bounds = self.ends(range)?;
             if context.vars[var].explicit || bound.is_some_and(|bound| !bound.contains(&var)) {
                 let (low, high) = self.bounds(scope, context, bounds)?;
-                let here = |kind| Node { kind, span: condition.span };
-                let index = here(Kind::Var(var));
-                let least = here(Kind::Compare(CompareOp::Le, Box::new([low, index.clone()])));
-                let below = here(Kind::Compare(CompareOp::Lt, Box::new([index, high])));
-                return Ok(Some(here(Kind::And(vec![least, below]))));
+                let span = condition.span;
+                let both = between(low, Node { kind: Kind::Var(var), span }, CompareOp::Lt, high, span);
+                return Ok(Some(Node { kind: Kind::And(both.into()), span }));
             }
             return self.range(scope, context, var, bounds, condition.span).map(|()| None);
         }
@@ -173,6 +163,14 @@ impl<'a> Checker<'a> {
             return Ok(None);
         }
         Ok(Some(node))
+    }
+
+    /// The ends of the range after `in`, and whether the last one belongs to it.
+    fn ends<'e>(&mut self, range: &'e Expr) -> Step<(&'e Expr, &'e Expr, bool)> {
+        match &range.kind {
+            ExprKind::Range { start, end, inclusive } => Ok((start, end, *inclusive)),
+            _ => Err(self.error(Code::BadRange, "no range stands after `in`", range.span, "not a range")),
+        }
     }
 
     /// The first value of a range, and the one past its last.
@@ -222,18 +220,13 @@ impl<'a> Checker<'a> {
             index.extent = Some(extent);
             return Ok(());
         }
-        let here = |kind| Node { kind, span };
-        let index = here(Kind::Var(var));
         let (low, high) = match context.options.bounds {
             Bounds::Checked => checked_ends(var, low, high),
             Bounds::Clamp | Bounds::Trust => (low, high),
         };
-        if self.node_size(&low) != Some(Size::default()) {
-            context.vars[var]
-                .filters
-                .push(here(Kind::Compare(CompareOp::Le, Box::new([low, index.clone()]))));
-        }
-        context.vars[var].filters.push(here(Kind::Compare(CompareOp::Lt, Box::new([index, high]))));
+        let from_zero = self.node_size(&low) == Some(Size::default());
+        let both = between(low, Node { kind: Kind::Var(var), span }, CompareOp::Lt, high, span);
+        context.vars[var].filters.extend(both.into_iter().skip(usize::from(from_zero)));
         Ok(())
     }
 
@@ -300,21 +293,10 @@ impl<'a> Checker<'a> {
                 Kind::Compare(*op, boxed2(a, b))
             }
             ExprKind::In(value, range) => {
-                let ExprKind::Range { start, end, inclusive } = &range.kind else {
-                    return Err(self.error(
-                        Code::BadRange,
-                        "no range stands after `in`",
-                        range.span,
-                        "not a range",
-                    ));
-                };
+                let (start, end, inclusive) = self.ends(range)?;
                 let [value, start, end] = self.resolve_each(scope, context, [value, start, end])?;
-                let upper = if *inclusive { CompareOp::Le } else { CompareOp::Lt };
-                let at = |kind| Node { kind, span };
-                Kind::And(vec![
-                    at(Kind::Compare(CompareOp::Le, boxed2(start, value.clone()))),
-                    at(Kind::Compare(upper, boxed2(value, end))),
-                ])
+                let upper = if inclusive { CompareOp::Le } else { CompareOp::Lt };
+                Kind::And(between(start, value, upper, end, span).into())
             }
             ExprKind::Range { .. } => {
                 return Err(self.error(
@@ -555,6 +537,12 @@ impl<'a> Checker<'a> {
 
 pub(super) fn boxed2(a: Node, b: Node) -> Box<[Node; 2]> {
     Box::new([a, b])
+}
+
+/// The two comparisons `low <= value` and `value < high` (or `<=`).
+fn between(low: Node, value: Node, upper: CompareOp, high: Node, span: Span) -> [Node; 2] {
+    [(CompareOp::Le, low, value.clone()), (upper, value, high)]
+        .map(|(op, a, b)| Node { kind: Kind::Compare(op, boxed2(a, b)), span })
 }
 
 fn one_product(mut factors: Vec<(bool, Node)>, span: Span) -> Node {
