@@ -20,6 +20,8 @@ pub mod safetensors;
 pub mod scalar;
 pub mod sort;
 pub mod tensor;
+
+mod vector;
 mod zip;
 
 pub use dtype::DType;

@@ -1,11 +1,21 @@
 //! Convolutions of long rows by way of their transforms, a block of each row at a time (overlap-save).
 //!
+//! Real numbers `a` of an even length `2 H` that wrap round with the other sign are half as many complex ones:
+//! `z(n) = (a(n) + i a(n + H)) w^n` with `w^H = i`. Products of their transforms are the transforms of such convolutions, so
+//! that one real row needs a transform of half its length, and no frequencies are taken apart. What wraps round is not
+//! read.
+//!
 //! Rounding errors are those of the largest values of a row, not of each result; numbers that are not finite would
 //! spread over a block. Where a result is not finite, its row is summed term by term instead.
+//!
+//! # Source
+//! Nussbaumer, "Fast Fourier transform and convolution algorithms", 1981 (right-angle circular convolution).
 
-use super::stages::{Planes, Real, Stages, WIDTH, lanes_at, put_lanes, smooth_length};
-use super::{Elements, MOST_BYTES, TILE, bring, planes, with_vectors};
+use super::lines::{Pair, Real, with_vectors};
+use super::row::{Memory, Row, as_lines, straight_length};
 use crate::DType;
+use crate::vector::VectorFloat;
+use std::f64::consts::PI;
 
 /// `y[r, t] = sum over s of k[r, s] * x[r, t + s]`, or `x[r, t - s]`: rows `r` side by side, all of them real.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,11 +41,8 @@ pub struct Convolution {
 }
 
 impl Convolution {
-    /// How many rows are best convolved side by side.
-    pub fn best_rows(dtype: DType, points: u64, taps: u64) -> u64 {
-        let (block, _) = block(points, taps);
-        2 * (MOST_BYTES / (block.saturating_mul(6 * dtype.bytes() as u64)).max(1)).clamp(1, WIDTH as u64)
-    }
+    /// How many rows are best convolved in one call.
+    pub const BEST_ROWS: u64 = 16;
 
     /// Multiply-adds of a row by way of its transforms, about: to compare with `points * taps`.
     pub fn work(points: u64, taps: u64) -> f64 {
@@ -48,22 +55,27 @@ impl Convolution {
         if length >= 1 << 40 {
             return None;
         }
-        block(self.points, self.taps).0.checked_mul(self.rows.div_ceil(2))?.checked_mul(6)
+        Some(elems(block(self.points, self.taps).0 as usize) as u64)
     }
+}
+
+/// The numbers of a block of that length: its transform, and the filter's.
+fn elems(len: usize) -> usize {
+    Memory::<f32>::elems(len / 2) + len
 }
 
 /// The length of a block that costs least, and what it costs.
 fn block(points: u64, taps: u64) -> (u64, f64) {
     let whole = points.saturating_add(taps).saturating_sub(1);
+    let length = |least: u64| 2 * straight_length(least.div_ceil(2) as usize, f32::LINE) as u64;
     let cost = |len: u64| {
         let blocks = points.div_ceil((len + 1).saturating_sub(taps).max(1)) as f64;
-        // Transforms of two rows at once, and the product.
+        // Transforms of half the length, and the product.
         (2.0 * blocks + 1.0) * 1.25 * len as f64 * (len as f64).log2().max(1.0) + 8.0 * blocks * len as f64
     };
     let lengths = (1..=5).map(|shift| taps.saturating_mul(1 << shift)).chain([whole]);
-    let lengths =
-        lengths.filter(|&len| len <= whole && len >= taps).map(|len| smooth_length(len as usize) as u64);
-    let mut best = (smooth_length(whole as usize) as u64, f64::INFINITY);
+    let lengths = lengths.filter(|&len| len <= whole && len >= taps).map(length);
+    let mut best = (length(whole), f64::INFINITY);
     for len in lengths {
         let cost = cost(len);
         if cost < best.1 {
@@ -82,8 +94,27 @@ pub struct ConvolutionPlan {
 
 #[derive(Clone, Debug)]
 enum Tables {
-    Single(Stages<f32>),
-    Double(Stages<f64>),
+    Single(Block<f32>),
+    Double(Block<f64>),
+}
+
+/// A block of a row.
+#[derive(Clone, Debug)]
+struct Block<T> {
+    half: Row<T>,
+    /// `w^n`, as lines.
+    weights: Vec<T>,
+}
+
+impl<T: Real> Block<T> {
+    fn new(len: usize) -> Block<T> {
+        let half = len / 2;
+        let weights = as_lines((0..half).map(|n| {
+            let (sin, cos) = (PI * (n as f64 / len as f64)).sin_cos();
+            [cos, sin]
+        }));
+        Block { half: Row::new(half), weights }
+    }
 }
 
 impl ConvolutionPlan {
@@ -95,8 +126,8 @@ impl ConvolutionPlan {
         }
         let len = block(spec.points, spec.taps).0 as usize;
         let tables = match spec.dtype {
-            DType::F32 => Tables::Single(Stages::new(len)),
-            DType::F64 => Tables::Double(Stages::new(len)),
+            DType::F32 => Tables::Single(Block::new(len)),
+            DType::F64 => Tables::Double(Block::new(len)),
             _ => return None,
         };
         Some(ConvolutionPlan { spec: *spec, tables })
@@ -110,12 +141,12 @@ impl ConvolutionPlan {
     pub unsafe fn run(&self, x: *const u8, k: *const u8, y: *mut u8, work: *mut u8) {
         match &self.tables {
             // SAFETY: the caller's promise.
-            Tables::Single(stages) => unsafe {
-                convolve(&self.spec, stages, x.cast(), k.cast(), y.cast(), work.cast())
+            Tables::Single(block) => unsafe {
+                convolve(&self.spec, block, x.cast(), k.cast(), y.cast(), work.cast())
             },
             // SAFETY: the caller's promise.
-            Tables::Double(stages) => unsafe {
-                convolve(&self.spec, stages, x.cast(), k.cast(), y.cast(), work.cast())
+            Tables::Double(block) => unsafe {
+                convolve(&self.spec, block, x.cast(), k.cast(), y.cast(), work.cast())
             },
         }
     }
@@ -123,149 +154,168 @@ impl ConvolutionPlan {
 
 unsafe fn convolve<T: Real>(
     spec: &Convolution,
-    stages: &Stages<T>,
+    block: &Block<T>,
     x: *const T,
     k: *const T,
     y: *mut T,
     work: *mut T,
 ) {
-    with_vectors!(blocks::<T>(spec: &Convolution, stages: &Stages<T>, x: *const T, k: *const T, y: *mut T, work: *mut T))
+    with_vectors!(rows::<T>(spec: &Convolution, block: &Block<T>, x: *const T, k: *const T, y: *mut T, work: *mut T))
 }
 
-/// Brings elements `first..first + count` of each row to the planes, zeros behind them.
-///
-/// # Safety
-/// `from` is good for every index of the rows.
-#[inline(always)]
-unsafe fn fill<T: Real>(
-    from: *const T,
-    [row_by, by]: [isize; 2],
-    rows: usize,
+/// Elements of a row in memory: from one to the next, and how many.
+#[derive(Clone, Copy)]
+struct Elements<T> {
+    first: *const T,
+    by: isize,
     count: usize,
-    len: usize,
-    planes: Planes<'_, T>,
-) {
-    let lanes = rows.div_ceil(2);
-    let elements = |rows: usize| Elements { by: [2 * row_by, by], rows, count };
-    // SAFETY: the caller's promise.
-    unsafe {
-        bring(from, elements(lanes), planes.re, lanes);
-        if rows % 2 == 1 {
-            planes.im[..count * lanes].fill(T::default());
-        }
-        if rows > 1 {
-            bring(from.offset(row_by), elements(rows / 2), planes.im, lanes);
+}
+
+impl<T: Real> Elements<T> {
+    /// Elements `at..at + V::LANES`, zeros behind the last.
+    #[inline(always)]
+    unsafe fn lanes<V: VectorFloat<Elem = T>>(self, at: usize) -> V {
+        // SAFETY: the caller's promise: every element is there.
+        unsafe {
+            if at >= self.count {
+                return V::zero();
+            }
+            if at + V::LANES <= self.count {
+                if self.by == 1 {
+                    return V::load(self.first.add(at));
+                }
+                if self.by == -1 {
+                    return V::load(self.first.offset(1 - (at + V::LANES) as isize)).reverse();
+                }
+            }
+            let mut lanes = [T::default(); 16];
+            for (lane, value) in lanes.iter_mut().enumerate().take((self.count - at).min(V::LANES)) {
+                *value = *self.first.offset((at + lane) as isize * self.by);
+            }
+            V::load(lanes.as_ptr())
         }
     }
-    planes.re[count * lanes..len * lanes].fill(T::default());
-    planes.im[count * lanes..len * lanes].fill(T::default());
+}
+
+/// The transform of a block of a row: its elements, zeros behind them.
+#[inline(always)]
+unsafe fn transformed<T: Real, V: VectorFloat<Elem = T>>(
+    block: &Block<T>,
+    elements: Elements<T>,
+    memory: Memory<T>,
+) {
+    let (half, line) = (block.half.len, 2 * T::LINE);
+    // SAFETY: the caller's promise.
+    unsafe {
+        for first in (0..half).step_by(T::LINE) {
+            for lane in (0..T::LINE).step_by(V::LANES) {
+                let at = first + lane;
+                let place = first / T::LINE * line + lane;
+                let value = Pair(elements.lanes::<V>(at), elements.lanes::<V>(half + at));
+                value.times(Pair::load(block.weights.as_ptr().add(place))).store(memory.lines.add(place));
+            }
+        }
+        block.half.run(memory);
+    }
 }
 
 #[inline(always)]
-unsafe fn blocks<T: Real, const FMA: bool>(
+unsafe fn rows<T: Real, V: VectorFloat<Elem = T>>(
     spec: &Convolution,
-    stages: &Stages<T>,
+    block: &Block<T>,
     x: *const T,
     k: *const T,
     y: *mut T,
     work: *mut T,
 ) {
-    let (len, rows) = (stages.len, spec.rows as usize);
-    let lanes = rows.div_ceil(2);
+    let (half, line) = (block.half.len, 2 * T::LINE);
     let (points, taps) = (spec.points as usize, spec.taps as usize);
     let [x_by, k_by, y_by] = [spec.x, spec.k, spec.y].map(|by| by.map(|by| by as isize));
-    // SAFETY: the caller's promise.
-    let [mut data, mut other] = unsafe { planes(work, len * lanes) };
-    // SAFETY: as above; these are the last two parts of six.
-    let [filter_re, filter_im] = [4, 5]
-        .map(|number| unsafe { std::slice::from_raw_parts_mut(work.add(number * len * lanes), len * lanes) });
-    // In the planes the sum is `y[t] = sum over s of filter[s] * x[t + taps - 1 - s]`, counted from the first `x` read.
     let last = taps as isize - 1;
-    // SAFETY: the caller's promise: elements of `k`, the last one first if `x` runs on; the first `x` read.
-    let (k_first, k_step, x) = unsafe {
-        match spec.backward {
+    let step = 2 * half + 1 - taps;
+    // SAFETY: the caller's promise.
+    unsafe {
+        let memory = Memory::new(work, half);
+        let filter = work.add(Memory::<T>::elems(half));
+        // In a block the sum is `y[t] = sum over s of filter[s] * x[t + taps - 1 - s]`, counted from the first `x` read:
+        // elements of `k`, the last one first if `x` runs on.
+        let (k, k_by, x) = match spec.backward {
             true => (k, k_by, x.offset(-last * x_by[1])),
             false => (k.offset(last * k_by[1]), [k_by[0], -k_by[1]], x),
-        }
-    };
-    let mut filter = Planes { re: filter_re, im: filter_im };
-    // SAFETY: the caller's promise.
-    unsafe { fill(k_first, k_step, rows, taps, len, filter.again()) };
-    stages.run::<FMA>(lanes, filter.again(), other.again());
-    let step = len + 1 - taps;
-    for first in (0..points).step_by(step) {
-        let wanted = step.min(points - first);
-        // SAFETY: the caller's promise: results `first..first + wanted` read so many elements.
-        unsafe {
-            fill(x.offset(first as isize * x_by[1]), x_by, rows, wanted + taps - 1, len, data.again());
-        }
-        stages.run::<FMA>(lanes, data.again(), other.again());
-        product(lanes, len, data.again(), filter.again());
-        {
-            // Real and imaginary parts exchanged, a transform is the inverse one.
-            let (data, other) = (data.again(), other.again());
-            stages.run::<FMA>(
-                lanes,
-                Planes { re: data.im, im: data.re },
-                Planes { re: other.im, im: other.re },
-            );
-        }
-        let found = (taps - 1) * lanes..(wanted + taps - 1) * lanes;
-        let (re, im) = (&data.re[found.clone()], &data.im[found]);
-        let spoiled = re.iter().chain(im).filter(|value| !value.is_finite()).count() > 0;
-        for start in (0..wanted).step_by(TILE) {
-            let end = (start + TILE).min(wanted);
-            for row in 0..rows {
-                let plane = if row % 2 == 0 { re } else { im };
-                for i in start..end {
-                    let t = (first + i) as isize;
-                    // SAFETY: the caller's promise; the planes have `wanted` lines of `lanes`.
-                    unsafe {
-                        let mut value = *plane.get_unchecked(i * lanes + row / 2);
-                        if spoiled {
-                            value = (0..taps as isize).fold(T::default(), |sum, s| {
-                                let a = *k_first.offset(row as isize * k_step[0] + s * k_step[1]);
-                                sum + a * *x.offset(row as isize * x_by[0] + (t + last - s) * x_by[1])
-                            });
+        };
+        let scale = V::splat(T::of(1.0 / half as f64));
+        for row in 0..spec.rows as isize {
+            let k = k.offset(row * k_by[0]);
+            if row == 0 || k_by[0] != 0 {
+                transformed::<T, V>(block, Elements { first: k, by: k_by[1], count: taps }, memory);
+                for at in (0..half).step_by(V::LANES) {
+                    let place = filter.add(at / T::LINE * line + at % T::LINE);
+                    let value = Pair(V::load(memory.planes.re.add(at)), V::load(memory.planes.im.add(at)));
+                    value.scaled(scale).store(place);
+                }
+            }
+            for first in (0..points).step_by(step) {
+                let wanted = step.min(points - first);
+                let x = x.offset(row * x_by[0] + first as isize * x_by[1]);
+                let elements = Elements { first: x, by: x_by[1], count: wanted + taps - 1 };
+                transformed::<T, V>(block, elements, memory);
+                // Real and imaginary parts exchanged, a transform is the inverse one.
+                for at in (0..half).step_by(V::LANES) {
+                    let place = at / T::LINE * line + at % T::LINE;
+                    let value = Pair(V::load(memory.planes.re.add(at)), V::load(memory.planes.im.add(at)));
+                    let product = value.times(Pair::load(filter.add(place)));
+                    product.swapped().store(memory.lines.add(place));
+                }
+                block.half.run(memory);
+                // The results lie one after the other in what was lines.
+                let found = memory.lines;
+                for at in (0..half).step_by(V::LANES) {
+                    let place = at / T::LINE * line + at % T::LINE;
+                    let value = Pair(V::load(memory.planes.im.add(at)), V::load(memory.planes.re.add(at)));
+                    let Pair(cos, sin) = Pair::<V>::load(block.weights.as_ptr().add(place));
+                    let Pair(re, im) = value.times(Pair(cos, V::zero().sub(sin)));
+                    re.store(found.add(at));
+                    im.store(found.add(half + at));
+                }
+                let found = found.add(taps - 1);
+                if !are_finite::<T, V>(found, wanted) {
+                    for t in 0..wanted as isize {
+                        let mut sum = T::default();
+                        for s in 0..taps as isize {
+                            sum = sum + *k.offset(s * k_by[1]) * *x.offset((t + last - s) * x_by[1]);
                         }
-                        let place = y.offset(row as isize * y_by[0] + t * y_by[1]);
-                        *place = if spec.accumulate { *place + value } else { value };
+                        *found.offset(t) = sum;
                     }
+                }
+                let y = y.offset(row * y_by[0] + first as isize * y_by[1]);
+                if y_by[1] == 1 && !spec.accumulate {
+                    std::ptr::copy_nonoverlapping(found, y, wanted);
+                    continue;
+                }
+                for t in 0..wanted {
+                    let place = y.offset(t as isize * y_by[1]);
+                    *place = if spec.accumulate { *place + *found.add(t) } else { *found.add(t) };
                 }
             }
         }
     }
 }
 
-/// Multiplies the transforms of both rows of every pair with those of their filters, and scales for the way back.
+/// Whether numbers are finite.
 #[inline(always)]
-fn product<T: Real>(lanes: usize, len: usize, data: Planes<'_, T>, filter: Planes<'_, T>) {
-    let scale = T::of(0.25 / len as f64);
-    for f in 0..=len / 2 {
-        let g = if f == 0 { 0 } else { len - f };
-        for lane in (0..lanes).step_by(WIDTH) {
-            let count = WIDTH.min(lanes - lane);
-            let [at, mirror] = [f, g].map(|at| at * lanes + lane);
-            let [re, im, re_g, im_g] =
-                [(&data.re, at), (&data.im, at), (&data.re, mirror), (&data.im, mirror)]
-                    .map(|(plane, at)| lanes_at(plane, at, count));
-            let [kre, kim, kre_g, kim_g] =
-                [(&filter.re, at), (&filter.im, at), (&filter.re, mirror), (&filter.im, mirror)]
-                    .map(|(plane, at)| lanes_at(plane, at, count));
-            let [mut out_re, mut out_im, mut out_re_g, mut out_im_g] = [[T::default(); WIDTH]; 4];
-            for l in 0..WIDTH {
-                // Twice the transforms of both rows, and of both filters.
-                let (ar, ai, br, bi) = (re[l] + re_g[l], im[l] - im_g[l], im[l] + im_g[l], re_g[l] - re[l]);
-                let (cr, ci, dr, di) =
-                    (kre[l] + kre_g[l], kim[l] - kim_g[l], kim[l] + kim_g[l], kre_g[l] - kre[l]);
-                let (pr, pi) = ((ar * cr - ai * ci) * scale, (ar * ci + ai * cr) * scale);
-                let (qr, qi) = ((br * dr - bi * di) * scale, (br * di + bi * dr) * scale);
-                (out_re[l], out_im[l], out_re_g[l], out_im_g[l]) = (pr - qi, pi + qr, pr + qi, qr - pi);
-            }
-            put_lanes(&out_re_g, data.re, mirror, count);
-            put_lanes(&out_im_g, data.im, mirror, count);
-            put_lanes(&out_re, data.re, at, count);
-            put_lanes(&out_im, data.im, at, count);
+unsafe fn are_finite<T: Real, V: VectorFloat<Elem = T>>(from: *const T, count: usize) -> bool {
+    let whole = count / V::LANES * V::LANES;
+    // SAFETY: the caller's promise: so many numbers are there.
+    unsafe {
+        // Nought times what is not finite is no number.
+        let (mut all, nought) = (V::zero(), V::zero());
+        for at in (0..whole).step_by(V::LANES) {
+            all = V::load(from.add(at)).mul_add(nought, all);
         }
+        let mut sum = all.sum();
+        for at in whole..count {
+            sum = sum + *from.add(at) * V::NOUGHT;
+        }
+        sum == sum
     }
 }

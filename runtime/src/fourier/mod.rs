@@ -1,7 +1,8 @@
 //! Discrete Fourier transforms of rows, and convolutions of rows by way of them.
 //!
-//! Several rows are transformed side by side. Two rows of real numbers are one row of complex ones, whose transform is
-//! taken apart again: of `z = x + i y` the transforms are `X(f) = (Z(f) + conj Z(-f)) / 2` and `Y(f) = (Z(f) - conj Z(-f)) / 2i`.
+//! Rows are transformed one by one or side by side, whatever fills vectors. Two rows of real numbers are one row of
+//! complex ones, whose transform is taken apart again: of `z = x + i y` the transforms are
+//! `X(f) = (Z(f) + conj Z(-f)) / 2` and `Y(f) = (Z(f) - conj Z(-f)) / 2i`.
 //!
 //! ```
 //! use einc_runtime::DType;
@@ -16,24 +17,25 @@
 //! assert_eq!(to, [1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0]);
 //! ```
 
-// Loops over lanes index several lines at once.
+// Loops over lanes index several arrays at once.
 #![allow(clippy::needless_range_loop)]
 
+mod beside;
 mod convolve;
-mod stages;
+mod lines;
+mod row;
 #[cfg(test)]
 mod tests;
 
 pub use convolve::{Convolution, ConvolutionPlan};
 
 use crate::DType;
-use stages::{Planes, Real, Stages, WIDTH};
+use crate::vector::VectorFloat;
+use lines::{Lines, Pair, Real, with_vectors};
+use row::{Memory, Planes, Row};
 
-/// Elements of rows that are brought to their planes at once.
-const TILE: usize = 16;
-
-/// Bytes of working memory that rows side by side may take: a part of the last cache.
-const MOST_BYTES: u64 = 4 << 20;
+/// Bytes of rows that are transformed in one call: a part of the second cache.
+const MOST_BYTES: u64 = 256 << 10;
 
 /// A transform of rows that lie one after the other, into rows that do: `X(f) = sum of x(t) exp(-2 pi i f t / len)`, or the
 /// inverse with its `1 / len`.
@@ -43,7 +45,7 @@ pub struct Transform {
     pub dtype: DType,
     /// Elements of a row.
     pub len: u64,
-    /// How many rows are transformed side by side.
+    /// How many rows are transformed.
     pub rows: u64,
     /// Whether the elements read are real numbers.
     pub real: bool,
@@ -52,23 +54,39 @@ pub struct Transform {
 }
 
 impl Transform {
-    /// How many rows of a length are best transformed side by side.
+    /// How many rows of a length are best transformed at once.
     pub fn best_rows(dtype: DType, len: u64, real: bool) -> u64 {
-        let bytes = len.max(1).saturating_mul(2 * dtype.bytes() as u64);
-        let most = (MOST_BYTES / bytes).clamp(1, WIDTH as u64);
-        if real { 2 * most } else { most }
-    }
-
-    /// Rows of complex numbers.
-    fn lanes(&self) -> u64 {
-        if self.real { self.rows.div_ceil(2) } else { self.rows }
+        let bytes = len.max(1).saturating_mul(dtype.bytes() as u64);
+        // As many as lie side by side in lanes, or two real ones.
+        let line = if dtype == DType::C64 { f32::LINE } else { f64::LINE } as u64;
+        let side_by_side = if bytes <= MOST_BYTES { line } else { 1 };
+        let rows = (MOST_BYTES / bytes).clamp(1, 64).max(side_by_side);
+        if real { rows.max(side_by_side * 2) / 2 * 2 } else { rows }
     }
 
     /// How many real numbers of working memory a run needs; `None` where no memory holds them.
     pub fn work_elems(&self) -> Option<u64> {
-        let len = usize::try_from(self.len).ok().filter(|&len| len < isize::MAX as usize / 256)?;
-        (stages::room(len) as u64).checked_mul(self.lanes())?.checked_mul(4)
+        self.rows.checked_mul(self.len)?.checked_mul(4)?;
+        let len =
+            usize::try_from(self.len).ok().filter(|&len| len > 0 && len < isize::MAX as usize / 4096)?;
+        let elems = match self.dtype {
+            DType::C64 => elems::<f32>(len, self.is_beside::<f32>(len)),
+            _ => elems::<f64>(len, self.is_beside::<f64>(len)),
+        };
+        Some(elems as u64)
     }
+
+    /// Whether rows are best transformed side by side.
+    fn is_beside<T: Real>(&self, len: usize) -> bool {
+        let lanes = if self.real { self.rows.div_ceil(2) } else { self.rows };
+        // A chirp costs about five times as much as the lane of a block.
+        let is_filled = len < T::LINE * T::LINE || lanes * 5 >= T::LINE as u64;
+        !row::is_straight::<T>(len) && lines::radices(len).is_some() && is_filled
+    }
+}
+
+fn elems<T: Real>(len: usize, beside: bool) -> usize {
+    if beside { beside::elems::<T>(len) } else { Memory::<T>::elems(row::room::<T>(len)) }
 }
 
 /// A transform made ready.
@@ -80,18 +98,46 @@ pub struct TransformPlan {
 
 #[derive(Clone, Debug)]
 enum Tables {
-    Single(Stages<f32>),
-    Double(Stages<f64>),
+    Single(Way<f32>),
+    Double(Way<f64>),
+}
+
+/// How rows are transformed.
+#[derive(Clone, Debug)]
+enum Way<T> {
+    /// One by one, or two real ones at once.
+    Row(Row<T>),
+    /// Side by side.
+    Beside(Lines<T>),
+}
+
+impl<T: Real> Way<T> {
+    fn new(transform: &Transform, len: usize) -> Way<T> {
+        match Lines::new(len).filter(|_| transform.is_beside::<T>(len)) {
+            Some(lines) => Way::Beside(lines),
+            None => Way::Row(Row::new(len)),
+        }
+    }
+
+    unsafe fn run(&self, spec: &Transform, from: *const u8, to: *mut u8, work: *mut u8) {
+        let (from, to, work) = (from.cast(), to.cast(), work.cast());
+        match self {
+            // SAFETY: the caller's promise.
+            Way::Row(row) => unsafe { one_by_one(spec, row, from, to, work) },
+            // SAFETY: the caller's promise.
+            Way::Beside(lines) => unsafe { beside::run(spec, lines, from, to, work) },
+        }
+    }
 }
 
 impl TransformPlan {
     /// Makes a transform ready. `None` where its rows have no elements or no memory holds them, or for other types.
     pub fn new(transform: &Transform) -> Option<TransformPlan> {
         transform.work_elems()?;
-        let len = usize::try_from(transform.len).ok().filter(|&len| len > 0)?;
+        let len = usize::try_from(transform.len).ok()?;
         let tables = match transform.dtype {
-            DType::C64 => Tables::Single(Stages::new(len)),
-            DType::C128 => Tables::Double(Stages::new(len)),
+            DType::C64 => Tables::Single(Way::new(transform, len)),
+            DType::C128 => Tables::Double(Way::new(transform, len)),
             _ => return None,
         };
         Some(TransformPlan { transform: *transform, tables })
@@ -106,175 +152,169 @@ impl TransformPlan {
     pub unsafe fn run(&self, from: *const u8, to: *mut u8, work: *mut u8) {
         match &self.tables {
             // SAFETY: the caller's promise.
-            Tables::Single(stages) => unsafe { transform(&self.transform, stages, from, to, work) },
+            Tables::Single(way) => unsafe { way.run(&self.transform, from, to, work) },
             // SAFETY: the caller's promise.
-            Tables::Double(stages) => unsafe { transform(&self.transform, stages, from, to, work) },
+            Tables::Double(way) => unsafe { way.run(&self.transform, from, to, work) },
         }
     }
 }
 
-/// Calls a function with the widest vectors that the machine has.
-macro_rules! with_vectors {
-    ($each:ident::<$t:ident>($($argument:ident: $type:ty),*)) => {{
-        #[cfg(target_arch = "x86_64")]
-        {
-            #[target_feature(enable = "avx2,fma")]
-            unsafe fn avx2<$t: Real>($($argument: $type),*) {
-                // SAFETY: the caller's promise.
-                unsafe { $each::<$t, true>($($argument),*) }
-            }
-
-            #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512bw,fma")]
-            unsafe fn avx512<$t: Real>($($argument: $type),*) {
-                // SAFETY: the caller's promise.
-                unsafe { $each::<$t, true>($($argument),*) }
-            }
-
-            match crate::math::level() {
-                // SAFETY: the machine has been asked; the rest is the caller's promise.
-                2 => return unsafe { avx512($($argument),*) },
-                // SAFETY: as above.
-                1 => return unsafe { avx2($($argument),*) },
-                _ => {}
-            }
-        }
-        // SAFETY: the caller's promise.
-        unsafe { $each::<$t, { cfg!(target_arch = "aarch64") }>($($argument),*) }
-    }};
-}
-use with_vectors;
-
-unsafe fn transform<T: Real>(
-    spec: &Transform,
-    stages: &Stages<T>,
-    from: *const u8,
-    to: *mut u8,
-    work: *mut u8,
-) {
-    with_vectors!(each::<T>(spec: &Transform, stages: &Stages<T>, from: *const u8, to: *mut u8, work: *mut u8))
-}
-
-/// Four planes of that many elements.
-///
-/// # Safety
-/// The memory is good for four times as many elements and used by nobody else for as long as the planes live.
-unsafe fn planes<'a, T: Real>(work: *mut T, elems: usize) -> [Planes<'a, T>; 2] {
-    // SAFETY: the caller's promise; whatever bits are there are numbers.
-    let part = |number: usize| unsafe { std::slice::from_raw_parts_mut(work.add(number * elems), elems) };
-    [Planes { re: part(0), im: part(1) }, Planes { re: part(2), im: part(3) }]
-}
-
-/// Which elements of rows in memory are meant, and how many.
-#[derive(Clone, Copy)]
-struct Elements {
-    /// From row to row, and from element to element.
-    by: [isize; 2],
-    rows: usize,
-    count: usize,
-}
-
-/// Brings elements of rows to a plane of `lanes` rows.
-///
-/// # Safety
-/// `from` is good for all the elements.
-#[inline(always)]
-unsafe fn bring<T: Real>(from: *const T, elements: Elements, plane: &mut [T], lanes: usize) {
-    let Elements { by: [row_by, by], rows, count } = elements;
-    assert!(rows <= lanes && plane.len() >= count * lanes);
-    let to = plane.as_mut_ptr();
-    for first in (0..count).step_by(TILE) {
-        let last = (first + TILE).min(count);
-        for row in (0..rows).step_by(TILE) {
-            // SAFETY: the caller's promise for `from`; the plane has been asked.
-            unsafe {
-                if by == 1 && row + TILE <= rows && first + TILE <= count {
-                    let mut tile = [[T::default(); TILE]; TILE];
-                    for (lane, line) in tile.iter_mut().enumerate() {
-                        let from = from.offset((row + lane) as isize * row_by + first as isize);
-                        *line = from.cast::<[T; TILE]>().read_unaligned();
-                    }
-                    for i in 0..TILE {
-                        let mut line = [T::default(); TILE];
-                        for lane in 0..TILE {
-                            line[lane] = tile[lane][i];
-                        }
-                        to.add((first + i) * lanes + row).cast::<[T; TILE]>().write_unaligned(line);
-                    }
-                    continue;
-                }
-                for lane in row..(row + TILE).min(rows) {
-                    for i in first..last {
-                        *to.add(i * lanes + lane) = *from.offset(lane as isize * row_by + i as isize * by);
-                    }
-                }
-            }
-        }
-    }
+unsafe fn one_by_one<T: Real>(spec: &Transform, row: &Row<T>, from: *const T, to: *mut T, work: *mut T) {
+    with_vectors!(each_row::<T>(spec: &Transform, row: &Row<T>, from: *const T, to: *mut T, work: *mut T))
 }
 
 #[inline(always)]
-unsafe fn each<T: Real, const FMA: bool>(
+unsafe fn each_row<T: Real, V: VectorFloat<Elem = T>>(
     spec: &Transform,
-    stages: &Stages<T>,
-    from: *const u8,
-    to: *mut u8,
-    work: *mut u8,
+    row: &Row<T>,
+    from: *const T,
+    to: *mut T,
+    work: *mut T,
 ) {
-    let (len, rows, lanes) = (stages.len, spec.rows as usize, spec.lanes() as usize);
-    let (from, to) = (from.cast::<T>(), to.cast::<T>());
-    // SAFETY: the caller's promise.
-    let [mut data, mut other] = unsafe { planes(work.cast::<T>(), stages::room(len) * lanes) };
-    let by = len as isize;
-    let elements = |by: [isize; 2], rows: usize| Elements { by, rows, count: len };
+    let (len, rows) = (row.len, spec.rows as usize);
     // SAFETY: the caller's promise.
     unsafe {
-        if spec.real {
-            // Two rows are the two parts of one.
-            bring(from, elements([2 * by, 1], lanes), data.re, lanes);
-            data.im[..len * lanes].fill(T::default());
-            if rows > 1 {
-                bring(from.offset(by), elements([2 * by, 1], rows / 2), data.im, lanes);
+        let memory = Memory::new(work, row.room());
+        let scale = T::of(if spec.inverse { 1.0 / len as f64 } else { 1.0 });
+        for first in (0..rows).step_by(if spec.real { 2 } else { 1 }) {
+            let to = to.add(2 * first * len);
+            if !spec.real {
+                // Real and imaginary parts exchanged, a transform is the inverse one.
+                let swap = usize::from(spec.inverse);
+                bring_complex::<T, V>(from.add(2 * first * len), len, memory.lines, swap);
+                row.run(memory);
+                let planes = if spec.inverse { memory.planes.swapped() } else { memory.planes };
+                put_complex::<T, V>(planes, len, scale, to);
+                continue;
             }
-        } else {
-            bring(from, elements([2 * by, 2], rows), data.re, lanes);
-            bring(from.add(1), elements([2 * by, 2], rows), data.im, lanes);
+            let is_pair = first + 1 < rows;
+            bring_real::<T, V>(from.add(first * len), len, memory.lines);
+            match is_pair {
+                true => bring_real::<T, V>(from.add((first + 1) * len), len, memory.lines.add(T::LINE)),
+                false => clear::<T, V>(len, memory.lines.add(T::LINE)),
+            }
+            row.run(memory);
+            // Of real numbers the inverse is the transform, conjugate.
+            let half = scale * T::of(0.5);
+            let by = [half, if spec.inverse { -half } else { half }];
+            let Planes { re, im } = memory.planes;
+            // Frequency `len` is frequency 0.
+            (*re.add(len), *im.add(len)) = (*re, *im);
+            put_apart::<T, V, false>(re, im, len, by, to);
+            if is_pair {
+                put_apart::<T, V, true>(re, im, len, by, to.add(2 * len));
+            }
         }
     }
-    if spec.inverse && !spec.real {
-        // Real and imaginary parts exchanged, a transform is the inverse one.
-        let (data, other) = (data.again(), other.again());
-        let (data, other) = (Planes { re: data.im, im: data.re }, Planes { re: other.im, im: other.re });
-        stages.run::<FMA>(lanes, data, other);
-    } else {
-        // Of real numbers the inverse is the transform, conjugate.
-        stages.run::<FMA>(lanes, data.again(), other.again());
-    }
-    let scale = T::of(if spec.inverse { 1.0 / len as f64 } else { 1.0 });
-    let (half, sign) = (scale * T::of(0.5), T::of(if spec.inverse { -0.5 } else { 0.5 }) * scale);
-    let (re, im) = (&data.re[..len * lanes], &data.im[..len * lanes]);
-    for start in (0..len).step_by(TILE) {
-        let end = (start + TILE).min(len);
-        for row in 0..rows {
-            // SAFETY: the caller's promise.
-            let place = unsafe { to.add(2 * row * len) };
-            for f in start..end {
-                let (x, y) = if spec.real {
-                    let lane = row / 2;
-                    let (at, mirror) =
-                        (f * lanes + lane, if f == 0 { lane } else { (len - f) * lanes + lane });
-                    match row % 2 {
-                        0 => ((re[at] + re[mirror]) * half, (im[at] - im[mirror]) * sign),
-                        _ => ((im[at] + im[mirror]) * half, (re[mirror] - re[at]) * sign),
-                    }
-                } else {
-                    (re[f * lanes + row] * scale, im[f * lanes + row] * scale)
-                };
-                // SAFETY: the caller's promise.
-                unsafe {
-                    *place.add(2 * f) = x;
-                    *place.add(2 * f + 1) = y;
-                }
+}
+
+/// Brings a row of complex numbers to lines, its real parts to the first part or, `swap` being 1, to the second.
+#[inline(always)]
+unsafe fn bring_complex<T: Real, V: VectorFloat<Elem = T>>(
+    from: *const T,
+    len: usize,
+    lines: *mut T,
+    swap: usize,
+) {
+    let (line, whole) = (2 * T::LINE, len / T::LINE * T::LINE);
+    let (re, im) = (swap * T::LINE, (1 - swap) * T::LINE);
+    // SAFETY: the caller's promise.
+    unsafe {
+        for first in (0..whole).step_by(T::LINE) {
+            for lane in (0..T::LINE).step_by(V::LANES) {
+                let from = from.add(2 * (first + lane));
+                let [x, y] = V::load(from).unzip(V::load(from.add(V::LANES)));
+                let to = lines.add(first / T::LINE * line + lane);
+                x.store(to.add(re));
+                y.store(to.add(im));
             }
+        }
+        for i in whole..len {
+            let to = lines.add(whole / T::LINE * line + i - whole);
+            (*to.add(re), *to.add(im)) = (*from.add(2 * i), *from.add(2 * i + 1));
+        }
+    }
+}
+
+/// Brings a row of real numbers to one part of lines.
+#[inline(always)]
+unsafe fn bring_real<T: Real, V: VectorFloat<Elem = T>>(from: *const T, len: usize, lines: *mut T) {
+    let (line, whole) = (2 * T::LINE, len / T::LINE * T::LINE);
+    // SAFETY: the caller's promise.
+    unsafe {
+        for first in (0..whole).step_by(T::LINE) {
+            for lane in (0..T::LINE).step_by(V::LANES) {
+                V::load(from.add(first + lane)).store(lines.add(first / T::LINE * line + lane));
+            }
+        }
+        for i in whole..len {
+            *lines.add(whole / T::LINE * line + i - whole) = *from.add(i);
+        }
+    }
+}
+
+/// Zeros in one part of lines.
+#[inline(always)]
+unsafe fn clear<T: Real, V: VectorFloat<Elem = T>>(len: usize, lines: *mut T) {
+    for at in 0..len.div_ceil(T::LINE) {
+        for lane in (0..T::LINE).step_by(V::LANES) {
+            // SAFETY: the caller's promise.
+            unsafe { V::zero().store(lines.add(at * 2 * T::LINE + lane)) };
+        }
+    }
+}
+
+/// Writes planes as a row of complex numbers.
+#[inline(always)]
+unsafe fn put_complex<T: Real, V: VectorFloat<Elem = T>>(
+    planes: Planes<T>,
+    len: usize,
+    scale: T,
+    to: *mut T,
+) {
+    let Planes { re, im } = planes;
+    let whole = len / V::LANES * V::LANES;
+    // SAFETY: the caller's promise.
+    unsafe {
+        let by = V::splat(scale);
+        for f in (0..whole).step_by(V::LANES) {
+            let [x, y] = V::load(re.add(f)).mul(by).zip(V::load(im.add(f)).mul(by));
+            x.store(to.add(2 * f));
+            y.store(to.add(2 * f + V::LANES));
+        }
+        for f in whole..len {
+            (*to.add(2 * f), *to.add(2 * f + 1)) = (*re.add(f) * scale, *im.add(f) * scale);
+        }
+    }
+}
+
+/// Writes the transform of the first row of a pair, or of the second, times a factor for real and one for imaginary
+/// parts.
+#[inline(always)]
+unsafe fn put_apart<T: Real, V: VectorFloat<Elem = T>, const SECOND: bool>(
+    re: *const T,
+    im: *const T,
+    len: usize,
+    [re_by, im_by]: [T; 2],
+    to: *mut T,
+) {
+    let whole = len / V::LANES * V::LANES;
+    // SAFETY: the caller's promise; behind the last frequency there is the first one again.
+    unsafe {
+        let by = Pair(V::splat(re_by), V::splat(im_by));
+        for f in (0..whole).step_by(V::LANES) {
+            let mirror = len + 1 - f - V::LANES;
+            let (a, b) = (V::load(re.add(f)), V::load(im.add(f)));
+            let (c, d) = (V::load(re.add(mirror)).reverse(), V::load(im.add(mirror)).reverse());
+            let (x, y) = if SECOND { (b.add(d), c.sub(a)) } else { (a.add(c), b.sub(d)) };
+            let [x, y] = x.mul(by.0).zip(y.mul(by.1));
+            x.store(to.add(2 * f));
+            y.store(to.add(2 * f + V::LANES));
+        }
+        for f in whole..len {
+            let (a, b, c, d) = (*re.add(f), *im.add(f), *re.add(len - f), *im.add(len - f));
+            let (x, y) = if SECOND { (b + d, c - a) } else { (a + c, b - d) };
+            (*to.add(2 * f), *to.add(2 * f + 1)) = (x * re_by, y * im_by);
         }
     }
 }

@@ -231,14 +231,6 @@ impl<T: HasKernels> Work<'_, T> {
             }
             number += 1;
         }
-        if let Some(finish) = self.kernels.finish {
-            for number in 0..panels.len() {
-                let room = ready.panel(panels.start + number).room;
-                for p in 0..sums.len() {
-                    unsafe { finish(space.b.add(number * area + p * room), room) };
-                }
-            }
-        }
     }
 
     /// Packs a block of rows to the area of A from `at`.

@@ -4,8 +4,7 @@
 //! so that edges cost what they compute.
 
 use super::thin::{COLUMNS, Dots, ROWS, Strips, Sweeps};
-use super::vector::{Vector, VectorFloat};
-use num_complex::Complex;
+use crate::vector::Vector;
 
 /// What a kernel computes: `c[i][j] (+)= sum over p of a[i][p] * b[p][j]`, strides in elements.
 #[derive(Clone, Copy)]
@@ -44,8 +43,6 @@ pub(super) struct Kernels<T: 'static> {
     pub partial: &'static [&'static [Kernel<T>]],
     /// Moves a block of 8 rows to 8 columns, see [`super::pack`].
     pub transpose: super::pack::Transpose<T>,
-    /// What is done to a packed row of B, if anything.
-    pub finish: Option<unsafe fn(*mut T, usize)>,
     /// By rows - 1, then columns - 1.
     pub dots: [[Dots<T>; COLUMNS]; ROWS],
     pub strips: [[Strips<T>; COLUMNS]; ROWS],
@@ -120,72 +117,6 @@ pub(super) unsafe fn real<V: Vector, const ROWS: usize, const VECTORS: usize, co
                 }
             }
         }
-    }
-}
-
-/// The same for complex elements. B is packed by [`split_rows`]: real parts of a row, then imaginary parts.
-///
-/// # Safety
-/// As [`real`].
-#[inline(always)]
-pub(super) unsafe fn complex<V: VectorFloat, const ROWS: usize, const VECTORS: usize>(
-    tile: &Tile<Complex<V::Elem>>,
-) {
-    // SAFETY: the caller's promise; offsets stay within the tile.
-    unsafe {
-        let (mut a, mut b) = (tile.a, tile.b);
-        let mut re = [[V::zero(); VECTORS]; ROWS];
-        let mut im = [[V::zero(); VECTORS]; ROWS];
-        for _ in 0..tile.k {
-            let parts: *const V::Elem = b.cast();
-            let mut b_re = [V::zero(); VECTORS];
-            let mut b_im = [V::zero(); VECTORS];
-            for j in 0..VECTORS {
-                b_re[j] = V::load(parts.add(j * V::LANES));
-                b_im[j] = V::load(parts.add((VECTORS + j) * V::LANES));
-            }
-            for i in 0..ROWS {
-                let value = a.offset(i as isize * tile.a_row);
-                let (a_re, a_im) = (V::splat((*value).re), V::splat((*value).im));
-                for j in 0..VECTORS {
-                    re[i][j] = a_re.mul_add(b_re[j], re[i][j]);
-                    im[i][j] = a_re.mul_add(b_im[j], im[i][j]);
-                    re[i][j] = a_im.negated_mul_add(b_im[j], re[i][j]);
-                    im[i][j] = a_im.mul_add(b_re[j], im[i][j]);
-                }
-            }
-            a = a.offset(tile.a_k);
-            b = b.offset(tile.b_k);
-        }
-        for i in 0..ROWS {
-            let row = tile.c.offset(*tile.c_rows.add(i));
-            for j in 0..VECTORS {
-                let (re, im) = (re[i][j].to_array(), im[i][j].to_array());
-                let columns = if j + 1 == VECTORS { tile.last } else { V::LANES };
-                for (lane, (&re, &im)) in re.as_ref().iter().zip(im.as_ref()).enumerate().take(columns) {
-                    let at = row.add(j * V::LANES + lane);
-                    let old = if tile.accumulate { *at } else { Complex::new(V::NOUGHT, V::NOUGHT) };
-                    *at = Complex::new(old.re + re, old.im + im);
-                }
-            }
-        }
-    }
-}
-
-/// Turns a row of complex values into its real parts followed by its imaginary parts.
-///
-/// # Safety
-/// `row` must be good for `columns` elements, at most [`MOST_COLUMNS`].
-pub(super) unsafe fn split_rows<R: Copy + Default>(row: *mut Complex<R>, columns: usize) {
-    let mut imaginary = [R::default(); MOST_COLUMNS];
-    let parts: *mut R = row.cast();
-    // SAFETY: real parts move down before anything they overwrite is still needed: part `j` comes from `2j >= j`.
-    unsafe {
-        for (j, part) in imaginary.iter_mut().enumerate().take(columns) {
-            *part = *parts.add(2 * j + 1);
-            *parts.add(j) = *parts.add(2 * j);
-        }
-        std::ptr::copy_nonoverlapping(imaginary.as_ptr(), parts.add(columns), columns);
     }
 }
 

@@ -1,20 +1,17 @@
 //! The kernels of this machine, chosen when first needed.
 
-use super::kernel::{Kernel, Kernels, Tile, complex, real, split_rows};
+use super::kernel::{Kernel, Kernels, Tile, real};
 use super::pack::transpose_plain;
 #[cfg(target_arch = "x86_64")]
 use super::thin::{Strip, Sweep};
-use super::thin::{dots, dots_any, strips, strips_any, sweep, sweep_any};
-use super::vector::{Plain, Vector, VectorFloat};
+use super::thin::{dots, strips, sweep};
+use crate::vector::{Pairs, Plain, Vector};
 use num_complex::Complex;
 
 /// A row of a table: kernels of 1, 2, .. rows.
 macro_rules! heights {
     ($body:ident, $vector:ty, $vectors:expr, $partial:expr; $($rows:expr),*) => {
         &[$($body::<$vector, $rows, $vectors, $partial> as Kernel<_>),*]
-    };
-    ($body:ident, $vector:ty, $vectors:expr; $($rows:expr),*) => {
-        &[$($body::<$vector, $rows, $vectors> as Kernel<_>),*]
     };
 }
 
@@ -34,8 +31,7 @@ macro_rules! by_two {
 #[cfg(target_arch = "x86_64")]
 macro_rules! instances {
     (
-        $features:literal, $real:ident, $complex:ident, $dots:ident, $strips:ident, $sweep:ident,
-        $dots_any:ident, $strips_any:ident, $sweep_any:ident
+        $features:literal, $real:ident, $dots:ident, $strips:ident, $sweep:ident
     ) => {
         #[target_feature(enable = $features)]
         unsafe fn $real<V: Vector, const ROWS: usize, const VECTORS: usize, const PARTIAL: bool>(
@@ -43,14 +39,6 @@ macro_rules! instances {
         ) {
             // SAFETY: the caller's promise; the features are those of `V`.
             unsafe { real::<V, ROWS, VECTORS, PARTIAL>(tile) }
-        }
-
-        #[target_feature(enable = $features)]
-        unsafe fn $complex<V: VectorFloat, const ROWS: usize, const VECTORS: usize>(
-            tile: &Tile<Complex<V::Elem>>,
-        ) {
-            // SAFETY: the caller's promise; the features are those of `V`.
-            unsafe { complex::<V, ROWS, VECTORS>(tile) }
         }
 
         #[target_feature(enable = $features)]
@@ -77,31 +65,6 @@ macro_rules! instances {
             // SAFETY: the caller's promise; the features are those of `V`.
             unsafe { sweep::<V>(swept) }
         }
-
-        #[target_feature(enable = $features)]
-        unsafe fn $dots_any<T: HasKernels, const ROWS: usize, const COLUMNS: usize>(
-            k: usize,
-            a: *const T,
-            rows: *const isize,
-            b: *const T,
-            columns: *const isize,
-            out: *mut T,
-        ) {
-            // SAFETY: the caller's promise.
-            unsafe { dots_any::<T, ROWS, COLUMNS>(k, a, rows, b, columns, out) }
-        }
-
-        #[target_feature(enable = $features)]
-        unsafe fn $strips_any<T: HasKernels, const ROWS: usize, const COLUMNS: usize>(strip: &Strip<T>) {
-            // SAFETY: the caller's promise.
-            unsafe { strips_any::<T, ROWS, COLUMNS>(strip) }
-        }
-
-        #[target_feature(enable = $features)]
-        unsafe fn $sweep_any<T: HasKernels>(swept: &Sweep<T>) {
-            // SAFETY: the caller's promise.
-            unsafe { sweep_any::<T>(swept) }
-        }
     };
 }
 
@@ -110,13 +73,6 @@ unsafe fn real_plain<V: Vector, const ROWS: usize, const VECTORS: usize, const P
 ) {
     // SAFETY: the caller's promise.
     unsafe { real::<V, ROWS, VECTORS, PARTIAL>(tile) }
-}
-
-unsafe fn complex_plain<V: VectorFloat, const ROWS: usize, const VECTORS: usize>(
-    tile: &Tile<Complex<V::Elem>>,
-) {
-    // SAFETY: the caller's promise.
-    unsafe { complex::<V, ROWS, VECTORS>(tile) }
 }
 
 /// Tables of up to 4 rows of up to 2 vectors: 16 registers of 128 bits.
@@ -135,7 +91,6 @@ macro_rules! small_tables {
                 heights!($real, $vector, 2, true; 1, 2, 3, 4),
             ],
             transpose: transpose_plain,
-            finish: None,
             dots: by_two!(dots, $vector),
             strips: by_two!(strips, $vector),
             sweep: sweep::<$vector>,
@@ -143,27 +98,6 @@ macro_rules! small_tables {
             rows_packed: 96,
             sums_packed: 256,
             columns_packed: 2048,
-        }
-    };
-}
-
-macro_rules! small_complex_tables {
-    ($complex:ident, $vector:ty) => {
-        Kernels {
-            rows: 4,
-            vectors: 1,
-            lanes: <$vector>::LANES,
-            whole: &[heights!($complex, $vector, 1; 1, 2, 3, 4)],
-            partial: &[heights!($complex, $vector, 1; 1, 2, 3, 4)],
-            transpose: transpose_plain,
-            finish: Some(split_rows),
-            dots: by_two!(dots_any, Complex<<$vector as Vector>::Elem>),
-            strips: by_two!(strips_any, Complex<<$vector as Vector>::Elem>),
-            sweep: sweep_any::<Complex<<$vector as Vector>::Elem>>,
-            strip_lanes: 16,
-            rows_packed: 64,
-            sums_packed: 192,
-            columns_packed: 1024,
         }
     };
 }
@@ -207,40 +141,17 @@ pub(super) trait HasKernels: Copy + Default + 'static {
 
     /// The sum, which wraps.
     fn plus(self, other: Self) -> Self;
-
-    /// The product, which wraps.
-    fn times(self, other: Self) -> Self;
 }
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use super::super::kernel::Kernels;
     use super::super::pack::x86::{transpose_32, transpose_64};
-    use super::super::vector::x86::*;
     use super::*;
+    use crate::vector::x86::*;
 
-    instances!(
-        "avx2,fma",
-        real_avx2,
-        complex_avx2,
-        dots_avx2,
-        strips_avx2,
-        sweep_avx2,
-        dots_any_avx2,
-        strips_any_avx2,
-        sweep_any_avx2
-    );
-    instances!(
-        "avx512f,avx512dq",
-        real_avx512,
-        complex_avx512,
-        dots_avx512,
-        strips_avx512,
-        sweep_avx512,
-        dots_any_avx512,
-        strips_any_avx512,
-        sweep_any_avx512
-    );
+    instances!("avx2,fma", real_avx2, dots_avx2, strips_avx2, sweep_avx2);
+    instances!("avx512f,avx512dq", real_avx512, dots_avx512, strips_avx512, sweep_avx512);
 
     macro_rules! avx512_tables {
         ($vector:ty, $transpose:ident, $rows_packed:expr, $sums_packed:expr, $columns_packed:expr) => {
@@ -259,7 +170,6 @@ mod x86 {
                     heights!(real_avx512, $vector, 3, true; 1, 2, 3, 4, 5, 6, 7, 8),
                 ],
                 transpose: $transpose,
-                finish: None,
                 dots: by_two!(dots_avx512, $vector),
             strips: by_two!(strips_avx512, $vector),
             sweep: sweep_avx512::<$vector>,
@@ -286,7 +196,6 @@ mod x86 {
                     heights!(real_avx2, $vector, 2, true; 1, 2, 3, 4, 5, 6),
                 ],
                 transpose: $transpose,
-                finish: None,
                 dots: by_two!(dots_avx2, $vector),
             strips: by_two!(strips_avx2, $vector),
             sweep: sweep_avx2::<$vector>,
@@ -306,71 +215,26 @@ mod x86 {
     pub(super) static F64_AVX2: Kernels<f64> = avx2_tables!(F64x4, transpose_64, 120, 1024);
     pub(super) static I32_AVX2: Kernels<i32> = avx2_tables!(I32x8, transpose_32, 240, 2048);
 
-    macro_rules! complex_avx512_tables {
-        ($vector:ty, $transpose:expr, $rows_packed:expr) => {
-            Kernels {
-                rows: 6,
-                vectors: 2,
-                lanes: <$vector>::LANES,
-                whole: &[
-                    heights!(complex_avx512, $vector, 1; 1, 2, 3, 4, 5, 6),
-                    heights!(complex_avx512, $vector, 2; 1, 2, 3, 4, 5, 6),
-                ],
-                partial: &[
-                    heights!(complex_avx512, $vector, 1; 1, 2, 3, 4, 5, 6),
-                    heights!(complex_avx512, $vector, 2; 1, 2, 3, 4, 5, 6),
-                ],
-                transpose: $transpose,
-                finish: Some(split_rows),
-                dots: by_two!(dots_any_avx512, Complex<<$vector as Vector>::Elem>),
-            strips: by_two!(strips_any_avx512, Complex<<$vector as Vector>::Elem>),
-            sweep: sweep_any_avx512::<Complex<<$vector as Vector>::Elem>>,
-            strip_lanes: 16,
-            rows_packed: $rows_packed,
-                sums_packed: 256,
-                columns_packed: 1024,
-            }
-        };
-    }
-
-    macro_rules! complex_avx2_tables {
-        ($vector:ty, $transpose:expr, $rows_packed:expr) => {
-            Kernels {
-                rows: 5,
-                vectors: 1,
-                lanes: <$vector>::LANES,
-                whole: &[heights!(complex_avx2, $vector, 1; 1, 2, 3, 4, 5)],
-                partial: &[heights!(complex_avx2, $vector, 1; 1, 2, 3, 4, 5)],
-                transpose: $transpose,
-                finish: Some(split_rows),
-                dots: by_two!(dots_any_avx2, Complex<<$vector as Vector>::Elem>),
-            strips: by_two!(strips_any_avx2, Complex<<$vector as Vector>::Elem>),
-            sweep: sweep_any_avx2::<Complex<<$vector as Vector>::Elem>>,
-            strip_lanes: 16,
-            rows_packed: $rows_packed,
-                sums_packed: 256,
-                columns_packed: 1024,
-            }
-        };
-    }
-
-    pub(super) static C64_AVX512: Kernels<Complex<f32>> = complex_avx512_tables!(F32x16, transpose_64, 192);
-    pub(super) static C128_AVX512: Kernels<Complex<f64>> = complex_avx512_tables!(F64x8, transpose_plain, 96);
-    pub(super) static C64_AVX2: Kernels<Complex<f32>> = complex_avx2_tables!(F32x8, transpose_64, 120);
-    pub(super) static C128_AVX2: Kernels<Complex<f64>> = complex_avx2_tables!(F64x4, transpose_plain, 60);
+    pub(super) static C64_AVX512: Kernels<Complex<f32>> =
+        avx512_tables!(Pairs<F32x16>, transpose_64, 192, 256, 1024);
+    pub(super) static C128_AVX512: Kernels<Complex<f64>> =
+        avx512_tables!(Pairs<F64x8>, transpose_plain, 96, 256, 1024);
+    pub(super) static C64_AVX2: Kernels<Complex<f32>> = avx2_tables!(Pairs<F32x8>, transpose_64, 120, 1024);
+    pub(super) static C128_AVX2: Kernels<Complex<f64>> =
+        avx2_tables!(Pairs<F64x4>, transpose_plain, 60, 1024);
 }
 
 static F32_PLAIN: Kernels<f32> = small_tables!(real_plain, Plain<f32, 4>);
 static F64_PLAIN: Kernels<f64> = small_tables!(real_plain, Plain<f64, 2>);
 static I32_PLAIN: Kernels<i32> = small_tables!(real_plain, Plain<i32, 4>);
 static I64_PLAIN: Kernels<i64> = small_tables!(real_plain, Plain<i64, 2>);
-static C64_PLAIN: Kernels<Complex<f32>> = small_complex_tables!(complex_plain, Plain<f32, 4>);
-static C128_PLAIN: Kernels<Complex<f64>> = small_complex_tables!(complex_plain, Plain<f64, 2>);
+static C64_PLAIN: Kernels<Complex<f32>> = small_tables!(real_plain, Pairs<Plain<f32, 4>>);
+static C128_PLAIN: Kernels<Complex<f64>> = small_tables!(real_plain, Pairs<Plain<f64, 2>>);
 
 #[cfg(target_arch = "aarch64")]
 mod neon {
-    use super::super::vector::neon::*;
     use super::*;
+    use crate::vector::neon::*;
 
     /// Tables of up to 8 rows of up to 3 vectors: 32 registers.
     macro_rules! tables {
@@ -390,7 +254,6 @@ mod neon {
                     heights!(real_plain, $vector, 3, true; 1, 2, 3, 4, 5, 6, 7, 8),
                 ],
                 transpose: transpose_plain,
-                finish: None,
                 dots: by_two!(dots, $vector),
             strips: by_two!(strips, $vector),
             sweep: sweep::<$vector>,
@@ -404,12 +267,12 @@ mod neon {
 
     pub(super) static F32_NEON: Kernels<f32> = tables!(F32x4);
     pub(super) static F64_NEON: Kernels<f64> = tables!(F64x2);
-    pub(super) static C64_NEON: Kernels<Complex<f32>> = small_complex_tables!(complex_plain, F32x4);
-    pub(super) static C128_NEON: Kernels<Complex<f64>> = small_complex_tables!(complex_plain, F64x2);
+    pub(super) static C64_NEON: Kernels<Complex<f32>> = tables!(Pairs<F32x4>);
+    pub(super) static C128_NEON: Kernels<Complex<f64>> = tables!(Pairs<F64x2>);
 }
 
 macro_rules! has_kernels {
-    ($($type:ty: $plain:ident, $plus:expr, $times:expr $(, avx512 $avx512:ident)? $(, avx2 $avx2:ident)? $(, neon $neon:ident)?;)*) => {$(
+    ($($type:ty: $plain:ident, $plus:expr $(, avx512 $avx512:ident)? $(, avx2 $avx2:ident)? $(, neon $neon:ident)?;)*) => {$(
         impl HasKernels for $type {
             fn kernels(level: Level) -> &'static Kernels<$type> {
                 match level {
@@ -433,20 +296,15 @@ macro_rules! has_kernels {
             fn plus(self, other: $type) -> $type {
                 $plus(self, other)
             }
-
-            #[inline(always)]
-            fn times(self, other: $type) -> $type {
-                $times(self, other)
-            }
         }
     )*};
 }
 
 has_kernels! {
-    f32: F32_PLAIN, std::ops::Add::add, std::ops::Mul::mul, avx512 F32_AVX512, avx2 F32_AVX2, neon F32_NEON;
-    f64: F64_PLAIN, std::ops::Add::add, std::ops::Mul::mul, avx512 F64_AVX512, avx2 F64_AVX2, neon F64_NEON;
-    i32: I32_PLAIN, i32::wrapping_add, i32::wrapping_mul, avx512 I32_AVX512, avx2 I32_AVX2;
-    i64: I64_PLAIN, i64::wrapping_add, i64::wrapping_mul, avx512 I64_AVX512;
-    Complex<f32>: C64_PLAIN, std::ops::Add::add, std::ops::Mul::mul, avx512 C64_AVX512, avx2 C64_AVX2, neon C64_NEON;
-    Complex<f64>: C128_PLAIN, std::ops::Add::add, std::ops::Mul::mul, avx512 C128_AVX512, avx2 C128_AVX2, neon C128_NEON;
+    f32: F32_PLAIN, std::ops::Add::add, avx512 F32_AVX512, avx2 F32_AVX2, neon F32_NEON;
+    f64: F64_PLAIN, std::ops::Add::add, avx512 F64_AVX512, avx2 F64_AVX2, neon F64_NEON;
+    i32: I32_PLAIN, i32::wrapping_add, avx512 I32_AVX512, avx2 I32_AVX2;
+    i64: I64_PLAIN, i64::wrapping_add, avx512 I64_AVX512;
+    Complex<f32>: C64_PLAIN, std::ops::Add::add, avx512 C64_AVX512, avx2 C64_AVX2, neon C64_NEON;
+    Complex<f64>: C128_PLAIN, std::ops::Add::add, avx512 C128_AVX512, avx2 C128_AVX2, neon C128_NEON;
 }

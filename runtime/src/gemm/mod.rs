@@ -38,7 +38,6 @@ mod plan;
 #[cfg(test)]
 mod tests;
 mod thin;
-mod vector;
 
 use crate::{DType, pool};
 use drive::Part;

@@ -326,7 +326,7 @@ impl Ready {
             sums,
         };
         ready.cut(kernels);
-        if kernels.finish.is_none() && way == Way::Blocks {
+        if way == Way::Blocks {
             ready.list();
         }
         Some(ready)
@@ -376,9 +376,7 @@ impl Ready {
             Panels::Flat => block,
         };
         self.panels_block = self.panels_block.min(self.panels_len().max(1));
-        let is_plain = kernels.finish.is_none();
-        self.b_unpacked = is_plain
-            && self.way == Way::Blocks
+        self.b_unpacked = self.way == Way::Blocks
             && self.sums.len() <= 1
             && self.columns.first().is_none_or(|axis| axis.from == 1)
             && matches!(self.panels, Panels::Runs { .. })

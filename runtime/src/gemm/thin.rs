@@ -5,7 +5,7 @@ use super::drive::{free, offsets, shared};
 use super::kernel::Kernels;
 use super::machine::HasKernels;
 use super::plan::Ready;
-use super::vector::Vector;
+use crate::vector::Vector;
 use std::ops::Range;
 
 /// Dot products: `out[i * columns + j] += sum over p below k of a[rows[i] + p] * b[columns[j] + p]`.
@@ -123,38 +123,6 @@ pub(super) unsafe fn dots<V: Vector, const ROWS: usize, const COLUMNS: usize>(
 }
 
 /// # Safety
-/// As [`dots`].
-#[inline(always)]
-pub(super) unsafe fn dots_any<T: HasKernels, const ROWS: usize, const COLUMNS: usize>(
-    k: usize,
-    a: *const T,
-    rows: *const isize,
-    b: *const T,
-    columns: *const isize,
-    out: *mut T,
-) {
-    for i in 0..ROWS {
-        for j in 0..COLUMNS {
-            let mut sums = [T::default(); 4];
-            // SAFETY: the caller's promise, throughout.
-            unsafe {
-                let (a, b) = (a.offset(*rows.add(i)), b.offset(*columns.add(j)));
-                for p in (0..k / 4 * 4).step_by(4) {
-                    for (turn, sum) in sums.iter_mut().enumerate() {
-                        *sum = sum.plus((*a.add(p + turn)).times(*b.add(p + turn)));
-                    }
-                }
-                for p in k / 4 * 4..k {
-                    sums[0] = sums[0].plus((*a.add(p)).times(*b.add(p)));
-                }
-                let at = out.add(i * COLUMNS + j);
-                *at = (*at).plus(sums[0].plus(sums[1]).plus(sums[2].plus(sums[3])));
-            }
-        }
-    }
-}
-
-/// # Safety
 /// All places named by the strip must be good, and the machine must have what `V` needs.
 #[inline(always)]
 pub(super) unsafe fn strips<V: Vector, const ROWS: usize, const COLUMNS: usize>(strip: &Strip<V::Elem>) {
@@ -181,32 +149,6 @@ pub(super) unsafe fn strips<V: Vector, const ROWS: usize, const COLUMNS: usize>(
                 let at = strip.c.offset(*strip.c_rows.add(i) + *strip.c_columns.add(j));
                 let sum = if strip.accumulate { V::load_part(at, mask).add(sum) } else { sum };
                 sum.store_part(at, mask);
-            }
-        }
-    }
-}
-
-/// # Safety
-/// As [`strips`].
-#[inline(always)]
-pub(super) unsafe fn strips_any<T: HasKernels, const ROWS: usize, const COLUMNS: usize>(strip: &Strip<T>) {
-    for i in 0..ROWS {
-        for j in 0..COLUMNS {
-            let mut sums = [T::default(); 16];
-            // SAFETY: the caller's promise, throughout.
-            unsafe {
-                for p in 0..strip.k {
-                    let a = strip.a.offset(*strip.a_sums.add(p) + *strip.a_rows.add(i));
-                    let b = strip.b.offset(*strip.b_sums.add(p) + *strip.b_columns.add(j));
-                    for (lane, sum) in sums.iter_mut().enumerate().take(strip.lanes) {
-                        *sum = sum.plus((*a.add(lane)).times(*b.add(lane)));
-                    }
-                }
-                let c = strip.c.offset(*strip.c_rows.add(i) + *strip.c_columns.add(j));
-                for (lane, &sum) in sums.iter().enumerate().take(strip.lanes) {
-                    let at = c.add(lane);
-                    *at = if strip.accumulate { (*at).plus(sum) } else { sum };
-                }
             }
         }
     }
@@ -264,26 +206,6 @@ unsafe fn some_rows<V: Vector, const N: usize>(sweep: &Sweep<V::Elem>, p: usize,
                 sum = factor.mul_add(V::load_part(row.add(whole), mask), sum);
             }
             sum.store_part(to, mask);
-        }
-    }
-}
-
-/// # Safety
-/// As [`sweep`].
-#[inline(always)]
-pub(super) unsafe fn sweep_any<T: HasKernels>(sweep: &Sweep<T>) {
-    // SAFETY: the caller's promise, throughout.
-    unsafe {
-        if !sweep.accumulate {
-            (0..sweep.len).for_each(|j| *sweep.c.add(j) = T::default());
-        }
-        for p in 0..sweep.k {
-            let factor = *sweep.a.offset(*sweep.a_sums.add(p));
-            let row = sweep.b.offset(*sweep.b_sums.add(p));
-            for j in 0..sweep.len {
-                let at = sweep.c.add(j);
-                *at = (*at).plus(factor.times(*row.add(j)));
-            }
         }
     }
 }

@@ -4,7 +4,7 @@
 //! otherwise the axis innermost in the source and the one innermost in the result make squares that change sides in
 //! registers, a cache line wide; results larger than the caches are written past them.
 
-mod square;
+pub(crate) mod square;
 
 use crate::pool;
 use square::Square;

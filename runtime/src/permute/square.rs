@@ -1,8 +1,8 @@
 //! Squares of elements that change sides in registers.
 
 /// How a square is exchanged.
-#[derive(Clone, Copy)]
-pub(super) enum Square {
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Square {
     /// Not at all: one by one.
     None,
     /// 16 by 16 elements of 4 bytes, by AVX-512.

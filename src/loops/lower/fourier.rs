@@ -179,7 +179,7 @@ impl Builder {
             return false;
         };
         let (dtype, points, taps) = (contract.dtype, axes[time].extent, axes[tap].extent);
-        let best = Convolution::best_rows(dtype, points, taps);
+        let best = Convolution::BEST_ROWS;
         let rows = rest
             .iter()
             .max_by_key(|axis| axes[**axis].extent.min(best))

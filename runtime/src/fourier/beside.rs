@@ -1,0 +1,190 @@
+//! Transforms of rows side by side, a row in each lane of lines: for lengths without large factors.
+
+use super::Transform;
+use super::lines::{Lines, Pair, Real, with_vectors};
+use crate::permute::square::Square;
+use crate::vector::VectorFloat;
+
+/// How many numbers of working memory a block of rows needs.
+pub(super) fn elems<T: Real>(len: usize) -> usize {
+    6 * T::LINE * len
+}
+
+/// Transforms all rows, `LINE` complex ones at a time.
+///
+/// # Safety
+/// As of [`super::TransformPlan::run`].
+pub(super) unsafe fn run<T: Real>(
+    spec: &Transform,
+    lines: &Lines<T>,
+    from: *const T,
+    to: *mut T,
+    work: *mut T,
+) {
+    with_vectors!(blocks::<T>(spec: &Transform, lines: &Lines<T>, from: *const T, to: *mut T, work: *mut T))
+}
+
+#[inline(always)]
+unsafe fn blocks<T: Real, V: VectorFloat<Elem = T>>(
+    spec: &Transform,
+    lines: &Lines<T>,
+    from: *const T,
+    to: *mut T,
+    work: *mut T,
+) {
+    let (len, rows, line) = (lines.count, spec.rows as usize, 2 * T::LINE);
+    let side = Square::of::<T>();
+    let block = if spec.real { 2 * T::LINE } else { T::LINE };
+    // SAFETY: the caller's promise.
+    unsafe {
+        let (data, other, third) = (work, work.add(line * len), work.add(2 * line * len));
+        for first in (0..rows).step_by(block) {
+            let count = block.min(rows - first);
+            if spec.real {
+                let from = from.add(first * len);
+                // Two rows are the two parts of one.
+                let rows = Rows { by: 2 * len, count: count.div_ceil(2), len };
+                bring(side, from, rows, data, line);
+                let rows = Rows { count: count / 2, ..rows };
+                bring(side, from.add(len), rows, data.add(T::LINE), line);
+            } else {
+                let rows = Rows { by: 2 * len, count, len: 2 * len };
+                bring(side, from.add(first * 2 * len), rows, data, T::LINE);
+            }
+            let swap = spec.inverse && !spec.real;
+            if swap {
+                swap_parts::<T, V>(data, len);
+            }
+            let found = lines.run::<V>(data, other);
+            let free = if found == data { other } else { data };
+            let scale = T::of(if spec.inverse { 1.0 / len as f64 } else { 1.0 });
+            let to = to.add(first * 2 * len);
+            if spec.real {
+                let negative = if spec.inverse { -scale } else { scale };
+                apart::<T, V>(found, free, third, len, [scale * T::of(0.5), negative * T::of(0.5)]);
+                let rows = Rows { by: 4 * len, count: count.div_ceil(2), len: 2 * len };
+                put(side, free, to, rows);
+                put(side, third, to.add(2 * len), Rows { count: count / 2, ..rows });
+                continue;
+            }
+            if spec.inverse {
+                let scale = V::splat(scale);
+                for at in (0..len * line).step_by(V::LANES) {
+                    V::load(found.add(at)).mul(scale).store(found.add(at));
+                }
+            }
+            if swap {
+                swap_parts::<T, V>(found, len);
+            }
+            put(side, found, to, Rows { by: 2 * len, count, len: 2 * len });
+        }
+    }
+}
+
+/// Exchanges real and imaginary parts: so a transform is the inverse one.
+#[inline(always)]
+unsafe fn swap_parts<T: Real, V: VectorFloat<Elem = T>>(lines: *mut T, len: usize) {
+    for at in 0..len {
+        for lane in (0..T::LINE).step_by(V::LANES) {
+            // SAFETY: the caller's promise: there are `len` lines.
+            unsafe {
+                let place = lines.add(at * 2 * T::LINE + lane);
+                Pair::<V>::load(place).swapped().store(place);
+            }
+        }
+    }
+}
+
+/// Of the transform of `x + i y` that of `x` and that of `y`, times a factor for real and one for imaginary parts.
+#[inline(always)]
+unsafe fn apart<T: Real, V: VectorFloat<Elem = T>>(
+    from: *const T,
+    x: *mut T,
+    y: *mut T,
+    len: usize,
+    [re_by, im_by]: [T; 2],
+) {
+    let line = 2 * T::LINE;
+    for f in 0..len {
+        let mirror = if f == 0 { 0 } else { len - f };
+        for lane in (0..T::LINE).step_by(V::LANES) {
+            // SAFETY: the caller's promise: there are `len` lines.
+            unsafe {
+                let a = Pair::<V>::load(from.add(f * line + lane));
+                let b = Pair::<V>::load(from.add(mirror * line + lane));
+                let (re_by, im_by) = (V::splat(re_by), V::splat(im_by));
+                Pair(a.0.add(b.0).mul(re_by), a.1.sub(b.1).mul(im_by)).store(x.add(f * line + lane));
+                Pair(a.1.add(b.1).mul(re_by), b.0.sub(a.0).mul(im_by)).store(y.add(f * line + lane));
+            }
+        }
+    }
+}
+
+/// Rows of numbers in memory: from row to row, how many, and how long.
+#[derive(Clone, Copy)]
+struct Rows {
+    by: usize,
+    count: usize,
+    len: usize,
+}
+
+/// Brings rows to lanes: number `i` of row `l` to `to + i * step + l`. Lanes without rows become zeros.
+///
+/// # Safety
+/// The rows are there, and so is the memory of the lanes.
+#[inline(always)]
+unsafe fn bring<T: Real>(
+    (side, square): (usize, Square),
+    from: *const T,
+    rows: Rows,
+    to: *mut T,
+    step: usize,
+) {
+    let whole = if side > 1 { (rows.count / side * side, rows.len / side * side) } else { (0, 0) };
+    let bytes = size_of::<T>() as isize;
+    // SAFETY: the caller's promise.
+    unsafe {
+        for row in (0..whole.0).step_by(side) {
+            for i in (0..whole.1).step_by(side) {
+                let (from, to) = (from.add(row * rows.by + i), to.add(i * step + row));
+                square.run(from.cast(), rows.by as isize * bytes, to.cast(), step as isize * bytes, false);
+            }
+        }
+        for row in 0..rows.count {
+            for i in if row < whole.0 { whole.1 } else { 0 }..rows.len {
+                *to.add(i * step + row) = *from.add(row * rows.by + i);
+            }
+        }
+        if rows.count < T::LINE {
+            for i in 0..rows.len {
+                for lane in rows.count..T::LINE {
+                    *to.add(i * step + lane) = T::default();
+                }
+            }
+        }
+    }
+}
+
+/// Writes lanes to rows.
+///
+/// # Safety
+/// As of [`bring`].
+#[inline(always)]
+unsafe fn put<T: Real>((side, square): (usize, Square), from: *const T, to: *mut T, rows: Rows) {
+    let whole = if side > 1 { (rows.count / side * side, rows.len / side * side) } else { (0, 0) };
+    let bytes = size_of::<T>() as isize;
+    // SAFETY: the caller's promise.
+    unsafe {
+        for row in (0..whole.0).step_by(side) {
+            for i in (0..whole.1).step_by(side) {
+                let (from, to) = (from.add(i * T::LINE + row), to.add(row * rows.by + i));
+                square.run(from.cast(), T::LINE as isize * bytes, to.cast(), rows.by as isize * bytes, false);
+            }
+        }
+        for row in 0..rows.count {
+            for i in if row < whole.0 { whole.1 } else { 0 }..rows.len {
+                *to.add(row * rows.by + i) = *from.add(i * T::LINE + row);
+            }
+        }
+    }
+}
