@@ -26,6 +26,12 @@ pub(crate) unsafe trait Vector: Copy {
     /// `self * factor + term`.
     unsafe fn mul_add(self, factor: Self, term: Self) -> Self;
     unsafe fn add(self, other: Self) -> Self;
+    /// A sum of products that is not put together yet.
+    type Sum: Copy;
+    unsafe fn no_sum() -> Self::Sum;
+    /// Adds `self` times a factor that is one number over and over.
+    unsafe fn sum_up(self, factor: Self, sum: Self::Sum) -> Self::Sum;
+    unsafe fn summed(sum: Self::Sum) -> Self;
     /// Asks for the line of memory to come near, if the machine can be asked.
     #[inline(always)]
     unsafe fn prefetch(_: *const Self::Elem) {}
@@ -157,6 +163,25 @@ macro_rules! plain {
             type Mask = usize;
             const LANES: usize = N;
 
+            type Sum = Self;
+
+            #[inline(always)]
+            unsafe fn no_sum() -> Self {
+                // SAFETY: as the trait demands.
+                unsafe { Self::zero() }
+            }
+
+            #[inline(always)]
+            unsafe fn sum_up(self, factor: Self, sum: Self) -> Self {
+                // SAFETY: as the trait demands.
+                unsafe { self.mul_add(factor, sum) }
+            }
+
+            #[inline(always)]
+            unsafe fn summed(sum: Self) -> Self {
+                sum
+            }
+
             #[inline(always)]
             unsafe fn zero() -> Self {
                 Plain([$zero; N])
@@ -284,6 +309,28 @@ unsafe impl<V: VectorFloat> Vector for Pairs<V> {
     type Elem = Complex<V::Elem>;
     type Mask = V::Mask;
     const LANES: usize = V::LANES / 2;
+    /// What real parts of factors make, and what imaginary ones do.
+    type Sum = [V; 2];
+
+    #[inline(always)]
+    unsafe fn no_sum() -> [V; 2] {
+        // SAFETY: as the trait demands.
+        unsafe { [V::zero(), V::zero()] }
+    }
+
+    #[inline(always)]
+    unsafe fn sum_up(self, factor: Self, [real, imaginary]: [V; 2]) -> [V; 2] {
+        // SAFETY: as the trait demands.
+        unsafe {
+            [self.0.mul_add(factor.0.first_twice(), real), self.0.mul_add(factor.0.second_twice(), imaginary)]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn summed([real, imaginary]: [V; 2]) -> Self {
+        // SAFETY: as the trait demands.
+        Pairs(unsafe { real.add(imaginary.turned()) })
+    }
 
     #[inline(always)]
     unsafe fn zero() -> Self {
@@ -384,6 +431,25 @@ pub(crate) mod x86 {
                 type Elem = $type;
                 type Mask = $mask;
                 const LANES: usize = $lanes;
+
+                type Sum = Self;
+
+                #[inline(always)]
+                unsafe fn no_sum() -> Self {
+                    // SAFETY: as the trait demands.
+                    unsafe { Self::zero() }
+                }
+
+                #[inline(always)]
+                unsafe fn sum_up(self, factor: Self, sum: Self) -> Self {
+                    // SAFETY: as the trait demands.
+                    unsafe { self.mul_add(factor, sum) }
+                }
+
+                #[inline(always)]
+                unsafe fn summed(sum: Self) -> Self {
+                    sum
+                }
 
                 #[inline(always)]
                 unsafe fn zero() -> Self {
@@ -691,6 +757,25 @@ pub(crate) mod neon {
                 type Elem = $type;
                 type Mask = usize;
                 const LANES: usize = $lanes;
+
+                type Sum = Self;
+
+                #[inline(always)]
+                unsafe fn no_sum() -> Self {
+                    // SAFETY: as the trait demands.
+                    unsafe { Self::zero() }
+                }
+
+                #[inline(always)]
+                unsafe fn sum_up(self, factor: Self, sum: Self) -> Self {
+                    // SAFETY: as the trait demands.
+                    unsafe { self.mul_add(factor, sum) }
+                }
+
+                #[inline(always)]
+                unsafe fn summed(sum: Self) -> Self {
+                    sum
+                }
 
                 #[inline(always)]
                 unsafe fn zero() -> Self {

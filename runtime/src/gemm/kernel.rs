@@ -3,7 +3,7 @@
 //! One generic body serves every vector type; [`Kernels`] holds its instances for every height and width of a tile,
 //! so that edges cost what they compute.
 
-use super::thin::{COLUMNS, Dots, ROWS, Strips, Sweeps};
+use super::thin::{COLUMNS, Dots, ROWS, RUNS, Runs, Strips, Sweeps, VECTORS};
 use crate::vector::Vector;
 
 /// What a kernel computes: `c[i][j] (+)= sum over p of a[i][p] * b[p][j]`, strides in elements.
@@ -47,6 +47,8 @@ pub(super) struct Kernels<T: 'static> {
     pub dots: [[Dots<T>; COLUMNS]; ROWS],
     pub strips: [[Strips<T>; COLUMNS]; ROWS],
     pub sweep: Sweeps<T>,
+    /// By runs - 1, then vectors - 1.
+    pub runs: [[Runs<T>; VECTORS]; RUNS],
     /// Elements of a strip.
     pub strip_lanes: usize,
     /// Rows, sums and columns that are packed at once.

@@ -3,8 +3,8 @@
 use super::kernel::{Kernel, Kernels, Tile, real};
 use super::pack::transpose_plain;
 #[cfg(target_arch = "x86_64")]
-use super::thin::{Strip, Sweep};
-use super::thin::{dots, strips, sweep};
+use super::thin::{Run, Strip, Sweep};
+use super::thin::{dots, runs, strips, sweep};
 use crate::vector::{Pairs, Plain, Vector};
 use num_complex::Complex;
 
@@ -27,11 +27,25 @@ macro_rules! by_two {
     };
 }
 
+/// The table of instances by up to 6 rows and 2 vectors.
+macro_rules! six_by_two {
+    ($body:ident, $first:ty) => {
+        [
+            [$body::<$first, 1, 1>, $body::<$first, 1, 2>],
+            [$body::<$first, 2, 1>, $body::<$first, 2, 2>],
+            [$body::<$first, 3, 1>, $body::<$first, 3, 2>],
+            [$body::<$first, 4, 1>, $body::<$first, 4, 2>],
+            [$body::<$first, 5, 1>, $body::<$first, 5, 2>],
+            [$body::<$first, 6, 1>, $body::<$first, 6, 2>],
+        ]
+    };
+}
+
 /// The instances of the kernel bodies for one set of machine features.
 #[cfg(target_arch = "x86_64")]
 macro_rules! instances {
     (
-        $features:literal, $real:ident, $dots:ident, $strips:ident, $sweep:ident
+        $features:literal, $real:ident, $dots:ident, $strips:ident, $sweep:ident, $runs:ident
     ) => {
         #[target_feature(enable = $features)]
         unsafe fn $real<V: Vector, const ROWS: usize, const VECTORS: usize, const PARTIAL: bool>(
@@ -65,6 +79,12 @@ macro_rules! instances {
             // SAFETY: the caller's promise; the features are those of `V`.
             unsafe { sweep::<V>(swept) }
         }
+
+        #[target_feature(enable = $features)]
+        unsafe fn $runs<V: Vector, const ROWS: usize, const VECTORS: usize>(run: &Run<V::Elem>) {
+            // SAFETY: the caller's promise; the features are those of `V`.
+            unsafe { runs::<V, ROWS, VECTORS>(run) }
+        }
     };
 }
 
@@ -94,6 +114,7 @@ macro_rules! small_tables {
             dots: by_two!(dots, $vector),
             strips: by_two!(strips, $vector),
             sweep: sweep::<$vector>,
+ runs: six_by_two!(runs, $vector),
             strip_lanes: <$vector>::LANES,
             rows_packed: 96,
             sums_packed: 256,
@@ -150,8 +171,8 @@ mod x86 {
     use super::*;
     use crate::vector::x86::*;
 
-    instances!("avx2,fma", real_avx2, dots_avx2, strips_avx2, sweep_avx2);
-    instances!("avx512f,avx512dq", real_avx512, dots_avx512, strips_avx512, sweep_avx512);
+    instances!("avx2,fma", real_avx2, dots_avx2, strips_avx2, sweep_avx2, runs_avx2);
+    instances!("avx512f,avx512dq", real_avx512, dots_avx512, strips_avx512, sweep_avx512, runs_avx512);
 
     macro_rules! avx512_tables {
         ($vector:ty, $transpose:ident, $rows_packed:expr, $sums_packed:expr, $columns_packed:expr) => {
@@ -173,6 +194,7 @@ mod x86 {
                 dots: by_two!(dots_avx512, $vector),
             strips: by_two!(strips_avx512, $vector),
             sweep: sweep_avx512::<$vector>,
+ runs: six_by_two!(runs_avx512, $vector),
             strip_lanes: <$vector>::LANES,
             rows_packed: $rows_packed,
                 sums_packed: $sums_packed,
@@ -199,6 +221,7 @@ mod x86 {
                 dots: by_two!(dots_avx2, $vector),
             strips: by_two!(strips_avx2, $vector),
             sweep: sweep_avx2::<$vector>,
+ runs: six_by_two!(runs_avx2, $vector),
             strip_lanes: <$vector>::LANES,
             rows_packed: $rows_packed,
                 sums_packed: 256,
@@ -257,6 +280,7 @@ mod neon {
                 dots: by_two!(dots, $vector),
             strips: by_two!(strips, $vector),
             sweep: sweep::<$vector>,
+ runs: six_by_two!(runs, $vector),
             strip_lanes: <$vector>::LANES,
             rows_packed: 128,
                 sums_packed: 256,

@@ -143,7 +143,7 @@ impl GemmPlan {
             self.dtype,
             T => match ready.way {
                 Way::Blocks => drive::workspace_bytes::<T>(ready).saturating_mul(threads.max(1)),
-                Way::Strips | Way::Sweeps => thin::strip_bytes(ready).saturating_mul(threads.max(1)),
+                Way::Strips | Way::Sweeps | Way::Runs => thin::strip_bytes(ready).saturating_mul(threads.max(1)),
                 Way::Dots if thin::pieces(ready) == 1 => 0,
                 Way::Dots => thin::pieces(ready) * ready.rows_len * ready.columns_len * size_of::<T>(),
             },
@@ -293,6 +293,18 @@ unsafe fn run<T: HasKernels>(
                     let memory = space.get().add(thread * thin::strip_bytes(ready));
                     let columns = mine(ready.columns_len, 64, !by_batch);
                     thin::run_sweeps(ready, kernels, operands, c, columns, memory);
+                }
+            }
+        }),
+        Way::Runs => spread(threads, &|thread| {
+            let mine = |len, chosen| if chosen { share(len, 1, threads, thread) } else { 0..len };
+            for index in mine(ready.batch_len, by_batch) {
+                let (operands, c) = at(index);
+                // SAFETY: as above.
+                unsafe {
+                    let memory = space.get().add(thread * thin::strip_bytes(ready));
+                    let runs = mine(thin::runs_len(ready), !by_batch);
+                    thin::run_runs(ready, kernels, operands, c, runs, memory);
                 }
             }
         }),

@@ -64,6 +64,8 @@ pub(super) enum Way {
     Strips,
     /// Sums of rows.
     Sweeps,
+    /// Sums of runs.
+    Runs,
 }
 
 /// A contraction made ready: `a` holds the rows, `b` the columns.
@@ -81,8 +83,9 @@ pub(super) struct Ready {
     pub rows_len: usize,
     pub columns_len: usize,
     pub sums_len: usize,
-    /// Extent of the batch axis that strips run along, which is not in `batch` then.
+    /// Extent of the batch axis that strips run along, which is not in `batch` then, and its stride in C.
     pub lanes_len: usize,
+    pub c_lane: isize,
     pub panels: Panels,
     /// Columns a panel may have.
     pub panel_columns: usize,
@@ -252,6 +255,15 @@ impl Ready {
         let (rows_len, columns_len) = (len(&groups.rows), len(&groups.columns));
         let has_runs = |axis: &Shared| axis.a == 1 && axis.b == 1 && axis.extent >= 16;
         let has_strips = |axis: &Shared| axis.a == 1 && axis.b == 1 && axis.c == 1 && axis.extent >= 4;
+        // Lanes apart in C are written one by one: where many sums are behind each, and where packing would be for little.
+        let are_few = rows_len.min(columns_len) <= 2 * ROWS && sums_len >= 8.0;
+        let has_apart = |axis: &Shared| are_few && axis.a == 1 && axis.b == 1 && axis.extent >= 8;
+        let has_runs_of_columns = |rows: &[Free], columns: &[Free]| {
+            rows.is_empty()
+                && columns.len() > 1
+                && columns.iter().any(|axis| (axis.from, axis.c) == (1, 1) && axis.extent >= 4)
+        };
+        let runs_as_is = has_runs_of_columns(&groups.rows, &groups.columns);
         let is_swept = |rows: &[Free], columns: &[Free]| {
             rows.is_empty() && matches!(columns, [axis] if (axis.from, axis.c) == (1, 1) && axis.extent >= 16)
         };
@@ -260,29 +272,38 @@ impl Ready {
             Way::Dots
         } else if swept_as_is || is_swept(&groups.columns, &groups.rows) {
             Way::Sweeps
-        } else if groups.batch.iter().any(has_strips) {
+        } else if groups.batch.iter().any(has_strips) || groups.batch.iter().any(has_apart) {
             Way::Strips
+        } else if runs_as_is || has_runs_of_columns(&groups.columns, &groups.rows) {
+            Way::Runs
         } else {
             Way::Blocks
         };
         let swapped = match way {
             Way::Dots => rows_len > columns_len,
             Way::Sweeps => !swept_as_is,
+            Way::Runs => !runs_as_is,
             _ => score(&groups.rows) > score(&groups.columns) && cost(&groups.rows) < cost(&groups.columns),
         };
         if swapped {
             groups.swap();
         }
         groups.order();
-        let Groups { mut batch, rows, columns, mut sums } = groups;
-        let mut lanes_len = 1;
+        let Groups { mut batch, rows, mut columns, mut sums } = groups;
+        let (mut lanes_len, mut c_lane) = (1, 1);
         match way {
             Way::Dots => {
                 let at = sums.iter().position(has_runs).expect("there are runs");
                 sums.swap(0, at);
             }
             Way::Strips => {
-                lanes_len = batch.remove(batch.iter().position(has_strips).expect("there are strips")).extent;
+                let at = batch.iter().position(has_strips).or_else(|| batch.iter().position(has_apart));
+                let axis = batch.remove(at.expect("there are strips"));
+                (lanes_len, c_lane) = (axis.extent, axis.c);
+            }
+            Way::Runs => {
+                let at = columns.iter().position(|axis| (axis.from, axis.c) == (1, 1));
+                columns.swap(0, at.expect("there are runs"));
             }
             Way::Blocks | Way::Sweeps => {}
         }
@@ -300,6 +321,7 @@ impl Ready {
         let mut ready = Ready {
             way,
             lanes_len,
+            c_lane,
             swapped,
             accumulate: gemm.accumulate,
             batch_len,

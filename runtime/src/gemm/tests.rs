@@ -312,6 +312,67 @@ fn a_vector_times_rows() {
     }
 }
 
+/// `C[n,p,q] = sum over u, v of A[n,u,v] * B[n,p+u,q+v]`, with either operand first.
+#[test]
+fn a_vector_times_windows() {
+    let mut numbers = Numbers(23);
+    let cases = [
+        (3, 13, 13, 7, 7),
+        (2, 1, 40, 3, 2),
+        (1, 25, 4, 2, 5),
+        (4, 6, 33, 1, 3),
+        (1, 7, 65, 3, 1),
+        (2, 11, 5, 9, 60),
+    ];
+    for (number, (n, p, q, u, v)) in cases.into_iter().enumerate() {
+        for (dtype, swapped) in DTYPES.into_iter().flat_map(|dtype| [(dtype, false), (dtype, true)]) {
+            let (height, width) = (p + u - 1, q + v - 1);
+            let axis = |extent: u64, a: u64, b: u64, c: u64| {
+                let (a, b) = if swapped { (b, a) } else { (a, b) };
+                Axis { extent, a: a as i64, b: b as i64, c: c as i64 }
+            };
+            let gemm = Gemm {
+                dtype,
+                batch: vec![axis(n, u * v, height * width, p * q)],
+                m: vec![],
+                n: vec![axis(p, 0, width, q), axis(q, 0, 1, 1)],
+                k: vec![axis(u, v, width, 0), axis(v, 1, 1, 0)],
+                accumulate: number % 2 == 1,
+            };
+            let mut lens = [n * u * v, n * height * width, n * p * q].map(|len| len as usize);
+            if swapped {
+                lens.swap(0, 1);
+            }
+            if p > 1 && v > 1 {
+                assert_eq!(GemmPlan::new(&gemm).unwrap().ready.way, Way::Runs);
+            }
+            check_any(&Problem { gemm, lens }, &mut numbers, 1 + number % 3);
+        }
+    }
+}
+
+/// `C[j,i,l] = sum over k of A[k,l] * B[j,i,k,l]` and the like: lanes of the batch that are apart in the result.
+#[test]
+fn batches_side_by_side_in_the_operands_alone() {
+    let mut numbers = Numbers(29);
+    for (number, (lanes, m, n, k)) in [(33, 4, 20, 16), (8, 1, 3, 8), (17, 8, 9, 11)].into_iter().enumerate()
+    {
+        for dtype in DTYPES {
+            let axes = [
+                (lanes, [true; 3]),
+                (m, [true, false, true]),
+                (n, [false, true, true]),
+                (k, [true, true, false]),
+            ];
+            let accumulate = number == 1;
+            let problem = problem(dtype, &axes, [&[3, 1, 0], &[2, 3, 0], &[0, 1, 2]], accumulate);
+            let plan = GemmPlan::new(&problem.gemm).unwrap();
+            assert_eq!((plan.ready.way, plan.ready.c_lane), (Way::Strips, (m * n) as isize));
+            check_any(&problem, &mut numbers, 1 + number);
+        }
+    }
+}
+
 #[test]
 fn nothing_to_sum_is_zero_and_nothing_to_write_is_nothing() {
     let mut numbers = Numbers(5);

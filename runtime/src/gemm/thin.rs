@@ -1,11 +1,13 @@
 //! Contractions that are no matrix product at heart: few rows with sums side by side in memory (dot products), batches
-//! side by side in memory (products element by element), and a vector times a matrix of rows (sums of rows).
+//! side by side in memory (products element by element), a vector times a matrix of rows (sums of rows), and a vector times
+//! windows of a tensor (sums of runs).
 
 use super::drive::{free, offsets, shared};
 use super::kernel::Kernels;
 use super::machine::HasKernels;
 use super::plan::Ready;
 use crate::vector::Vector;
+use std::mem::MaybeUninit;
 use std::ops::Range;
 
 /// Dot products: `out[i * columns + j] += sum over p below k of a[rows[i] + p] * b[columns[j] + p]`.
@@ -25,6 +27,8 @@ pub(super) struct Strip<T> {
     pub c: *mut T,
     pub c_rows: *const isize,
     pub c_columns: *const isize,
+    /// From lane to lane of C.
+    pub c_lane: isize,
     /// How many lanes there are, at least 1 and at most a vector's.
     pub lanes: usize,
     pub accumulate: bool,
@@ -46,6 +50,28 @@ pub(super) struct Sweep<T> {
 }
 
 pub(super) type Sweeps<T> = unsafe fn(&Sweep<T>);
+
+/// Runs added up: `c[c_runs[i] + j] (+)= sum over p of a[a_sums[p]] * b[b_sums[p] + b_runs[i] + j]`.
+#[derive(Clone, Copy)]
+pub(super) struct Run<T> {
+    pub k: usize,
+    pub a: *const T,
+    pub a_sums: *const isize,
+    pub b: *const T,
+    pub b_sums: *const isize,
+    pub b_runs: *const isize,
+    pub c: *mut T,
+    pub c_runs: *const isize,
+    /// Columns of the last vector, at least 1.
+    pub last: usize,
+    pub accumulate: bool,
+}
+
+pub(super) type Runs<T> = unsafe fn(&Run<T>);
+
+/// The most runs, and vectors of each, that are added up at once.
+pub(super) const RUNS: usize = 6;
+pub(super) const VECTORS: usize = 2;
 
 /// Rows that are added up before the sums are written.
 const TOGETHER: usize = 8;
@@ -147,6 +173,15 @@ pub(super) unsafe fn strips<V: Vector, const ROWS: usize, const COLUMNS: usize>(
         for (i, sums) in sums.iter().enumerate() {
             for (j, &sum) in sums.iter().enumerate() {
                 let at = strip.c.offset(*strip.c_rows.add(i) + *strip.c_columns.add(j));
+                if strip.c_lane != 1 {
+                    let mut lanes = [const { MaybeUninit::<V::Elem>::uninit() }; 16];
+                    sum.store_part(lanes.as_mut_ptr().cast(), mask);
+                    for (lane, value) in lanes.iter().enumerate().take(strip.lanes) {
+                        let (at, value) = (at.offset(lane as isize * strip.c_lane), value.assume_init());
+                        *at = if strip.accumulate { V::plus(*at, value) } else { value };
+                    }
+                    continue;
+                }
                 let sum = if strip.accumulate { V::load_part(at, mask).add(sum) } else { sum };
                 sum.store_part(at, mask);
             }
@@ -206,6 +241,42 @@ unsafe fn some_rows<V: Vector, const N: usize>(sweep: &Sweep<V::Elem>, p: usize,
                 sum = factor.mul_add(V::load_part(row.add(whole), mask), sum);
             }
             sum.store_part(to, mask);
+        }
+    }
+}
+
+/// # Safety
+/// All places named by the run must be good, and the machine must have what `V` needs.
+#[inline(always)]
+pub(super) unsafe fn runs<V: Vector, const ROWS: usize, const VECTORS: usize>(run: &Run<V::Elem>) {
+    // SAFETY: the caller's promise, throughout.
+    unsafe {
+        let mask = V::mask(run.last);
+        let mut sums = [[V::no_sum(); VECTORS]; ROWS];
+        for p in 0..run.k {
+            let factor = V::splat(*run.a.offset(*run.a_sums.add(p)));
+            let b = run.b.offset(*run.b_sums.add(p));
+            for (i, sums) in sums.iter_mut().enumerate() {
+                let row = b.offset(*run.b_runs.add(i));
+                for j in 0..VECTORS {
+                    let at = row.add(j * V::LANES);
+                    let value = if j + 1 == VECTORS { V::load_part(at, mask) } else { V::load(at) };
+                    sums[j] = value.sum_up(factor, sums[j]);
+                }
+            }
+        }
+        for (i, sums) in sums.iter().enumerate() {
+            let row = run.c.offset(*run.c_runs.add(i));
+            for (j, &sum) in sums.iter().enumerate() {
+                let (at, sum) = (row.add(j * V::LANES), V::summed(sum));
+                if j + 1 == VECTORS {
+                    let sum = if run.accumulate { V::load_part(at, mask).add(sum) } else { sum };
+                    sum.store_part(at, mask);
+                } else {
+                    let sum = if run.accumulate { V::load(at).add(sum) } else { sum };
+                    sum.store(at);
+                }
+            }
         }
     }
 }
@@ -311,9 +382,10 @@ pub(super) unsafe fn run_strips<T: HasKernels>(
                             b: b.add(lane),
                             b_columns: column_b.as_ptr(),
                             b_sums: sum_b,
-                            c: c.add(lane),
+                            c: c.offset(lane as isize * ready.c_lane),
                             c_rows: row_c.as_ptr(),
                             c_columns: column_c.as_ptr(),
+                            c_lane: ready.c_lane,
                             lanes: kernels.strip_lanes.min(ready.lanes_len - lane),
                             accumulate: ready.accumulate || p > 0,
                         };
@@ -371,7 +443,66 @@ pub(super) unsafe fn run_sweeps<T: HasKernels>(
     }
 }
 
-/// Bytes of workspace that one thread needs for strips, or for sums of rows.
+/// The sums of some runs: the columns of the innermost axis, for every index of the others.
+///
+/// # Safety
+/// The operands must be good for every index, `memory` for [`strip_bytes`], and nobody else may use those runs of C
+/// meanwhile.
+pub(super) unsafe fn run_runs<T: HasKernels>(
+    ready: &Ready,
+    kernels: &'static Kernels<T>,
+    [a, b]: [*const T; 2],
+    c: *mut T,
+    runs: Range<usize>,
+    memory: *mut u8,
+) {
+    let (mut b_runs, mut c_runs) = ([0; RUNS], [0; RUNS]);
+    let len = ready.columns.first().map_or(1, |axis| axis.extent);
+    let outer = ready.columns.get(1..).unwrap_or(&[]);
+    let tiles = runs.len().div_ceil(RUNS);
+    let a_sums: *mut isize = memory.cast();
+    // SAFETY: the caller's promise, throughout: there is room for the offsets of a block of sums in both operands.
+    unsafe {
+        let b_sums = a_sums.add(ready.sums_block);
+        let mut p = 0;
+        loop {
+            let k = ready.sums_block.min(ready.sums_len - p);
+            offsets(shared(&ready.sums), p..p + k, a_sums, b_sums);
+            for tile in 0..tiles {
+                // As even as can be.
+                let [start, end] = [tile, tile + 1].map(|tile| runs.start + runs.len() * tile / tiles);
+                offsets(free(outer), start..end, b_runs.as_mut_ptr(), c_runs.as_mut_ptr());
+                for first in (0..len).step_by(VECTORS * kernels.strip_lanes) {
+                    let columns = (len - first).min(VECTORS * kernels.strip_lanes);
+                    let run = Run {
+                        k,
+                        a,
+                        a_sums,
+                        b: b.add(first),
+                        b_sums,
+                        b_runs: b_runs.as_ptr(),
+                        c: c.add(first),
+                        c_runs: c_runs.as_ptr(),
+                        last: (columns - 1) % kernels.strip_lanes + 1,
+                        accumulate: ready.accumulate || p > 0,
+                    };
+                    kernels.runs[end - start - 1][columns.div_ceil(kernels.strip_lanes) - 1](&run);
+                }
+            }
+            p += k;
+            if p >= ready.sums_len {
+                break;
+            }
+        }
+    }
+}
+
+/// How many runs there are.
+pub(super) fn runs_len(ready: &Ready) -> usize {
+    ready.columns.iter().skip(1).map(|axis| axis.extent).product()
+}
+
+/// Bytes of workspace that one thread needs for strips, or for sums of rows or runs.
 pub(super) fn strip_bytes(ready: &Ready) -> usize {
     (2 * ready.sums_block * size_of::<isize>()).next_multiple_of(64)
 }
