@@ -4,7 +4,7 @@ use super::cost::{cost, far_time};
 use super::lower::Lowering;
 use super::order::Orders;
 use super::spread::{PARTS, Room};
-use super::{Plan, Settings, arena, in_place};
+use super::{Plan, Settings, arena, in_place, unwrap};
 use crate::graph::{Graph, NodeId, recompute, slice};
 
 /// How many values are computed in slices at most.
@@ -26,7 +26,7 @@ const WORTH: f64 = 0.8;
 fn lower(graph: &Graph, settings: &Settings, orders: &Orders<'_>, limit: Option<f64>, room: Room) -> Plan {
     let mut lowering = Lowering::new(graph, settings, orders, limit);
     lowering.room = room;
-    arena::assign(in_place::reuse(lowering.run()))
+    arena::assign(unwrap::cut(in_place::reuse(lowering.run())))
 }
 
 /// The plan of a graph, if possible within so many bytes; the smallest that was found if not.

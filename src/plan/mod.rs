@@ -34,6 +34,7 @@ mod show;
 mod spread;
 #[cfg(test)]
 mod tests;
+mod unwrap;
 mod verify;
 
 pub use convolution::LongSum;

@@ -143,6 +143,9 @@ const MORE_MACS: f64 = 1.05;
 /// little work for each element is no matrix product any more.
 const MORE_MOVED: f64 = 2.0;
 
+/// The least multiply-adds of a step of one slice: of less, its own cost counts.
+const LEAST_MACS: f64 = 65_536.0;
+
 impl<'a> Orders<'a> {
     pub fn new(settings: &'a Settings) -> Orders<'a> {
         Orders { settings, known: RefCell::default(), missing: RefCell::default() }
@@ -157,8 +160,11 @@ impl<'a> Orders<'a> {
             return order;
         };
         let cheap = |other: &Order| {
+            let slices = other.slices.iter().fold(1.0, |n, &axis| n * product.extents[axis as usize] as f64);
+            let steps = slices * other.pairs.len() as f64;
             product.work(other).is_some_and(|then| {
                 then.peak <= cache
+                    && then.macs >= LEAST_MACS * steps
                     && then.macs <= MORE_MACS * now.macs
                     && then.moved <= MORE_MOVED * now.moved
             })

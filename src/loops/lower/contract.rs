@@ -18,8 +18,11 @@ const PLAIN_WORK: u64 = 512;
 /// The same where one operand is a vector.
 const VECTOR_WORK: u64 = 1 << 18;
 
-/// The same where the other operand's rows are added up.
+/// The same where the other operand's rows are added up, or windows of it.
 const SWEEP_WORK: u64 = 1 << 13;
+
+/// The same for complex numbers, of which nests make no vectors.
+const COMPLEX_WORK: u64 = 64;
 
 impl Builder {
     pub(super) fn contract(&mut self, contract: &Contract, axes: &Axes, point: &Point, machine: &Machine) {
@@ -142,13 +145,26 @@ fn is_worth_packing(gemm: &Gemm) -> bool {
         _ => GEMM_WORK + 1,
     };
     let is_swept = m.min(n) == 1 && k >= 16 && work >= SWEEP_WORK && is_swept(gemm);
-    known && shaped && (m.min(n).min(k) >= 4 && work >= least || is_vector || is_swept)
+    let is_opened = k >= 3 && work >= SWEEP_WORK && has_runs(gemm);
+    let is_complex = matches!(gemm.dtype, DType::C64 | DType::C128) && k >= 2 && work >= COMPLEX_WORK;
+    known
+        && shaped
+        && (m.min(n).min(k) >= 4 && work >= least || is_vector || is_swept || is_opened || is_complex)
 }
 
 /// Whether rows, columns and sums are one axis each, and columns lie side by side in their operand and the result.
 fn is_plain(gemm: &Gemm) -> bool {
     match (&gemm.m[..], &gemm.n[..], &gemm.k[..]) {
         ([m], [n], [_]) => (n.b, n.c) == (1, 1) || (m.a, m.c) == (1, 1),
+        _ => false,
+    }
+}
+
+/// Whether one operand is a vector, and runs of the other lie side by side as they do in the result.
+fn has_runs(gemm: &Gemm) -> bool {
+    match (&gemm.m[..], &gemm.n[..]) {
+        ([], n) => n.iter().any(|axis| (axis.b, axis.c) == (1, 1) && axis.extent >= 8),
+        (m, []) => m.iter().any(|axis| (axis.a, axis.c) == (1, 1) && axis.extent >= 8),
         _ => false,
     }
 }

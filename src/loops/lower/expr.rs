@@ -122,7 +122,11 @@ impl Builder {
                     let base = self.value(a, scope, point);
                     return self.power(base, exponent);
                 }
+                let divisor = real_divisor(b).filter(|_| *op == Binary::Div);
                 let (a, b) = (self.value(a, scope, point), self.value(b, scope, point));
+                if let (Val::Pair(..), Val::Pair(real, _), Some(_)) = (a, b, divisor) {
+                    return a.map(|part| self.lang(Binary::Div, part, real));
+                }
                 self.binary_of(*op, dtype, a, b)
             }
             Expr::Sum(parts) => match expr.affine().filter(|_| expr.dtype() == DType::I64) {
@@ -458,6 +462,7 @@ impl Builder {
             Unary::Imag => Val::One(im),
             Unary::Conj => Val::Pair(re, self.unary(Unary::Neg, im)),
             Unary::Arg => Val::One(self.lang(Binary::Atan2, im, re)),
+            Unary::Abs if self.ty(re).dtype == DType::F32 => Val::One(self.absolute(re, im)),
             Unary::Abs => {
                 let ty = self.ty(re);
                 Val::One(self.make(ty, Op::Complex(ComplexOp::Unary(op), Part::Re, vec![re, im])))
@@ -469,6 +474,20 @@ impl Builder {
                 Val::Pair(re, im)
             }
         }
+    }
+
+    /// The absolute value of a complex number of `f32` parts: in `f64` their squares neither overflow nor vanish. It is
+    /// infinite where a part is, whatever the other one may be.
+    fn absolute(&mut self, re: ValueId, im: ValueId) -> ValueId {
+        let [x, y] = [re, im].map(|part| self.cast(DType::F64, part));
+        let (xx, yy) = (self.mul(x, x), self.mul(y, y));
+        let sum = self.add(xx, yy);
+        let inf = self.number(self.ty(sum), f64::INFINITY);
+        let [x, y] = [xx, yy].map(|square| self.lang(Binary::Eq, square, inf));
+        let infinite = self.lang(Binary::Or, x, y);
+        let sum = self.select(infinite, inf, sum);
+        let root = self.unary(Unary::Sqrt, sum);
+        self.cast(DType::F32, root)
     }
 
     pub(super) fn binary_of(&mut self, op: Binary, dtype: DType, a: Val, b: Val) -> Val {
@@ -492,6 +511,16 @@ impl Builder {
                 Val::One(self.lang(op, a, b))
             }
         }
+    }
+}
+
+/// The real number that complex ones are divided by, where it is a constant other than 0.
+fn real_divisor(divisor: &Expr<Source>) -> Option<f64> {
+    match divisor {
+        Expr::Const(Scalar::Complex(re, 0.0) | Scalar::Real(re), dtype) if dtype.is_complex() => {
+            Some(*re).filter(|re| re.is_finite() && *re != 0.0)
+        }
+        _ => None,
     }
 }
 
