@@ -198,7 +198,11 @@ impl Loops {
                     (Fourier::Convolution(convolution), [x, k, y, _]) => {
                         let Convolution { dtype, rows, points, taps, .. } = convolution;
                         let sign = if convolution.accumulate { "+=" } else { "=" };
-                        writeln!(out, "{y} {sign} {rows} rows of {points} {dtype} at {x} by {taps} at {k}")
+                        let round = if convolution.periodic { " round" } else { "" };
+                        writeln!(
+                            out,
+                            "{y} {sign} {rows} rows of {points} {dtype} at {x} by {taps}{round} at {k}"
+                        )
                     }
                     _ => writeln!(out, "{id} {}", at.join(", ")),
                 }

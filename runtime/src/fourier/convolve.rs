@@ -3,7 +3,8 @@
 //! Real numbers `a` of an even length `2 H` that wrap round with the other sign are half as many complex ones:
 //! `z(n) = (a(n) + i a(n + H)) w^n` with `w^H = i`. Products of their transforms are the transforms of such convolutions, so
 //! that one real row needs a transform of half its length, and no frequencies are taken apart. What wraps round is not
-//! read.
+//! read. Rows that go round and round are transformed at their own length `2 H`, as `H` complex numbers
+//! `x(2 n) + i x(2 n + 1)`, whose transform is that of the even elements and that of the odd ones.
 //!
 //! Rounding errors are those of the largest values of a row, not of each result; numbers that are not finite would
 //! spread over a block. Where a result is not finite, its row is summed term by term instead.
@@ -11,8 +12,8 @@
 //! # Source
 //! Nussbaumer, "Fast Fourier transform and convolution algorithms", 1981 (right-angle circular convolution).
 
-use super::lines::{Pair, Real, with_vectors};
-use super::row::{Memory, Row, as_lines, straight_length};
+use super::lines::{Pair, Real, root, with_vectors};
+use super::row::{Memory, Row, as_lines, is_straight, straight_length};
 use crate::DType;
 use crate::vector::VectorFloat;
 use std::f64::consts::PI;
@@ -38,6 +39,8 @@ pub struct Convolution {
     pub y: [i64; 2],
     /// Whether results are added to what is there.
     pub accumulate: bool,
+    /// Whether `x` repeats itself after `points`, which are as many as the taps.
+    pub periodic: bool,
 }
 
 impl Convolution {
@@ -94,8 +97,42 @@ pub struct ConvolutionPlan {
 
 #[derive(Clone, Debug)]
 enum Tables {
-    Single(Block<f32>),
-    Double(Block<f64>),
+    Single(Way<f32>),
+    Double(Way<f64>),
+}
+
+/// How rows are convolved.
+#[derive(Clone, Debug)]
+enum Way<T> {
+    /// Block by block.
+    Blocks(Block<T>),
+    /// Round and round.
+    Round(Cycle<T>),
+}
+
+impl<T: Real> Way<T> {
+    fn new(spec: &Convolution) -> Way<T> {
+        let points = spec.points as usize;
+        let is_round = spec.periodic && spec.points == spec.taps && points.is_multiple_of(2);
+        match is_round && is_straight::<T>(points / 2) {
+            true => Way::Round(Cycle::new(points / 2)),
+            false => Way::Blocks(Block::new(block(spec.points, spec.taps).0 as usize)),
+        }
+    }
+}
+
+/// A row that goes round.
+#[derive(Clone, Debug)]
+struct Cycle<T> {
+    half: Row<T>,
+    /// `exp(-2 pi i f / half)`, as lines.
+    roots: Vec<T>,
+}
+
+impl<T: Real> Cycle<T> {
+    fn new(half: usize) -> Cycle<T> {
+        Cycle { half: Row::new(half), roots: as_lines((0..half).map(|f| root(f, half))) }
+    }
 }
 
 /// A block of a row.
@@ -124,10 +161,9 @@ impl ConvolutionPlan {
         if spec.points == 0 || spec.taps == 0 {
             return None;
         }
-        let len = block(spec.points, spec.taps).0 as usize;
         let tables = match spec.dtype {
-            DType::F32 => Tables::Single(Block::new(len)),
-            DType::F64 => Tables::Double(Block::new(len)),
+            DType::F32 => Tables::Single(Way::new(spec)),
+            DType::F64 => Tables::Double(Way::new(spec)),
             _ => return None,
         };
         Some(ConvolutionPlan { spec: *spec, tables })
@@ -141,12 +177,12 @@ impl ConvolutionPlan {
     pub unsafe fn run(&self, x: *const u8, k: *const u8, y: *mut u8, work: *mut u8) {
         match &self.tables {
             // SAFETY: the caller's promise.
-            Tables::Single(block) => unsafe {
-                convolve(&self.spec, block, x.cast(), k.cast(), y.cast(), work.cast())
+            Tables::Single(way) => unsafe {
+                convolve(&self.spec, way, x.cast(), k.cast(), y.cast(), work.cast())
             },
             // SAFETY: the caller's promise.
-            Tables::Double(block) => unsafe {
-                convolve(&self.spec, block, x.cast(), k.cast(), y.cast(), work.cast())
+            Tables::Double(way) => unsafe {
+                convolve(&self.spec, way, x.cast(), k.cast(), y.cast(), work.cast())
             },
         }
     }
@@ -154,13 +190,13 @@ impl ConvolutionPlan {
 
 unsafe fn convolve<T: Real>(
     spec: &Convolution,
-    block: &Block<T>,
+    way: &Way<T>,
     x: *const T,
     k: *const T,
     y: *mut T,
     work: *mut T,
 ) {
-    with_vectors!(rows::<T>(spec: &Convolution, block: &Block<T>, x: *const T, k: *const T, y: *mut T, work: *mut T))
+    with_vectors!(rows::<T>(spec: &Convolution, way: &Way<T>, x: *const T, k: *const T, y: *mut T, work: *mut T))
 }
 
 /// Elements of a row in memory: from one to the next, and how many.
@@ -222,15 +258,38 @@ unsafe fn transformed<T: Real, V: VectorFloat<Elem = T>>(
 #[inline(always)]
 unsafe fn rows<T: Real, V: VectorFloat<Elem = T>>(
     spec: &Convolution,
-    block: &Block<T>,
+    way: &Way<T>,
     x: *const T,
     k: *const T,
     y: *mut T,
     work: *mut T,
 ) {
+    let at = |by: [i64; 2], row: u64| row as isize * by[0] as isize;
+    for row in 0..spec.rows {
+        let is_new = row == 0 || spec.k[0] != 0;
+        // SAFETY: the caller's promise.
+        unsafe {
+            let places = (x.offset(at(spec.x, row)), k.offset(at(spec.k, row)), y.offset(at(spec.y, row)));
+            match way {
+                Way::Blocks(block) => blocks::<T, V>(spec, block, places, work, is_new),
+                Way::Round(cycle) => round::<T, V>(spec, cycle, places, work, is_new),
+            }
+        }
+    }
+}
+
+/// Convolves one row; where the filter is not new, its transform is still there.
+#[inline(always)]
+unsafe fn blocks<T: Real, V: VectorFloat<Elem = T>>(
+    spec: &Convolution,
+    block: &Block<T>,
+    (x, k, y): (*const T, *const T, *mut T),
+    work: *mut T,
+    is_new: bool,
+) {
     let (half, line) = (block.half.len, 2 * T::LINE);
     let (points, taps) = (spec.points as usize, spec.taps as usize);
-    let [x_by, k_by, y_by] = [spec.x, spec.k, spec.y].map(|by| by.map(|by| by as isize));
+    let (x_by, k_by) = (spec.x[1] as isize, spec.k[1] as isize);
     let last = taps as isize - 1;
     let step = 2 * half + 1 - taps;
     // SAFETY: the caller's promise.
@@ -239,64 +298,167 @@ unsafe fn rows<T: Real, V: VectorFloat<Elem = T>>(
         let filter = work.add(Memory::<T>::elems(half));
         // In a block the sum is `y[t] = sum over s of filter[s] * x[t + taps - 1 - s]`, counted from the first `x` read:
         // elements of `k`, the last one first if `x` runs on.
-        let (k, k_by, x) = match spec.backward {
-            true => (k, k_by, x.offset(-last * x_by[1])),
-            false => (k.offset(last * k_by[1]), [k_by[0], -k_by[1]], x),
+        let (first_k, step_k, first_x) = match spec.backward {
+            true => (k, k_by, x.offset(-last * x_by)),
+            false => (k.offset(last * k_by), -k_by, x),
         };
-        let scale = V::splat(T::of(1.0 / half as f64));
-        for row in 0..spec.rows as isize {
-            let k = k.offset(row * k_by[0]);
-            if row == 0 || k_by[0] != 0 {
-                transformed::<T, V>(block, Elements { first: k, by: k_by[1], count: taps }, memory);
-                for at in (0..half).step_by(V::LANES) {
-                    let place = filter.add(at / T::LINE * line + at % T::LINE);
-                    let value = Pair(V::load(memory.planes.re.add(at)), V::load(memory.planes.im.add(at)));
-                    value.scaled(scale).store(place);
-                }
+        if is_new {
+            transformed::<T, V>(block, Elements { first: first_k, by: step_k, count: taps }, memory);
+            let scale = V::splat(T::of(1.0 / half as f64));
+            for at in (0..half).step_by(V::LANES) {
+                let place = filter.add(at / T::LINE * line + at % T::LINE);
+                let value = Pair(V::load(memory.planes.re.add(at)), V::load(memory.planes.im.add(at)));
+                value.scaled(scale).store(place);
             }
-            for first in (0..points).step_by(step) {
-                let wanted = step.min(points - first);
-                let x = x.offset(row * x_by[0] + first as isize * x_by[1]);
-                let elements = Elements { first: x, by: x_by[1], count: wanted + taps - 1 };
-                transformed::<T, V>(block, elements, memory);
-                // Real and imaginary parts exchanged, a transform is the inverse one.
-                for at in (0..half).step_by(V::LANES) {
-                    let place = at / T::LINE * line + at % T::LINE;
-                    let value = Pair(V::load(memory.planes.re.add(at)), V::load(memory.planes.im.add(at)));
-                    let product = value.times(Pair::load(filter.add(place)));
-                    product.swapped().store(memory.lines.add(place));
-                }
-                block.half.run(memory);
-                // The results lie one after the other in what was lines.
-                let found = memory.lines;
-                for at in (0..half).step_by(V::LANES) {
-                    let place = at / T::LINE * line + at % T::LINE;
-                    let value = Pair(V::load(memory.planes.im.add(at)), V::load(memory.planes.re.add(at)));
-                    let Pair(cos, sin) = Pair::<V>::load(block.weights.as_ptr().add(place));
-                    let Pair(re, im) = value.times(Pair(cos, V::zero().sub(sin)));
-                    re.store(found.add(at));
-                    im.store(found.add(half + at));
-                }
-                let found = found.add(taps - 1);
-                if !are_finite::<T, V>(found, wanted) {
-                    for t in 0..wanted as isize {
-                        let mut sum = T::default();
-                        for s in 0..taps as isize {
-                            sum = sum + *k.offset(s * k_by[1]) * *x.offset((t + last - s) * x_by[1]);
-                        }
-                        *found.offset(t) = sum;
-                    }
-                }
-                let y = y.offset(row * y_by[0] + first as isize * y_by[1]);
-                if y_by[1] == 1 && !spec.accumulate {
-                    std::ptr::copy_nonoverlapping(found, y, wanted);
-                    continue;
-                }
-                for t in 0..wanted {
-                    let place = y.offset(t as isize * y_by[1]);
-                    *place = if spec.accumulate { *place + *found.add(t) } else { *found.add(t) };
-                }
+        }
+        for first in (0..points).step_by(step) {
+            let wanted = step.min(points - first);
+            let start = first_x.offset(first as isize * x_by);
+            let elements = Elements { first: start, by: x_by, count: wanted + taps - 1 };
+            transformed::<T, V>(block, elements, memory);
+            // Real and imaginary parts exchanged, a transform is the inverse one.
+            for at in (0..half).step_by(V::LANES) {
+                let place = at / T::LINE * line + at % T::LINE;
+                let value = Pair(V::load(memory.planes.re.add(at)), V::load(memory.planes.im.add(at)));
+                value.times(Pair::load(filter.add(place))).swapped().store(memory.lines.add(place));
             }
+            block.half.run(memory);
+            // The results lie one after the other in what was lines.
+            let found = memory.lines;
+            for at in (0..half).step_by(V::LANES) {
+                let place = at / T::LINE * line + at % T::LINE;
+                let value = Pair(V::load(memory.planes.im.add(at)), V::load(memory.planes.re.add(at)));
+                let Pair(cos, sin) = Pair::<V>::load(block.weights.as_ptr().add(place));
+                let Pair(re, im) = value.times(Pair(cos, V::zero().sub(sin)));
+                re.store(found.add(at));
+                im.store(found.add(half + at));
+            }
+            put::<T, V>(spec, (x, k, y), found.add(taps - 1), first, wanted);
+        }
+    }
+}
+
+/// Convolves one row that goes round.
+#[inline(always)]
+unsafe fn round<T: Real, V: VectorFloat<Elem = T>>(
+    spec: &Convolution,
+    cycle: &Cycle<T>,
+    (x, k, y): (*const T, *const T, *mut T),
+    work: *mut T,
+    is_new: bool,
+) {
+    let (half, line) = (cycle.half.len, 2 * T::LINE);
+    // SAFETY: the caller's promise.
+    unsafe {
+        let memory = Memory::new(work, half);
+        let even = work.add(Memory::<T>::elems(half));
+        let odd = even.add(2 * half);
+        let place = |at: usize| at / T::LINE * line + at % T::LINE;
+        if is_new {
+            halved::<T, V>(cycle, Elements { first: k, by: spec.k[1] as isize, count: 2 * half }, memory);
+            // Both parts of both operands are twice what they should be.
+            let scale = V::splat(T::of(0.25 / half as f64));
+            for at in (0..half).step_by(V::LANES) {
+                let (mut first, mut second) = parts::<T, V>(memory, half, at);
+                if !spec.backward {
+                    // Where `x` runs on, the transform of the filter is its conjugate.
+                    first = first.conjugate();
+                    second = second.times(Pair::load(cycle.roots.as_ptr().add(place(at)))).conjugate();
+                }
+                first.scaled(scale).store(even.add(place(at)));
+                second.scaled(scale).store(odd.add(place(at)));
+            }
+        }
+        halved::<T, V>(cycle, Elements { first: x, by: spec.x[1] as isize, count: 2 * half }, memory);
+        for at in (0..half).step_by(V::LANES) {
+            let (first, second) = parts::<T, V>(memory, half, at);
+            let place = place(at);
+            let (even, odd) = (Pair::load(even.add(place)), Pair::load(odd.add(place)));
+            let turned = second.times(odd).times(Pair::load(cycle.roots.as_ptr().add(place)));
+            let straight = first.times(even).plus(turned);
+            let product = straight.plus_turned(first.times(odd).plus(second.times(even)));
+            // Real and imaginary parts exchanged, a transform is the inverse one.
+            product.swapped().store(memory.lines.add(place));
+        }
+        cycle.half.run(memory);
+        let found = memory.lines;
+        for at in (0..half).step_by(V::LANES) {
+            let [low, high] = V::load(memory.planes.im.add(at)).zip(V::load(memory.planes.re.add(at)));
+            low.store(found.add(2 * at));
+            high.store(found.add(2 * at + V::LANES));
+        }
+        put::<T, V>(spec, (x, k, y), found, 0, 2 * half);
+    }
+}
+
+/// The transform of a row whose even elements are taken for real parts, the odd ones for imaginary parts.
+#[inline(always)]
+unsafe fn halved<T: Real, V: VectorFloat<Elem = T>>(
+    cycle: &Cycle<T>,
+    elements: Elements<T>,
+    memory: Memory<T>,
+) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        for first in (0..cycle.half.len).step_by(T::LINE) {
+            for lane in (0..T::LINE).step_by(V::LANES) {
+                let at = 2 * (first + lane);
+                let [re, im] = elements.lanes::<V>(at).unzip(elements.lanes::<V>(at + V::LANES));
+                Pair(re, im).store(memory.lines.add(first / T::LINE * 2 * T::LINE + lane));
+            }
+        }
+        cycle.half.run(memory);
+        let planes = memory.planes;
+        (*planes.re.add(cycle.half.len), *planes.im.add(cycle.half.len)) = (*planes.re, *planes.im);
+    }
+}
+
+/// Twice the transform of even elements, and of odd ones, from that of both.
+#[inline(always)]
+unsafe fn parts<T: Real, V: VectorFloat<Elem = T>>(
+    memory: Memory<T>,
+    half: usize,
+    at: usize,
+) -> (Pair<V>, Pair<V>) {
+    let (re, im) = (memory.planes.re, memory.planes.im);
+    let mirror = half + 1 - at - V::LANES;
+    // SAFETY: the caller's promise; behind the last frequency there is the first one again.
+    unsafe {
+        let (a, b) = (V::load(re.add(at)), V::load(im.add(at)));
+        let (c, d) = (V::load(re.add(mirror)).reverse(), V::load(im.add(mirror)).reverse());
+        (Pair(a.add(c), b.sub(d)), Pair(b.add(d), c.sub(a)))
+    }
+}
+
+/// Writes results from the first on, summed term by term where some are not finite.
+#[inline(always)]
+unsafe fn put<T: Real, V: VectorFloat<Elem = T>>(
+    spec: &Convolution,
+    (x, k, y): (*const T, *const T, *mut T),
+    found: *mut T,
+    first: usize,
+    wanted: usize,
+) {
+    let [x_by, k_by, y_by] = [spec.x[1], spec.k[1], spec.y[1]].map(|by| by as isize);
+    // SAFETY: the caller's promise.
+    unsafe {
+        if !are_finite::<T, V>(found, wanted) {
+            for t in 0..wanted as isize {
+                let mut sum = T::default();
+                for s in 0..spec.taps as isize {
+                    let along = first as isize + t + if spec.backward { -s } else { s };
+                    sum = sum + *k.offset(s * k_by) * *x.offset(along * x_by);
+                }
+                *found.offset(t) = sum;
+            }
+        }
+        let y = y.offset(first as isize * y_by);
+        if y_by == 1 && !spec.accumulate {
+            return std::ptr::copy_nonoverlapping(found, y, wanted);
+        }
+        for t in 0..wanted {
+            let place = y.offset(t as isize * y_by);
+            *place = if spec.accumulate { *place + *found.add(t) } else { *found.add(t) };
         }
     }
 }
@@ -316,6 +478,6 @@ unsafe fn are_finite<T: Real, V: VectorFloat<Elem = T>>(from: *const T, count: u
         for at in whole..count {
             sum = sum + *from.add(at) * V::NOUGHT;
         }
-        sum == sum
+        sum == T::default()
     }
 }

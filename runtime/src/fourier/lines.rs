@@ -130,7 +130,7 @@ impl<T: Real, V: VectorFloat<Elem = T>> Pair<V> {
     }
 
     #[inline(always)]
-    unsafe fn plus(self, other: Self) -> Self {
+    pub unsafe fn plus(self, other: Self) -> Self {
         // SAFETY: as the vector demands.
         unsafe { Pair(self.0.add(other.0), self.1.add(other.1)) }
     }
@@ -150,7 +150,7 @@ impl<T: Real, V: VectorFloat<Elem = T>> Pair<V> {
 
     /// `self + i other`.
     #[inline(always)]
-    unsafe fn plus_turned(self, other: Self) -> Self {
+    pub unsafe fn plus_turned(self, other: Self) -> Self {
         // SAFETY: as the vector demands.
         unsafe { Pair(self.0.sub(other.1), self.1.add(other.0)) }
     }
@@ -177,6 +177,12 @@ impl<T: Real, V: VectorFloat<Elem = T>> Pair<V> {
     unsafe fn plus_scaled(self, other: Self, by: V) -> Self {
         // SAFETY: as the vector demands.
         unsafe { Pair(other.0.mul_add(by, self.0), other.1.mul_add(by, self.1)) }
+    }
+
+    #[inline(always)]
+    pub unsafe fn conjugate(self) -> Self {
+        // SAFETY: as the vector demands.
+        unsafe { Pair(self.0, V::zero().sub(self.1)) }
     }
 
     #[inline(always)]

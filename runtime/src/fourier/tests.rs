@@ -141,6 +141,7 @@ fn convolutions_are_their_sums() {
                 k: [taps as i64, 1],
                 y: [points as i64, 1],
                 accumulate,
+                periodic: false,
             };
             let start = if backward { taps as usize - 1 } else { 0 };
             for (got, want) in convolved(spec, &x, &k, start, 0) {
@@ -153,6 +154,47 @@ fn convolutions_are_their_sums() {
             let spec = Convolution { x: [1, rows as i64], k: [0, -1], ..spec };
             for (got, want) in convolved(spec, &turned, &k, start * rows as usize, taps as usize - 1) {
                 assert!((got - want).abs() <= 1e-13 * taps as f64, "{spec:?}: {got} for {want}");
+            }
+        }
+    }
+}
+
+#[test]
+fn rows_that_go_round_are_convolved_at_their_own_length() {
+    let mut state = 9;
+    for (rows, points) in [(1, 128), (3, 256), (2, 384), (5, 1024), (1, 1000), (2, 33)] {
+        for (backward, accumulate) in [(false, false), (true, false), (true, true)] {
+            let long = 2 * points as usize - 1;
+            let mut x = vec![0.0; rows as usize * long];
+            for (at, row) in (0..rows as usize * long).map(|at| (at, at / long)) {
+                let back =
+                    (at % long >= points as usize).then(|| x[row * long + at % long - points as usize]);
+                x[at] = back.unwrap_or_else(|| noise(&mut state));
+            }
+            let k: Vec<f64> = (0..rows * points).map(|_| noise(&mut state)).collect();
+            let spec = Convolution {
+                dtype: DType::F64,
+                rows,
+                points,
+                taps: points,
+                backward,
+                x: [long as i64, 1],
+                k: [points as i64, 1],
+                y: [points as i64, 1],
+                accumulate,
+                periodic: true,
+            };
+            let start = if backward { points as usize - 1 } else { 0 };
+            for (got, want) in convolved(spec, &x, &k, start, 0) {
+                assert!((got - want).abs() <= 1e-13 * points as f64, "{spec:?}: {got} for {want}");
+            }
+            x[7] = f64::INFINITY;
+            if points >= 8 {
+                x[7 + points as usize] = f64::INFINITY;
+            }
+            for (got, want) in convolved(spec, &x, &k, start, 0) {
+                let same = got == want || got.is_nan() && want.is_nan();
+                assert!(same || (got - want).abs() <= 1e-13 * points as f64, "{spec:?}: {got} for {want}");
             }
         }
     }
@@ -176,6 +218,7 @@ fn what_is_not_finite_stays_where_it_belongs() {
         k: [0, 1],
         y: [points, 1],
         accumulate: false,
+        periodic: false,
     };
     for (got, want) in convolved(spec, &x, &k, taps as usize - 1, 0) {
         let same = got == want || got.is_nan() && want.is_nan();

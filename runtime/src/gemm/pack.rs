@@ -52,8 +52,10 @@ pub(super) unsafe fn columns<T: Copy + Default>(
                 (true, 8) => copy_rows::<T, 8>(from, sums, to),
                 _ => {
                     for (p, &sum) in sums.iter().enumerate() {
-                        std::ptr::copy_nonoverlapping(from.offset(sum), to.add(p * width), columns.len());
+                        copy_short(from.offset(sum), to.add(p * width), columns.len());
+                        clear_short(to.add(p * width + columns.len()), width - columns.len());
                     }
+                    return;
                 }
             }
         } else if columns.len() > 1
@@ -76,6 +78,49 @@ pub(super) unsafe fn columns<T: Copy + Default>(
         }
         pad(columns.len(), sums.len(), width, to);
     }
+}
+
+/// Does something for the places of fewer than 64 elements, 32, 16, .. of them at once: what is so short is not worth a
+/// call.
+macro_rules! in_powers {
+    ($len:expr, |$at:ident: $size:ident| $body:expr) => {{
+        let mut $at = 0;
+        in_powers!(@each $len, $at, $size, $body; 32, 16, 8, 4, 2, 1);
+        let _ = $at;
+    }};
+    (@each $len:expr, $at:ident, $size:ident, $body:expr; $($power:literal),*) => {$(
+        if $len & $power != 0 {
+            const $size: usize = $power;
+            $body;
+            $at += $power;
+        }
+    )*};
+}
+
+/// Copies fewer than 64 elements.
+///
+/// # Safety
+/// Both places are good for them, and do not overlap.
+#[inline(always)]
+unsafe fn copy_short<T: Copy>(from: *const T, to: *mut T, len: usize) {
+    debug_assert!(len < 64);
+    // SAFETY: the caller's promise.
+    in_powers!(len, |at: SIZE| unsafe {
+        to.add(at).cast::<[T; SIZE]>().write_unaligned(from.add(at).cast::<[T; SIZE]>().read_unaligned())
+    });
+}
+
+/// Makes zeros of fewer than 64 elements.
+///
+/// # Safety
+/// The place is good for them.
+#[inline(always)]
+unsafe fn clear_short<T: Copy + Default>(to: *mut T, len: usize) {
+    debug_assert!(len < 64);
+    // SAFETY: the caller's promise.
+    in_powers!(len, |at: SIZE| unsafe {
+        to.add(at).cast::<[T; SIZE]>().write_unaligned([T::default(); SIZE])
+    });
 }
 
 /// Packs columns of B whose sums lie side by side in runs: `sums` as in [`columns`], where `sums[p + 1]` is

@@ -258,10 +258,10 @@ pub(super) unsafe fn runs<V: Vector, const ROWS: usize, const VECTORS: usize>(ru
             let b = run.b.offset(*run.b_sums.add(p));
             for (i, sums) in sums.iter_mut().enumerate() {
                 let row = b.offset(*run.b_runs.add(i));
-                for j in 0..VECTORS {
+                for (j, sum) in sums.iter_mut().enumerate() {
                     let at = row.add(j * V::LANES);
                     let value = if j + 1 == VECTORS { V::load_part(at, mask) } else { V::load(at) };
-                    sums[j] = value.sum_up(factor, sums[j]);
+                    *sum = value.sum_up(factor, *sum);
                 }
             }
         }

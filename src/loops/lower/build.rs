@@ -1,5 +1,6 @@
 //! Writes statements: equal values of one block are computed once, constants are folded.
 
+use super::copies::Copies;
 use crate::expr::{Binary, Unary};
 use crate::id::IdVec;
 use crate::loops::*;
@@ -15,6 +16,8 @@ pub(super) struct Builder {
     constants: HashMap<ValueId, Number>,
     /// The least and greatest value of each loop variable.
     ranges: HashMap<VarId, (i64, i64)>,
+    /// Buffers that copies alone are written to.
+    pub(super) copies: Copies,
 }
 
 /// `offset + sum of stride * variable`, as lowering computes with it.
@@ -84,6 +87,7 @@ impl Builder {
             registers: HashSet::new(),
             constants: HashMap::new(),
             ranges: HashMap::new(),
+            copies: Copies::default(),
         }
     }
 

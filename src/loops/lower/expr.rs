@@ -437,7 +437,8 @@ impl Builder {
 
     fn unary_of(&mut self, op: Unary, a: &Expr<Source>, scope: &Scope, point: &Point) -> Val {
         let lanes = point.lanes();
-        if lanes > 1 && a.dtype() != DType::Bool && vector_lanes(a.dtype()) != lanes {
+        let is_apart = a.dtype().is_complex() || a.dtype() != DType::Bool && vector_lanes(a.dtype()) != lanes;
+        if lanes > 1 && is_apart {
             return self.lane_by_lane(&Expr::Unary(op, Box::new(a.clone())), scope, point);
         }
         match self.value(a, scope, point) {

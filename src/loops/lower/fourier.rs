@@ -184,6 +184,8 @@ impl Builder {
             .iter()
             .max_by_key(|axis| axes[**axis].extent.min(best))
             .map(|&axis| Rows { axis, lanes: best.min(axes[axis].extent) });
+        let after = i64::try_from(points).unwrap_or(0);
+        let periodic = points == taps && x.stride(time).abs() == 1 && self.copies.repeat(x.buffer, after);
         let row_by = |view: &View| rows.as_ref().map_or(0, |rows| view.stride(rows.axis));
         let of = |lanes: u64| Convolution {
             dtype,
@@ -195,6 +197,7 @@ impl Builder {
             k: [row_by(k), k.stride(tap)],
             y: [row_by(&contract.out), contract.out.stride(time)],
             accumulate: contract.accumulate,
+            periodic,
         };
         let Some(elems) = of(rows.as_ref().map_or(1, |rows| rows.lanes)).work_elems() else { return false };
         let work = self.scratch("planes", dtype, elems);

@@ -6,6 +6,7 @@ mod apart;
 mod build;
 mod columns;
 mod contract;
+mod copies;
 mod expr;
 mod fourier;
 mod hoist;
@@ -24,6 +25,7 @@ use crate::loops::{Buffer, Loops, Place};
 use crate::machine::Machine;
 use crate::plan::{self, Plan, Step};
 use build::{Builder, Lin};
+use copies::Copies;
 use expr::Point;
 use nest::Task;
 
@@ -44,6 +46,7 @@ pub fn lower(plan: &Plan, machine: &Machine) -> Loops {
         });
     }
     let mut builder = Builder::new(&plan.name, buffers, plan.arena);
+    builder.copies = Copies::of(plan);
     for step in &plan.steps {
         builder.step(&mut |builder| builder.plan_step(step, &plan.axes, &Point::new(), machine));
     }

@@ -539,7 +539,13 @@ fn common_lanes(task: &Task, machine: &Machine) -> Option<u8> {
     fits.then_some(lanes)
 }
 
+/// Whether complex numbers are computed with; one part of what is read is taken lane by lane.
 fn has_complex(expr: &Expr<Source>) -> bool {
+    if let Expr::Unary(Unary::Real | Unary::Imag, part) = expr
+        && let Expr::Read(read) = &**part
+    {
+        return read.indices.iter().any(has_complex);
+    }
     expr.dtype().is_complex() || expr.parts().into_iter().any(has_complex)
 }
 
