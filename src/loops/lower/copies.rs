@@ -117,8 +117,9 @@ mod tests {
         assert!(round.repeat(plan::BufferId(1), 4));
         assert!(!round.repeat(plan::BufferId(1), 3) && !round.repeat(plan::BufferId(1), 0));
         assert!(!round.repeat(plan::BufferId(0), 4));
-        // Elements 1, 2, 3 and then 1, 2, 3, 4.
+        // Elements 1, 2, 3 and then 1, 2, 3, or 1, 2, 3, 4.
+        assert!(copies(vec![part(0, 3, 1), part(3, 3, -2)]).repeat(plan::BufferId(1), 3));
+        assert!(!copies(vec![part(0, 3, 1), part(3, 4, -2)]).repeat(plan::BufferId(1), 3));
         assert!(!copies(vec![part(0, 3, 1), part(3, 4, -2)]).repeat(plan::BufferId(1), 4));
-        assert!(copies(vec![part(0, 3, 1), part(3, 4, -2)]).repeat(plan::BufferId(1), 3));
     }
 }
