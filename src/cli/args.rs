@@ -211,7 +211,8 @@ pub struct RunArgs {
 #[derive(Args, Debug, Clone, Default)]
 pub struct CipherArgs {
     /// What runs the program (default: the fastest target that can). ckks computes on encrypted inputs; --set layout=row_major and
-    /// --set slots=16384 say how they are packed, --set depth=4 how many levels may be spent
+    /// --set slots=16384 say how they are packed, --set depth=4 how many levels may be spent,
+    /// --set keys=9 how many keys there may be
     #[arg(long, value_enum, value_name = "TARGET")]
     pub target: Option<TargetName>,
     /// An input that is encrypted (default: those marked secret, else all but param); may be given several times

@@ -48,6 +48,13 @@ pub fn settings(args: &CipherArgs, sizes: &Sizes) -> Result<(Settings, Sizes), F
                         Failure::Usage(format!("expected 1 to 40 levels, found `{number}`"))
                     })?);
             }
+            Some(("keys", number)) => {
+                let keys = number.parse::<u32>().ok().filter(|keys| (1..=4096).contains(keys));
+                settings.keys =
+                    Some(keys.ok_or_else(|| {
+                        Failure::Usage(format!("expected 1 to 4096 keys, found `{number}`"))
+                    })?);
+            }
             _ => left.set.push(word.clone()),
         }
     }

@@ -27,6 +27,8 @@ pub struct Settings {
     pub slots: Option<u32>,
     /// The level of a fresh ciphertext, all of which may be spent; if not given, what makes the program cheapest.
     pub depth: Option<u32>,
+    /// The most keys that evaluate, traded for rotations; as many as there are amounts of rotation if not given.
+    pub keys: Option<u32>,
     /// log2 of the scale; 40 if not given.
     pub scale_bits: Option<u32>,
     /// Whether less than 128 bits of security are allowed, for tests in small rings.
@@ -78,6 +80,14 @@ pub fn compile(program: Program, settings: &Settings) -> Result<Encrypted, Vec<D
                 continue;
             }
         };
+        let slots = match settings.keys.map(|keys| slots.share_keys(keys)) {
+            None => slots,
+            Some(Ok(slots)) => slots,
+            Some(Err(fewest)) => {
+                refusal = Some(too_few_keys(&program, settings.keys.unwrap_or(0), fewest));
+                continue;
+            }
+        };
         if cfg!(debug_assertions)
             && let Err(law) = slots.verify()
         {
@@ -117,8 +127,28 @@ pub fn compile(program: Program, settings: &Settings) -> Result<Encrypted, Vec<D
         }
     }
     match best {
-        Some((_, slots, parameters)) => Ok(Encrypted { network, slots, parameters, interface, program }),
+        Some((_, slots, parameters)) => {
+            let slots = if settings.keys.is_none() { with_shared_keys(slots, &parameters) } else { slots };
+            Ok(Encrypted { network, slots, parameters, interface, program })
+        }
         None => Err(vec![refusal.unwrap_or_else(|| no_layout(Span::default(), 0))]),
+    }
+}
+
+/// Shares keys as long as that takes no more rotations and hardly more time.
+fn with_shared_keys(slots: Slots, parameters: &Parameters) -> Slots {
+    /// Keys are worth that part of the time of a run.
+    const SLOWER: f64 = 1.01;
+    let (rotations, most) = (slots.counts().rotations, SLOWER * seconds(&slots, parameters));
+    let mut shared = slots.clone();
+    loop {
+        let keys = shared.counts().keys as u32;
+        match slots.share_keys(keys.saturating_sub(1)) {
+            Ok(fewer) if fewer.counts().rotations <= rotations && seconds(&fewer, parameters) <= most => {
+                shared = fewer;
+            }
+            _ => return shared,
+        }
     }
 }
 
@@ -135,6 +165,18 @@ fn too_deep(slots: &Slots, why: &str) -> Diagnostic {
     Diagnostic::error(Code::LevelLimit, message)
         .label(place, "the last level is spent here")
         .help("shorten chains of products, lower the degree of `@approx`, or allow more slots")
+}
+
+/// Refuses a program that no so few keys compute.
+fn too_few_keys(program: &Program, keys: u32, fewest: u32) -> Diagnostic {
+    let message = format!("no schedule is found with `keys = {keys}`: {fewest} are the fewest that suffice");
+    let help =
+        format!("`keys = {fewest}`, or more for fewer rotations; `einc plan` tells how many bytes they have");
+    let error = Diagnostic::error(Code::KeyLimit, message).help(help);
+    match program.encryption.iter().find(|(name, ..)| name == "keys") {
+        Some((_, _, place)) => error.label(*place, "so many are allowed"),
+        None => error,
+    }
 }
 
 /// The settings with those of `target ckks { .. }` where nothing else is said.
@@ -182,6 +224,12 @@ fn from_block(program: &Program, settings: &Settings) -> Result<Settings, Vec<Di
                     None => wrong("2 ** 20 to 2 ** 46"),
                 }
             }
+            "keys" => match number {
+                Some(keys) if (1.0..=4096.0).contains(&keys) && keys.fract() == 0.0 => {
+                    settings.keys.get_or_insert(keys as u32);
+                }
+                _ => wrong("a number of keys from 1 to 4096"),
+            },
             _ => match number {
                 Some(depth) if (1.0..=40.0).contains(&depth) && depth.fract() == 0.0 => {
                     settings.depth.get_or_insert(depth as u32);

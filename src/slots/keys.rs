@@ -38,7 +38,9 @@ impl Slots {
         };
         match chosen(most) {
             Some(tree) => Ok(self.along(&tree)),
-            None => Err((most + 1..counts.keys as u32).find(|most| chosen(*most).is_some()).unwrap_or(counts.keys as u32)),
+            None => Err((most + 1..counts.keys as u32)
+                .find(|most| chosen(*most).is_some())
+                .unwrap_or(counts.keys as u32)),
         }
     }
 
@@ -200,7 +202,9 @@ mod tests {
 
     fn sources(amounts: &[&[u32]]) -> Sources {
         let numbered = amounts.iter().enumerate();
-        numbered.map(|(number, amounts)| (ValueId(number as u32), amounts.iter().copied().collect())).collect()
+        numbered
+            .map(|(number, amounts)| (ValueId(number as u32), amounts.iter().copied().collect()))
+            .collect()
     }
 
     fn keys(tree: &Tree) -> BTreeSet<u32> {

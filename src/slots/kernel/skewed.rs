@@ -303,7 +303,13 @@ impl Shape {
     }
 
     /// What the factor holds so many rows and columns further.
-    pub(super) fn advanced(&self, circuit: &mut Circuit, factor: &Factor, rows: i64, columns: i64) -> Option<usize> {
+    pub(super) fn advanced(
+        &self,
+        circuit: &mut Circuit,
+        factor: &Factor,
+        rows: i64,
+        columns: i64,
+    ) -> Option<usize> {
         let width = self.width() as i64;
         let by = rows * width + columns;
         let choose = |digit: &Digit, at: i64| {

@@ -67,7 +67,9 @@ impl Stepped<'_> {
         let operand = if rows { shape.row_operand } else { 1 - shape.row_operand };
         let Placement::Given(layout) = &self.request.operands[operand] else { return None };
         let mut from = layout.bits(shape.slots)?;
-        from.bits.iter_mut().for_each(|bit| *bit = bit.over(&self.request.contraction.operands[operand].axes));
+        from.bits
+            .iter_mut()
+            .for_each(|bit| *bit = bit.over(&self.request.contraction.operands[operand].axes));
         let steps = shape.steps - self.high;
         let (steps, rest) = shape.contracted.split_at(steps);
         let (parts, high) = rest.split_at(rest.len() - self.high);
