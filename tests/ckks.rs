@@ -109,8 +109,7 @@ fn matrices_of_64_row_by_row_take_40_rotations_in_5_levels() {
 /// A transposition of 128 by 128 has 14 rotations by 14 amounts, of which 10 suffice in as many rotations and as much time.
 #[test]
 fn keys_are_shared_where_that_costs_nothing() {
-    let settings =
-        Settings { layout: Some(Interface::RowMajor), slots: Some(16384), ..Settings::default() };
+    let settings = Settings { layout: Some(Interface::RowMajor), slots: Some(16384), ..Settings::default() };
     let counts = compile(program("ij->ji", &[vec![128, 128]]), &settings).unwrap().slots.counts();
     assert!(counts.rotations <= 14 && counts.keys <= 12, "{counts}");
 }

@@ -205,6 +205,9 @@ pub struct RunArgs {
     pub interpret: bool,
     #[command(flatten)]
     pub cipher: CipherArgs,
+    /// What runs ciphertexts (default: embedded)
+    #[arg(long, value_enum, value_name = "EXECUTOR", requires = "target", conflicts_with_all = ["simulate", "emit"])]
+    pub executor: Option<Executor>,
 }
 
 /// What runs the program, and what only ciphertexts need.
@@ -238,6 +241,14 @@ pub enum TargetName {
     Interpret,
     /// Ciphertexts of the CKKS scheme
     Ckks,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Executor {
+    /// The one of this program
+    Embedded,
+    /// The library poulpy, a second implementation; needs a build with `--features ckks-poulpy`
+    Poulpy,
 }
 
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]

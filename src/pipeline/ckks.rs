@@ -401,7 +401,6 @@ impl Encrypted {
         self.bounds(inputs)?;
         let clears = self.clears(inputs).map_err(Failed::Fault)?;
         let schedule = self.schedule(&clears).map_err(Failed::Diagnostic)?;
-        let by_name = self.by_name(inputs);
         let refused =
             |error: einc_runtime::ckks::CkksError| Failed::Diagnostic(runtime_diagnostic(&error.to_string()));
         let context = Context::new(&schedule.parameters).map_err(refused)?;
@@ -410,31 +409,71 @@ impl Encrypted {
         let keys =
             EvaluationKeys::generate(&context, &secret, &schedule.keys, &mut random).map_err(refused)?;
         let mut encrypted = Inputs::default();
-        for (number, (_, input)) in self.slots.inputs.iter().enumerate() {
-            let tensor = by_name.get(&input.name).map(|tensor| numbers(tensor)).unwrap_or_default();
-            let ciphertexts: Result<Vec<Ciphertext>, _> =
-                ckks::pack(&input.packing, &tensor, self.slots.slots)
-                    .iter()
-                    .map(|slots| Ciphertext::encrypt(&context, &secret, slots, &mut random))
-                    .collect();
-            encrypted.secret.insert(ckks::input_name(&self.slots, number), ciphertexts.map_err(refused)?);
+        for (name, vectors) in self.packed(inputs) {
+            let ciphertexts: Result<Vec<Ciphertext>, _> = vectors
+                .iter()
+                .map(|slots| Ciphertext::encrypt(&context, &secret, slots, &mut random))
+                .collect();
+            encrypted.secret.insert(name, ciphertexts.map_err(refused)?);
         }
         let outputs = run(&context, &schedule, &keys, &encrypted, progress).map_err(refused)?;
-        let mut results = Vec::new();
-        for (number, output) in self.slots.outputs.iter().enumerate() {
-            let ciphertexts = &outputs.values[&ckks::word(&output.name, number)];
-            let slots: Result<Vec<Vec<f64>>, _> = ciphertexts
+        let mut slots = BTreeMap::new();
+        for (name, ciphertexts) in outputs.values {
+            let opened: Result<Vec<Vec<f64>>, _> = ciphertexts
                 .iter()
                 .map(|ciphertext| Ok(ciphertext.decrypt(&context, &secret)?.slots))
                 .collect();
-            results.push(ckks::unpack(
-                &output.packing,
-                &output.shape,
-                &slots.map_err(refused)?,
-                self.slots.slots,
-            ));
+            slots.insert(name, opened.map_err(refused)?);
         }
-        self.collect(&clears, results).ok_or_else(no_memory)
+        self.unpacked(&clears, &slots)
+    }
+
+    /// The same by poulpy, another implementation of the scheme.
+    ///
+    /// # Errors
+    /// As [`Encrypted::run`], and what poulpy refuses.
+    #[cfg(feature = "ckks-poulpy")]
+    pub fn run_by_poulpy(
+        &self,
+        inputs: &[&Tensor],
+        progress: &mut dyn FnMut(usize, usize) -> bool,
+    ) -> Result<Vec<Tensor>, Failed> {
+        use einc_runtime::ckks::{Random, poulpy};
+        self.bounds(inputs)?;
+        let clears = self.clears(inputs).map_err(Failed::Fault)?;
+        let schedule = self.schedule(&clears).map_err(Failed::Diagnostic)?;
+        let slots = Random::system()
+            .and_then(|mut random| poulpy::run(&schedule, &self.packed(inputs), &mut random, progress))
+            .map_err(|error| Failed::Diagnostic(runtime_diagnostic(&error.to_string())))?;
+        self.unpacked(&clears, &slots)
+    }
+
+    /// The slots of each secret input of the schedule.
+    #[cfg(feature = "ckks")]
+    fn packed(&self, inputs: &[&Tensor]) -> BTreeMap<String, Vec<Vec<f64>>> {
+        let by_name = self.by_name(inputs);
+        let mut packed = BTreeMap::new();
+        for (number, (_, input)) in self.slots.inputs.iter().enumerate() {
+            let tensor = by_name.get(&input.name).map(|tensor| numbers(tensor)).unwrap_or_default();
+            let slots = ckks::pack(&input.packing, &tensor, self.slots.slots);
+            packed.insert(ckks::input_name(&self.slots, number), slots);
+        }
+        packed
+    }
+
+    /// All outputs, from the slots of each output of the schedule.
+    #[cfg(feature = "ckks")]
+    fn unpacked(
+        &self,
+        clears: &BTreeMap<String, Tensor>,
+        slots: &BTreeMap<String, Vec<Vec<f64>>>,
+    ) -> Result<Vec<Tensor>, Failed> {
+        let mut results = Vec::new();
+        for (number, output) in self.slots.outputs.iter().enumerate() {
+            let vectors = &slots[&ckks::word(&output.name, number)];
+            results.push(ckks::unpack(&output.packing, &output.shape, vectors, self.slots.slots));
+        }
+        self.collect(clears, results).ok_or_else(no_memory)
     }
 
     fn by_name<'a>(&self, inputs: &[&'a Tensor]) -> BTreeMap<String, &'a Tensor> {
