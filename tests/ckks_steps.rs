@@ -273,6 +273,21 @@ fn what_does_not_belong_together_is_refused_in_each_step() {
     folder.refused(&run("matvec.fhe", "keys/evaluation.keys"), "[checksum]");
 }
 
+/// Numbers that can be encrypted, whose products cannot be decrypted: all alike, so that decryption sees no noise.
+#[test]
+fn values_that_would_outgrow_their_primes_are_not_encrypted() {
+    let folder = Folder::new("outgrown");
+    folder.schedule("matvec.fhe", &matvec(1));
+    let large =
+        |shape: &[u64], count: usize| Tensor::from_slice(shape, &vec![3000.0; count]).expect("a tensor");
+    let tensors = [("A", large(&[4, 8], 32)), ("b", large(&[8], 8))];
+    let members: Vec<(&str, &Tensor)> = tensors.iter().map(|(name, tensor)| (*name, tensor)).collect();
+    npz::write(&folder.path("in.npz"), &members).expect("a file in a temporary folder");
+    folder.ok("keygen matvec.fhe -o keys");
+    folder.refused("encrypt matvec.fhe --key keys/secret.key --inputs in.npz -o in.ct", "[range]");
+    assert!(!folder.path("in.ct").exists());
+}
+
 #[test]
 fn another_executor_runs_or_says_how_to_build_it() {
     let folder = Folder::new("executor");
