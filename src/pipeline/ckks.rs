@@ -128,7 +128,7 @@ pub fn compile(program: Program, settings: &Settings) -> Result<Encrypted, Vec<D
     }
     match best {
         Some((_, slots, parameters)) => {
-            let slots = if settings.keys.is_none() { with_shared_keys(slots, &parameters) } else { slots };
+            let slots = if settings.keys.is_none() { with_shared_keys(&slots, &parameters) } else { slots };
             Ok(Encrypted { network, slots, parameters, interface, program })
         }
         None => Err(vec![refusal.unwrap_or_else(|| no_layout(Span::default(), 0))]),
@@ -136,20 +136,11 @@ pub fn compile(program: Program, settings: &Settings) -> Result<Encrypted, Vec<D
 }
 
 /// Shares keys as long as that takes no more rotations and hardly more time.
-fn with_shared_keys(slots: Slots, parameters: &Parameters) -> Slots {
+fn with_shared_keys(slots: &Slots, parameters: &Parameters) -> Slots {
     /// Keys are worth that part of the time of a run.
-    const SLOWER: f64 = 1.01;
-    let (rotations, most) = (slots.counts().rotations, SLOWER * seconds(&slots, parameters));
-    let mut shared = slots.clone();
-    loop {
-        let keys = shared.counts().keys as u32;
-        match slots.share_keys(keys.saturating_sub(1)) {
-            Ok(fewer) if fewer.counts().rotations <= rotations && seconds(&fewer, parameters) <= most => {
-                shared = fewer;
-            }
-            _ => return shared,
-        }
-    }
+    const SLOWER: f64 = 1.05;
+    let most = SLOWER * seconds(slots, parameters);
+    slots.share_spare_keys(&|shared| seconds(shared, parameters) <= most)
 }
 
 fn no_layout(place: Span, slots: u32) -> Diagnostic {

@@ -44,6 +44,35 @@ impl Slots {
         }
     }
 
+    /// The same program with fewer keys and no more rotations: without those of amounts that are on the way to others or
+    /// reached from others, as long as the program is `worth` it.
+    pub fn share_spare_keys(&self, worth: &dyn Fn(&Slots) -> bool) -> Slots {
+        let sources = self.sources();
+        let most = sources.values().map(BTreeSet::len).sum();
+        let mut keys: BTreeSet<u32> = sources.values().flatten().copied().collect();
+        let mut program = self.clone();
+        loop {
+            // A value that is rotated by the amount must be rotated by another amount, too, from which a key leads there.
+            let spare = |key: &u32| {
+                let reached = |amounts: &BTreeSet<u32>| {
+                    let step = |from: &u32| (key + self.slots - from) % self.slots;
+                    amounts.iter().any(|from| from != key && step(from) != *key && keys.contains(&step(from)))
+                };
+                sources.values().filter(|amounts| amounts.contains(key)).all(reached)
+            };
+            let fewer = keys.iter().copied().filter(|key| spare(key)).find_map(|key| {
+                let fewer: BTreeSet<u32> = keys.iter().copied().filter(|other| *other != key).collect();
+                let tree = reach(&sources, &fewer, self.slots)?;
+                let shared = (rotations(&sources, &tree, self.slots) <= most).then(|| self.along(&tree))?;
+                worth(&shared).then_some((fewer, shared))
+            });
+            match fewer {
+                Some(fewer) => (keys, program) = fewer,
+                None => return program,
+            }
+        }
+    }
+
     /// The value that a rotation is of, not its digits.
     fn rotated(&self, of: ValueId) -> ValueId {
         match self.values[of].op {
@@ -114,6 +143,8 @@ fn path(tree: &Tree, to: u32, slots: u32) -> Vec<u32> {
 /// How all amounts are reached by the keys, in few steps each; none if one takes more steps than slots have bits.
 fn reach(sources: &Sources, keys: &BTreeSet<u32>, slots: u32) -> Option<Tree> {
     let wanted: BTreeSet<u32> = sources.values().flatten().copied().collect();
+    let mut needed = vec![false; slots as usize];
+    wanted.iter().for_each(|amount| needed[*amount as usize] = true);
     let mut steps: Vec<u32> = vec![0; slots as usize];
     let mut missing = wanted.len();
     let mut last: Vec<u32> = vec![0];
@@ -123,13 +154,13 @@ fn reach(sources: &Sources, keys: &BTreeSet<u32>, slots: u32) -> Option<Tree> {
         }
         let mut next = Vec::new();
         // Amounts that are needed anyway first: what passes through them takes no more rotations.
-        last.sort_by_key(|at| !wanted.contains(at));
+        last.sort_by_key(|at| !needed[*at as usize]);
         for at in last {
             for &key in keys {
                 let to = (at + key) % slots;
                 if to != 0 && steps[to as usize] == 0 {
                     steps[to as usize] = key;
-                    missing -= usize::from(wanted.contains(&to));
+                    missing -= usize::from(needed[to as usize]);
                     next.push(to);
                 }
             }
