@@ -117,6 +117,9 @@ pub fn compile(
         return Ok(Executable { program, engine: Engine::Program, threads, hindrance: None });
     }
     let plan = plan(&program, settings).map_err(|diagnostic| vec![diagnostic])?;
+    // Fewer than asked for where there is no memory for more.
+    let threads =
+        if threads.unwrap_or_else(pool::threads) > plan.threads { Some(plan.threads) } else { threads };
     dump(Phase::Plan, &|| plan.to_string());
     let interpreted = |program, plan, hindrance| {
         Ok(Executable { program, engine: Engine::Plan(Box::new(plan)), threads, hindrance })
@@ -222,6 +225,7 @@ pub fn plan(program: &Program, settings: &Settings) -> Result<Plan, Diagnostic> 
     enter("plan");
     let limit = settings.memory.unwrap_or_else(default_memory);
     let mut planning = plan::Settings { memory_limit: Some(limit), ..settings.plan.clone() };
+    let threads = settings.threads.or(program.cpu.threads.map(usize::from)).unwrap_or_else(pool::threads);
     let deterministic = settings.deterministic || program.cpu.deterministic;
     if deterministic {
         // What is free decides whether the plan runs, and nothing about it.
@@ -235,7 +239,8 @@ pub fn plan(program: &Program, settings: &Settings) -> Result<Plan, Diagnostic> 
         planning.locked = Some(Arc::new(locked));
     }
     let settings = planning;
-    let plan = plan::plan(&graph, &settings)?;
+    let mut plan = plan::plan(&graph, &settings)?;
+    plan.run_on(threads, program.memory_limit.map_or(limit, |own| own.min(limit)));
     if deterministic {
         plan::fits(&plan, limit)?;
     }

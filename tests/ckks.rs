@@ -92,6 +92,52 @@ fn counts_within_so_many_levels_are_never_worse() {
     }
 }
 
+/// Levels buy rotations: 47 in 4 levels, which is what takes the least time.
+#[test]
+fn matrices_of_64_row_by_row_take_40_rotations_in_5_levels() {
+    let settings = Settings {
+        layout: Some(Interface::RowMajor),
+        slots: Some(16384),
+        depth: Some(5),
+        ..Settings::default()
+    };
+    let compiled = compile(program("ik,kj->ij", &[vec![64, 64], vec![64, 64]]), &settings).unwrap();
+    let counts = compiled.slots.counts();
+    assert!(counts.rotations <= 40 && counts.mul == 16 && counts.relinearizations <= 2, "{counts}");
+}
+
+/// A transposition of 128 by 128 has 14 rotations by 14 amounts, of which fewer suffice in as many rotations.
+#[test]
+fn keys_are_shared_where_that_costs_nothing() {
+    let settings = Settings { layout: Some(Interface::RowMajor), slots: Some(16384), ..Settings::default() };
+    let counts = compile(program("ij->ji", &[vec![128, 128]]), &settings).unwrap().slots.counts();
+    assert!(counts.rotations <= 14 && counts.keys <= 13, "{counts}");
+}
+
+/// With fewer keys there are more rotations, no more than the committed ones.
+#[test]
+fn rotations_with_so_many_keys_are_never_more() {
+    let lines = include_str!("ckks/keys.txt").lines().filter(|line| !line.starts_with('#'));
+    let mut seen = 0;
+    for line in lines {
+        let parts: Vec<&str> = line.split('|').map(str::trim).collect();
+        let numbers: Vec<u32> = parts[1].split(' ').map(|number| number.parse().unwrap()).collect();
+        let figures = figures();
+        let figure = figures.iter().find(|figure| figure.spec == parts[0]).unwrap();
+        let settings = Settings {
+            layout: Some(Interface::RowMajor),
+            slots: Some(16384),
+            keys: Some(numbers[0]),
+            ..Settings::default()
+        };
+        let counts = compile(program(&figure.spec, &figure.shapes), &settings).unwrap().slots.counts();
+        assert!(counts.keys <= u64::from(numbers[0]), "{line}: {counts}");
+        assert!(counts.rotations <= u64::from(numbers[1]), "{line}: {counts}");
+        seen += 1;
+    }
+    assert!(seen >= 6);
+}
+
 /// What the table as a whole has to show against EinHops, over the programs that move data.
 #[test]
 fn the_means_against_einhops_are_kept() {

@@ -272,3 +272,79 @@ fn what_does_not_belong_together_is_refused_in_each_step() {
     std::fs::write(folder.path("matvec.fhe"), text.replace("left 4", "left 2")).expect("a file");
     folder.refused(&run("matvec.fhe", "keys/evaluation.keys"), "[checksum]");
 }
+
+/// Numbers that can be encrypted, whose products cannot be decrypted: all alike, so that decryption sees no noise.
+#[test]
+fn values_that_would_outgrow_their_primes_are_not_encrypted() {
+    let folder = Folder::new("outgrown");
+    folder.schedule("matvec.fhe", &matvec(1));
+    let large =
+        |shape: &[u64], count: usize| Tensor::from_slice(shape, &vec![3000.0; count]).expect("a tensor");
+    let tensors = [("A", large(&[4, 8], 32)), ("b", large(&[8], 8))];
+    let members: Vec<(&str, &Tensor)> = tensors.iter().map(|(name, tensor)| (*name, tensor)).collect();
+    npz::write(&folder.path("in.npz"), &members).expect("a file in a temporary folder");
+    folder.ok("keygen matvec.fhe -o keys");
+    folder.refused("encrypt matvec.fhe --key keys/secret.key --inputs in.npz -o in.ct", "[range]");
+    assert!(!folder.path("in.ct").exists());
+}
+
+#[test]
+fn another_executor_runs_or_says_how_to_build_it() {
+    let folder = Folder::new("executor");
+    let matrix: Vec<f64> = (0..15).map(|k| f64::from(k).sin()).collect();
+    npy::write(&folder.path("a.npy"), &Tensor::from_slice(&[3, 5], &matrix).expect("a tensor"))
+        .expect("a file");
+    let run = |words: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_einc"))
+            .args(["run", "-e", "y[i] = A[i,k] * A[i,k]", "A=a.npy", "-o", "y.npy"])
+            .args(words)
+            .current_dir(&folder.0)
+            .stdin(Stdio::null())
+            .output()
+            .expect("the einc command");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (code, stderr) = run(&["--target", "interpret", "--executor", "poulpy"]);
+    assert_eq!(code, Some(2), "{stderr}");
+    for executor in ["embedded", "poulpy"] {
+        let words = ["--target", "ckks", "--insecure-toy", "--set", "slots=64", "--executor", executor];
+        let (code, stderr) = run(&words);
+        if executor == "poulpy" && !cfg!(feature = "ckks-poulpy") {
+            assert_eq!(code, Some(1), "{stderr}");
+            assert!(stderr.contains("EIN0605"), "{stderr}");
+            assert!(stderr.contains("cargo +nightly build --features ckks-poulpy"), "{stderr}");
+            continue;
+        }
+        assert_eq!(code, Some(0), "{stderr}");
+        let result = npy::read(&folder.path("y.npy")).expect("the result");
+        for (row, found) in result.as_slice::<f64>().expect("floats").iter().enumerate() {
+            let expected: f64 = (0..5).map(|k| matrix[5 * row + k].powi(2)).sum();
+            assert!((found - expected).abs() < 1e-6, "{executor}: {found} {expected}");
+        }
+        std::fs::remove_file(folder.path("y.npy")).expect("the result is there");
+    }
+}
+
+/// Outside the range of an approximation neither executor computes.
+#[test]
+fn another_executor_keeps_ranges() {
+    let folder = Folder::new("executor-range");
+    npy::write(&folder.path("x.npy"), &Tensor::from_slice(&[3], &[0.5, 9.0, -1.0]).expect("a tensor"))
+        .expect("a file");
+    let text =
+        "secret input x: f64[3]\n@approx(sigmoid, degree = 7, range = (-4, 4))\ny[i] = sigmoid(x[i])\n";
+    std::fs::write(folder.path("p.ein"), text).expect("a file in a temporary folder");
+    for executor in ["embedded", "poulpy"] {
+        let output = Command::new(env!("CARGO_BIN_EXE_einc"))
+            .args(["run", "p.ein", "x=x.npy", "-o", "y.npy", "--target", "ckks", "--insecure-toy"])
+            .args(["--set", "slots=64", "--executor", executor])
+            .current_dir(&folder.0)
+            .stdin(Stdio::null())
+            .output()
+            .expect("the einc command");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        let built = executor == "embedded" || cfg!(feature = "ckks-poulpy");
+        assert!(stderr.contains(if built { "EIN0710" } else { "EIN0605" }), "{executor}: {stderr}");
+        assert!(!folder.path("y.npy").exists(), "{executor}");
+    }
+}

@@ -1,11 +1,13 @@
 //! Time per operation of the encrypted executor: `cargo bench -p einc-runtime --bench ckks -- [THREADS]`.
 //!
 //! One line per parameter set and operation, in milliseconds: the least of nine, of processor time with one thread (the
-//! default) and of wall time with more. `ckks_openfhe.py` beside it prints the same table for OpenFHE.
+//! default) and of wall time with more. `ckks_openfhe.py` beside it prints the same table for OpenFHE. A nightly build
+//! with `--features ckks-poulpy` prints it for poulpy, too.
 
 use einc_runtime::ckks::schedule::{Instruction, Keys, Values};
 use einc_runtime::ckks::{
-    Builder, Ciphertext, Context, EvaluationKeys, Inputs, Parameters, Random, Request, SecretKey, run,
+    Builder, Ciphertext, Context, EvaluationKeys, Inputs, Parameters, Random, Request, Schedule, SecretKey,
+    run,
 };
 use einc_runtime::pool;
 use std::collections::BTreeMap;
@@ -38,6 +40,10 @@ fn main() {
         for (operation, time) in measure(&parameters) {
             println!("{set}  {operation:<18} {:>9.3}", time.as_secs_f64() * 1e3);
         }
+        #[cfg(feature = "ckks-poulpy")]
+        for (operation, time) in measure_poulpy(&parameters) {
+            println!("{set}  poulpy: {operation:<18} {:>9.3}", time.as_secs_f64() * 1e3);
+        }
     }
 }
 
@@ -57,8 +63,8 @@ fn least(times: impl IntoIterator<Item = Duration>) -> Duration {
     times.into_iter().min().unwrap_or_default()
 }
 
-fn measure(parameters: &Parameters) -> Vec<(String, Duration)> {
-    let clock = Instant::now();
+/// Every operation [`ROUNDS`] times.
+fn operations(parameters: &Parameters) -> Schedule {
     let mut b = Builder::new(parameters.clone());
     let (x, y) = (b.secret("x", 1)[0], b.secret("y", 1)[0]);
     let digits = b.hoist(x);
@@ -87,7 +93,59 @@ fn measure(parameters: &Parameters) -> Vec<(String, Duration)> {
         b.rescale(plain);
     }
     b.output("x", &[x]);
-    let schedule = b.finish().expect("the schedule is right");
+    b.finish().expect("the schedule is right")
+}
+
+/// The least time of each operation, from the time before each instruction and after the last.
+fn by_operation(schedule: &Schedule, stamps: &[Duration]) -> Vec<(String, Duration)> {
+    let mut times: BTreeMap<&str, Vec<Duration>> = BTreeMap::new();
+    let mut seen = 0;
+    for (place, instruction) in schedule.instructions.iter().enumerate() {
+        let name = match instruction {
+            Instruction::Add(..) => "add",
+            Instruction::Rotate { .. } if schedule.is_hoisted(instruction) => "rotate hoisted",
+            Instruction::Rotate { .. } => "rotate",
+            Instruction::Hoist(_) => "hoist",
+            Instruction::Mul(..) => "mul",
+            Instruction::Relinearize(_) => "relinearize",
+            Instruction::Rescale(_) => "rescale",
+            Instruction::MulPlain(..) => {
+                seen += 1;
+                if seen % 2 == 1 { "encode, mul_plain" } else { "mul_plain" }
+            }
+            _ => continue,
+        };
+        times.entry(name).or_default().push(stamps[place + 1] - stamps[place]);
+    }
+    times.into_iter().map(|(name, times)| (name.to_owned(), least(times))).collect()
+}
+
+/// The same by poulpy, which does a product's relinearization and rescaling with the product.
+#[cfg(feature = "ckks-poulpy")]
+fn measure_poulpy(parameters: &Parameters) -> Vec<(String, Duration)> {
+    use einc_runtime::ckks::poulpy;
+    let clock = Instant::now();
+    let schedule = operations(parameters);
+    let values: Vec<f64> = (0..parameters.slots()).map(|k| f64::from(k).sin()).collect();
+    let inputs: poulpy::Vectors =
+        [("x".into(), vec![values.clone()]), ("y".into(), vec![values])].into_iter().collect();
+    let mut random = Random::system().expect("the system has random numbers");
+    let mut stamps = Vec::new();
+    let start = now(clock);
+    let outputs = poulpy::run(&schedule, &inputs, &mut random, &mut |_, _| {
+        stamps.push(now(clock));
+        true
+    });
+    assert!(outputs.is_ok_and(|outputs| outputs["x"].len() == 1));
+    let mut table = by_operation(&schedule, &stamps);
+    table.push(("encrypt".into(), (stamps[1] - stamps[0]).min(stamps[2] - stamps[1])));
+    table.push((format!("all {} keys", schedule.keys.count() + 1), stamps[0] - start));
+    table
+}
+
+fn measure(parameters: &Parameters) -> Vec<(String, Duration)> {
+    let clock = Instant::now();
+    let schedule = operations(parameters);
     let context = Context::new(parameters).expect("the parameters are right");
     let mut random = Random::system().expect("the system has random numbers");
     let secret = SecretKey::generate(&context, &mut random);
@@ -110,27 +168,7 @@ fn measure(parameters: &Parameters) -> Vec<(String, Duration)> {
         true
     });
     let outputs = outputs.expect("it runs");
-    let mut times: BTreeMap<&str, Vec<Duration>> = BTreeMap::new();
-    let mut seen = 0;
-    for (place, instruction) in schedule.instructions.iter().enumerate() {
-        let name = match instruction {
-            Instruction::Add(..) => "add",
-            Instruction::Rotate { .. } if schedule.is_hoisted(instruction) => "rotate hoisted",
-            Instruction::Rotate { .. } => "rotate",
-            Instruction::Hoist(_) => "hoist",
-            Instruction::Mul(..) => "mul",
-            Instruction::Relinearize(_) => "relinearize",
-            Instruction::Rescale(_) => "rescale",
-            Instruction::MulPlain(..) => {
-                seen += 1;
-                if seen % 2 == 1 { "encode, mul_plain" } else { "mul_plain" }
-            }
-            _ => continue,
-        };
-        times.entry(name).or_default().push(stamps[place + 1] - stamps[place]);
-    }
-    let mut table: Vec<(String, Duration)> =
-        times.into_iter().map(|(name, times)| (name.to_owned(), least(times))).collect();
+    let mut table = by_operation(&schedule, &stamps);
     table.push(("encrypt".into(), least(encrypt_times)));
     let opened = (0..5).map(|_| {
         let start = now(clock);

@@ -205,13 +205,17 @@ pub struct RunArgs {
     pub interpret: bool,
     #[command(flatten)]
     pub cipher: CipherArgs,
+    /// What runs ciphertexts (default: embedded)
+    #[arg(long, value_enum, value_name = "EXECUTOR", requires = "target", conflicts_with_all = ["simulate", "emit"])]
+    pub executor: Option<Executor>,
 }
 
 /// What runs the program, and what only ciphertexts need.
 #[derive(Args, Debug, Clone, Default)]
 pub struct CipherArgs {
     /// What runs the program (default: the fastest target that can). ckks computes on encrypted inputs; --set layout=row_major and
-    /// --set slots=16384 say how they are packed, --set depth=4 how many levels may be spent
+    /// --set slots=16384 say how they are packed, --set depth=4 how many levels may be spent,
+    /// --set keys=9 how many keys there may be
     #[arg(long, value_enum, value_name = "TARGET")]
     pub target: Option<TargetName>,
     /// An input that is encrypted (default: those marked secret, else all but param); may be given several times
@@ -237,6 +241,14 @@ pub enum TargetName {
     Interpret,
     /// Ciphertexts of the CKKS scheme
     Ckks,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Executor {
+    /// The one of this program
+    Embedded,
+    /// The library poulpy, a second implementation; needs a build with `--features ckks-poulpy`
+    Poulpy,
 }
 
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]

@@ -113,28 +113,27 @@ fn vectors(input: &Input, slots: u32, arrays: &pipeline::Arrays<'static>) -> Res
     })
 }
 
-/// Tries whether arguments of approximated functions keep their ranges, where all that they depend on is at hand.
-fn try_ranges(schedule: &Schedule, arrays: &pipeline::Arrays<'static>, told: &Told) -> Result<(), Failure> {
-    if schedule.ranges.is_empty() {
-        return Ok(());
-    }
+/// Tries whether values fit their primes and arguments of approximated functions keep their ranges, where all that they
+/// depend on is at hand.
+fn try_inputs(schedule: &Schedule, arrays: &pipeline::Arrays<'static>, told: &Told) -> Result<(), Failure> {
     let lacks = |input: &&Input| {
         let name = input.layout.as_ref().map_or(&input.name, |layout| &layout.tensor);
         !input.secret && !arrays.contains_key(name)
     };
     if let Some(input) = schedule.inputs.iter().find(lacks) {
         let message = format!(
-            "whether functions keep their ranges was not tried: the clear input {} is not at hand",
+            "whether values keep their ranges was not tried: the clear input {} is not at hand",
             input.name
         );
-        told.warn(vec![Diagnostic::warning(Code::ApproximationRange, message)], &Sources::default())?;
+        let code = if schedule.ranges.is_empty() { Code::Encryption } else { Code::ApproximationRange };
+        told.warn(vec![Diagnostic::warning(code, message)], &Sources::default())?;
         return Ok(());
     }
     let mut given = BTreeMap::new();
     for input in &schedule.inputs {
         given.insert(input.name.clone(), vectors(input, schedule.parameters.slots(), arrays)?);
     }
-    schedule.try_ranges(&given).map_err(refused)
+    schedule.try_inputs(&given).map_err(refused)
 }
 
 fn encrypt(args: &EncryptArgs, told: &Told) -> Result<(i32, String), Failure> {
@@ -144,7 +143,7 @@ fn encrypt(args: &EncryptArgs, told: &Told) -> Result<(i32, String), Failure> {
     let secret = SecretKey::load(&context, &args.key).map_err(refused)?;
     let mut random = Random::system().map_err(refused)?;
     let _progress = progress::Progress::start(told.progress, "encrypting");
-    try_ranges(&schedule, &arrays, told)?;
+    try_inputs(&schedule, &arrays, told)?;
     let mut bundle = Bundle::new();
     for input in schedule.inputs.iter().filter(|input| input.secret) {
         let values: Result<Vec<Ciphertext>, CkksError> =

@@ -1,6 +1,6 @@
 //! `--target ckks` of `einc run` and `einc plan`.
 
-use super::args::{CipherArgs, Emitted, PlanFormat, Sizes, TargetName};
+use super::args::{CipherArgs, Emitted, Executor, PlanFormat, RunArgs, Sizes, TargetName};
 use super::failure::Failure;
 use super::{Told, progress};
 use crate::backend::openfhe;
@@ -48,6 +48,13 @@ pub fn settings(args: &CipherArgs, sizes: &Sizes) -> Result<(Settings, Sizes), F
                         Failure::Usage(format!("expected 1 to 40 levels, found `{number}`"))
                     })?);
             }
+            Some(("keys", number)) => {
+                let keys = number.parse::<u32>().ok().filter(|keys| (1..=4096).contains(keys));
+                settings.keys =
+                    Some(keys.ok_or_else(|| {
+                        Failure::Usage(format!("expected 1 to 4096 keys, found `{number}`"))
+                    })?);
+            }
             _ => left.set.push(word.clone()),
         }
     }
@@ -88,13 +95,13 @@ pub fn emitted(
 /// Runs it, or simulates it.
 pub fn run(
     encrypted: &Encrypted,
-    args: &CipherArgs,
+    args: &RunArgs,
     inputs: &[&Tensor],
     told: &Told,
     sources: &Sources,
 ) -> Result<Vec<Tensor>, Failure> {
     pipeline::enter("run");
-    let results = if args.simulate {
+    let results = if args.cipher.simulate {
         encrypted.simulate(inputs)
     } else {
         if encrypted.parameters.insecure_toy {
@@ -102,7 +109,10 @@ pub fn run(
             told.warn(vec![Diagnostic::warning(Code::Encryption, message)], sources)?;
         }
         let _progress = progress::Progress::start(told.progress, "running on ciphertexts");
-        executed(encrypted, inputs)
+        match args.executor {
+            Some(Executor::Poulpy) => executed_by_poulpy(encrypted, inputs),
+            Some(Executor::Embedded) | None => executed(encrypted, inputs),
+        }
     };
     results.map_err(|failed| {
         let diagnostic = match failed {
@@ -122,6 +132,19 @@ fn executed(encrypted: &Encrypted, inputs: &[&Tensor]) -> Result<Vec<Tensor>, Fa
 fn executed(_: &Encrypted, _: &[&Tensor]) -> Result<Vec<Tensor>, Failed> {
     let message = "this build cannot run on ciphertexts: it has no feature `ckks`";
     Err(Failed::Diagnostic(Diagnostic::error(Code::Unsupported, message).help("`--simulate` runs without")))
+}
+
+#[cfg(feature = "ckks-poulpy")]
+fn executed_by_poulpy(encrypted: &Encrypted, inputs: &[&Tensor]) -> Result<Vec<Tensor>, Failed> {
+    encrypted.run_by_poulpy(inputs, &mut |_, _| true)
+}
+
+#[cfg(not(feature = "ckks-poulpy"))]
+fn executed_by_poulpy(_: &Encrypted, _: &[&Tensor]) -> Result<Vec<Tensor>, Failed> {
+    let message = "this build cannot run by poulpy: it has no feature `ckks-poulpy`";
+    let help =
+        "`cargo +nightly build --features ckks-poulpy` makes one that can; `--executor embedded` runs here";
+    Err(Failed::Diagnostic(Diagnostic::error(Code::Unsupported, message).help(help)))
 }
 
 /// What `einc plan` prints.

@@ -19,6 +19,9 @@ pub fn run(args: &RunArgs, told: &Told) -> Result<(i32, String), Failure> {
     if let Some(threads) = args.machine.threads {
         pool::set_threads(usize::from(threads));
     }
+    if args.executor.is_some() && !encrypted::wanted(&args.cipher) {
+        return Err(Failure::Usage("`--executor` is for `--target ckks`".to_owned()));
+    }
     let phases = open::phases(&args.dump)?;
     let mut out = String::new();
     let start = Instant::now();
@@ -54,7 +57,7 @@ pub fn run(args: &RunArgs, told: &Told) -> Result<(i32, String), Failure> {
             out.push_str(&encrypted::emitted(&compiled, &clears, emitted, &sources)?);
             return Ok((0, out));
         }
-        let results = encrypted::run(&compiled, &args.cipher, &inputs, told, &sources)?;
+        let results = encrypted::run(&compiled, args, &inputs, told, &sources)?;
         let results: Vec<(String, Tensor)> = names.into_iter().zip(results).collect();
         return finished(args, told, &places, &results, out);
     }

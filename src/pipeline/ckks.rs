@@ -27,6 +27,8 @@ pub struct Settings {
     pub slots: Option<u32>,
     /// The level of a fresh ciphertext, all of which may be spent; if not given, what makes the program cheapest.
     pub depth: Option<u32>,
+    /// The most keys that evaluate, traded for rotations; as many as there are amounts of rotation if not given.
+    pub keys: Option<u32>,
     /// log2 of the scale; 40 if not given.
     pub scale_bits: Option<u32>,
     /// Whether less than 128 bits of security are allowed, for tests in small rings.
@@ -78,6 +80,14 @@ pub fn compile(program: Program, settings: &Settings) -> Result<Encrypted, Vec<D
                 continue;
             }
         };
+        let slots = match settings.keys.map(|keys| slots.share_keys(keys)) {
+            None => slots,
+            Some(Ok(slots)) => slots,
+            Some(Err(fewest)) => {
+                refusal = Some(too_few_keys(&program, settings.keys.unwrap_or(0), fewest));
+                continue;
+            }
+        };
         if cfg!(debug_assertions)
             && let Err(law) = slots.verify()
         {
@@ -117,9 +127,20 @@ pub fn compile(program: Program, settings: &Settings) -> Result<Encrypted, Vec<D
         }
     }
     match best {
-        Some((_, slots, parameters)) => Ok(Encrypted { network, slots, parameters, interface, program }),
+        Some((_, slots, parameters)) => {
+            let slots = if settings.keys.is_none() { with_shared_keys(&slots, &parameters) } else { slots };
+            Ok(Encrypted { network, slots, parameters, interface, program })
+        }
         None => Err(vec![refusal.unwrap_or_else(|| no_layout(Span::default(), 0))]),
     }
+}
+
+/// Shares keys as long as that takes no more rotations and hardly more time.
+fn with_shared_keys(slots: &Slots, parameters: &Parameters) -> Slots {
+    /// Keys are worth that part of the time of a run.
+    const SLOWER: f64 = 1.05;
+    let most = SLOWER * seconds(slots, parameters);
+    slots.share_spare_keys(&|shared| seconds(shared, parameters) <= most)
 }
 
 fn no_layout(place: Span, slots: u32) -> Diagnostic {
@@ -135,6 +156,18 @@ fn too_deep(slots: &Slots, why: &str) -> Diagnostic {
     Diagnostic::error(Code::LevelLimit, message)
         .label(place, "the last level is spent here")
         .help("shorten chains of products, lower the degree of `@approx`, or allow more slots")
+}
+
+/// Refuses a program that no so few keys compute.
+fn too_few_keys(program: &Program, keys: u32, fewest: u32) -> Diagnostic {
+    let message = format!("no schedule is found with `keys = {keys}`: {fewest} are the fewest that suffice");
+    let help =
+        format!("`keys = {fewest}`, or more for fewer rotations; `einc plan` tells how many bytes they have");
+    let error = Diagnostic::error(Code::KeyLimit, message).help(help);
+    match program.encryption.iter().find(|(name, ..)| name == "keys") {
+        Some((_, _, place)) => error.label(*place, "so many are allowed"),
+        None => error,
+    }
 }
 
 /// The settings with those of `target ckks { .. }` where nothing else is said.
@@ -182,6 +215,12 @@ fn from_block(program: &Program, settings: &Settings) -> Result<Settings, Vec<Di
                     None => wrong("2 ** 20 to 2 ** 46"),
                 }
             }
+            "keys" => match number {
+                Some(keys) if (1.0..=4096.0).contains(&keys) && keys.fract() == 0.0 => {
+                    settings.keys.get_or_insert(keys as u32);
+                }
+                _ => wrong("a number of keys from 1 to 4096"),
+            },
             _ => match number {
                 Some(depth) if (1.0..=40.0).contains(&depth) && depth.fract() == 0.0 => {
                     settings.depth.get_or_insert(depth as u32);
@@ -353,7 +392,6 @@ impl Encrypted {
         self.bounds(inputs)?;
         let clears = self.clears(inputs).map_err(Failed::Fault)?;
         let schedule = self.schedule(&clears).map_err(Failed::Diagnostic)?;
-        let by_name = self.by_name(inputs);
         let refused =
             |error: einc_runtime::ckks::CkksError| Failed::Diagnostic(runtime_diagnostic(&error.to_string()));
         let context = Context::new(&schedule.parameters).map_err(refused)?;
@@ -362,31 +400,71 @@ impl Encrypted {
         let keys =
             EvaluationKeys::generate(&context, &secret, &schedule.keys, &mut random).map_err(refused)?;
         let mut encrypted = Inputs::default();
-        for (number, (_, input)) in self.slots.inputs.iter().enumerate() {
-            let tensor = by_name.get(&input.name).map(|tensor| numbers(tensor)).unwrap_or_default();
-            let ciphertexts: Result<Vec<Ciphertext>, _> =
-                ckks::pack(&input.packing, &tensor, self.slots.slots)
-                    .iter()
-                    .map(|slots| Ciphertext::encrypt(&context, &secret, slots, &mut random))
-                    .collect();
-            encrypted.secret.insert(ckks::input_name(&self.slots, number), ciphertexts.map_err(refused)?);
+        for (name, vectors) in self.packed(inputs) {
+            let ciphertexts: Result<Vec<Ciphertext>, _> = vectors
+                .iter()
+                .map(|slots| Ciphertext::encrypt(&context, &secret, slots, &mut random))
+                .collect();
+            encrypted.secret.insert(name, ciphertexts.map_err(refused)?);
         }
         let outputs = run(&context, &schedule, &keys, &encrypted, progress).map_err(refused)?;
-        let mut results = Vec::new();
-        for (number, output) in self.slots.outputs.iter().enumerate() {
-            let ciphertexts = &outputs.values[&ckks::word(&output.name, number)];
-            let slots: Result<Vec<Vec<f64>>, _> = ciphertexts
+        let mut slots = BTreeMap::new();
+        for (name, ciphertexts) in outputs.values {
+            let opened: Result<Vec<Vec<f64>>, _> = ciphertexts
                 .iter()
                 .map(|ciphertext| Ok(ciphertext.decrypt(&context, &secret)?.slots))
                 .collect();
-            results.push(ckks::unpack(
-                &output.packing,
-                &output.shape,
-                &slots.map_err(refused)?,
-                self.slots.slots,
-            ));
+            slots.insert(name, opened.map_err(refused)?);
         }
-        self.collect(&clears, results).ok_or_else(no_memory)
+        self.unpacked(&clears, &slots)
+    }
+
+    /// The same by poulpy, another implementation of the scheme.
+    ///
+    /// # Errors
+    /// As [`Encrypted::run`], and what poulpy refuses.
+    #[cfg(feature = "ckks-poulpy")]
+    pub fn run_by_poulpy(
+        &self,
+        inputs: &[&Tensor],
+        progress: &mut dyn FnMut(usize, usize) -> bool,
+    ) -> Result<Vec<Tensor>, Failed> {
+        use einc_runtime::ckks::{Random, poulpy};
+        self.bounds(inputs)?;
+        let clears = self.clears(inputs).map_err(Failed::Fault)?;
+        let schedule = self.schedule(&clears).map_err(Failed::Diagnostic)?;
+        let slots = Random::system()
+            .and_then(|mut random| poulpy::run(&schedule, &self.packed(inputs), &mut random, progress))
+            .map_err(|error| Failed::Diagnostic(runtime_diagnostic(&error.to_string())))?;
+        self.unpacked(&clears, &slots)
+    }
+
+    /// The slots of each secret input of the schedule.
+    #[cfg(feature = "ckks")]
+    fn packed(&self, inputs: &[&Tensor]) -> BTreeMap<String, Vec<Vec<f64>>> {
+        let by_name = self.by_name(inputs);
+        let mut packed = BTreeMap::new();
+        for (number, (_, input)) in self.slots.inputs.iter().enumerate() {
+            let tensor = by_name.get(&input.name).map(|tensor| numbers(tensor)).unwrap_or_default();
+            let slots = ckks::pack(&input.packing, &tensor, self.slots.slots);
+            packed.insert(ckks::input_name(&self.slots, number), slots);
+        }
+        packed
+    }
+
+    /// All outputs, from the slots of each output of the schedule.
+    #[cfg(feature = "ckks")]
+    fn unpacked(
+        &self,
+        clears: &BTreeMap<String, Tensor>,
+        slots: &BTreeMap<String, Vec<Vec<f64>>>,
+    ) -> Result<Vec<Tensor>, Failed> {
+        let mut results = Vec::new();
+        for (number, output) in self.slots.outputs.iter().enumerate() {
+            let vectors = &slots[&ckks::word(&output.name, number)];
+            results.push(ckks::unpack(&output.packing, &output.shape, vectors, self.slots.slots));
+        }
+        self.collect(clears, results).ok_or_else(no_memory)
     }
 
     fn by_name<'a>(&self, inputs: &[&'a Tensor]) -> BTreeMap<String, &'a Tensor> {

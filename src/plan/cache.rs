@@ -2,14 +2,17 @@
 //!
 //! An order is kept under its network with operands and axes in a canonical order, so that the same product under other
 //! names finds it. It answers a request of at most the effort that it was found with; greater efforts search again and
-//! keep the better of both, so what is kept only improves. A file that is damaged, of another version, or wrong about
-//! its network or cost, is no hit.
+//! keep the better of both, so what is kept only improves. A file that is damaged, of another version, or of another
+//! network, is no hit.
+//!
+//! The canonical order of a large network takes longer to find than its contraction order to read, so an order is kept
+//! under the network as it was given, too.
 
 mod canonical;
 mod disk;
 
-use super::search::{self, MemoryLimit, Network, Objective, Options, Plan, Refusal};
-use canonical::{Canonical, Hash};
+use super::search::{self, Mark, MemoryLimit, Network, Options, Plan, Refusal};
+use canonical::Canonical;
 use std::collections::HashMap;
 use std::fmt;
 use std::path::PathBuf;
@@ -25,29 +28,26 @@ const WORTH_A_FILE: u64 = 5_000_000;
 /// What is known for one request.
 #[derive(Clone, Debug)]
 struct Entry {
-    network: Network,
-    what: String,
     /// The effort that was allowed, in units of work.
     effort: f64,
     plan: Plan,
 }
 
 impl Entry {
-    fn answers(&self, network: &Network, what: &str, effort: f64) -> bool {
-        self.is_of(network, what) && (self.plan.proven || self.effort >= effort)
-    }
-
-    fn is_of(&self, network: &Network, what: &str) -> bool {
-        self.what == what && self.network == *network
+    fn answers(&self, effort: f64) -> bool {
+        self.plan.proven || self.effort >= effort
     }
 }
+
+/// Entries by network and by what was asked of it.
+type Table = HashMap<u128, Arc<Entry>>;
 
 #[derive(Default)]
 struct Memory {
     /// By the network as it was given.
-    given: HashMap<u64, Arc<Entry>>,
+    given: Table,
     /// By the network in canonical order; the plan is of that.
-    canonical: HashMap<u64, Arc<Entry>>,
+    canonical: Table,
     steps: usize,
 }
 
@@ -83,23 +83,19 @@ impl Cache {
         let what = what(options, profile);
         let effort = search::effort(options);
         let exact = key(network, &what);
-        if let Some(entry) = self.lookup(|memory| memory.given.get(&exact))
-            && entry.answers(network, &what, effort)
+        if let Some(entry) = self.known(exact, network, |memory| &mut memory.given)
+            && entry.answers(effort)
         {
             return Ok(entry.plan.clone());
         }
         let canonical = Canonical::new(network);
         let place = key(&canonical.network, &what);
-        let known = self.known(&canonical, place, &what, &options.objective);
+        let known = self.known(place, &canonical.network, |memory| &mut memory.canonical);
         if let Some(entry) = &known
-            && (entry.plan.proven || entry.effort >= effort)
+            && entry.answers(effort)
             && let Some(plan) = canonical.restore(network, &entry.plan, options)
         {
-            self.keep(
-                exact,
-                None,
-                Entry { network: network.clone(), what, effort: entry.effort, plan: plan.clone() },
-            );
+            self.keep(exact, Entry { effort: entry.effort, plan: plan.clone() }, |memory| &mut memory.given);
             return Ok(plan);
         }
         let found = search::optimize(network, options)?;
@@ -118,56 +114,45 @@ impl Cache {
         }
         let cancelled = options.cancel.is_some_and(|cancel| cancel.load(Ordering::Relaxed));
         let effort = if cancelled { plan.work as f64 } else { effort };
-        let shared = canonical.plan(&plan);
-        let entry = Entry { network: canonical.network.clone(), what: what.clone(), effort, plan: shared };
-        if plan.work >= WORTH_A_FILE
-            && let Some(folder) = &self.folder
-        {
-            // A cache that cannot be written is as good as none.
-            let _ = disk::write(folder, place, &entry);
-        }
-        self.keep(
-            exact,
-            Some((place, entry)),
-            Entry { network: network.clone(), what, effort, plan: plan.clone() },
-        );
+        let shared = Entry { effort, plan: canonical.plan(&plan) };
+        self.keep(place, shared, |memory| &mut memory.canonical);
+        self.keep(exact, Entry { effort, plan: plan.clone() }, |memory| &mut memory.given);
         Ok(plan)
     }
 
-    fn lookup(&self, get: impl Fn(&Memory) -> Option<&Arc<Entry>>) -> Option<Arc<Entry>> {
-        let memory = self.memory.lock().ok()?;
-        get(&memory).cloned()
-    }
-
-    /// What is known about a network in canonical order.
+    /// What is known about a network, in memory or on disk.
     fn known(
         &self,
-        canonical: &Canonical,
-        place: u64,
-        what: &str,
-        objective: &Objective<'_>,
+        key: u128,
+        network: &Network,
+        table: impl Fn(&mut Memory) -> &mut Table,
     ) -> Option<Arc<Entry>> {
-        let entry = self.lookup(|memory| memory.canonical.get(&place));
-        if let Some(entry) = entry
-            && entry.is_of(&canonical.network, what)
-        {
-            return Some(entry);
+        if let Some(entry) = table(&mut *self.memory.lock().ok()?).get(&key) {
+            return Some(entry.clone());
         }
-        let folder = self.folder.as_ref()?;
-        disk::read(folder, place, &canonical.network, what, objective).map(Arc::new)
+        let entry = Arc::new(disk::read(self.folder.as_ref()?, key, network)?);
+        self.remember(key, entry.clone(), table);
+        Some(entry)
     }
 
-    fn keep(&self, exact: u64, canonical: Option<(u64, Entry)>, entry: Entry) {
+    /// Keeps what is known about a network, on disk if that is worth it.
+    fn keep(&self, key: u128, entry: Entry, table: impl Fn(&mut Memory) -> &mut Table) {
+        if entry.plan.work >= WORTH_A_FILE
+            && let Some(folder) = &self.folder
+        {
+            // A cache that cannot be written is as good as none.
+            let _ = disk::write(folder, key, &entry);
+        }
+        self.remember(key, Arc::new(entry), table);
+    }
+
+    fn remember(&self, key: u128, entry: Arc<Entry>, table: impl Fn(&mut Memory) -> &mut Table) {
         let Ok(mut memory) = self.memory.lock() else { return };
         if memory.steps > STEPS {
             *memory = Memory::default();
         }
         memory.steps += entry.plan.path.len();
-        memory.given.insert(exact, Arc::new(entry));
-        if let Some((place, entry)) = canonical {
-            memory.steps += entry.plan.path.len();
-            memory.canonical.insert(place, Arc::new(entry));
-        }
+        table(&mut memory).insert(key, entry);
     }
 }
 
@@ -182,16 +167,13 @@ fn what(options: &Options<'_>, profile: &str) -> String {
     format!("{} {:?} {profile}{memory} seed {}", search::VERSION, options.objective, options.seed)
 }
 
-/// A number for a network and what is wanted of it.
-fn key(network: &Network, what: &str) -> u64 {
-    let mut hash = Hash::new();
-    what.bytes().for_each(|byte| hash.add(u64::from(byte)));
-    for axes in network.inputs().iter().chain(std::iter::once(&network.output().to_vec())) {
-        hash.add(axes.len() as u64 + (1 << 40));
-        axes.iter().for_each(|&axis| hash.add(u64::from(axis)));
-    }
-    network.extents().iter().for_each(|&extent| hash.add(extent));
-    hash.value()
+/// A number for a network and what is wanted of it, which no two of them share.
+fn key(network: &Network, what: &str) -> u128 {
+    let mut mark = Mark::new();
+    mark.add((network.mark() >> 64) as u64);
+    mark.add(network.mark() as u64);
+    what.bytes().for_each(|byte| mark.add(u64::from(byte)));
+    mark.value()
 }
 
 #[cfg(test)]
@@ -282,26 +264,47 @@ mod tests {
         let first = Cache::new(Some(folder.clone())).optimize(&network, &mut options(8_000_000), "").unwrap();
         let files: Vec<PathBuf> =
             std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-        assert_eq!(files.len(), 1, "one file and nothing half-written: {files:?}");
+        assert_eq!(files.len(), 2, "as given, as canonical, and nothing half-written: {files:?}");
         let read =
             || Cache::new(Some(folder.clone())).optimize(&network, &mut options(7_000_000), "").unwrap();
-        let again = read();
-        assert_eq!((&again.path, again.work, again.seconds), (&first.path, first.work, first.seconds));
-        let text = std::fs::read_to_string(&files[0]).unwrap();
-        let better = text.replace("\"log2_value\":", "\"log2_value\":1.5, \"was\":");
-        for damaged in [
-            "",
-            "{}",
-            "[1, 2",
-            &text[..text.len() / 2],
-            &better,
-            &text.replace("\"path\":[[", "\"path\":[[0,0],["),
-        ] {
-            std::fs::write(&files[0], damaged).unwrap();
+        assert_eq!(read(), first);
+        let whole: Vec<Vec<u8>> = files.iter().map(|file| std::fs::read(file).unwrap()).collect();
+        // One of the two is enough; the canonical one may state the steps of a slightly different order of operands.
+        for file in [0, 1] {
+            std::fs::write(&files[file], "").unwrap();
+            let again = read();
+            assert_eq!((again.seconds, again.cost), (first.seconds, first.cost), "not searched again");
+            std::fs::write(&files[file], &whole[file]).unwrap();
+        }
+        let bit = |k: usize| {
+            move |bytes: &[u8]| {
+                let mut bytes = bytes.to_vec();
+                let k = k % bytes.len();
+                bytes[k] ^= 4;
+                bytes
+            }
+        };
+        let cut = |bytes: &[u8]| bytes[..bytes.len() / 2].to_vec();
+        let longer = |bytes: &[u8]| [bytes, &[0; 8]].concat();
+        let empty = |_: &[u8]| Vec::new();
+        let damages: [&dyn Fn(&[u8]) -> Vec<u8>; 7] =
+            [&bit(0), &bit(20), &bit(37), &bit(300), &cut, &longer, &empty];
+        for (number, damage) in damages.iter().enumerate() {
+            for (file, whole) in files.iter().zip(&whole) {
+                std::fs::write(file, damage(whole)).unwrap();
+            }
             let plan = read();
-            assert_ne!(plan.seconds, first.seconds, "searched again: {damaged}");
+            assert_ne!(plan.seconds, first.seconds, "searched again: {number}");
             assert_eq!(search::evaluate(&network, &plan.path, &plan.slices).unwrap(), plan.cost);
         }
+        // A file under the name of another network is of that one.
+        let other = generate::random_regular(60, 3, 2, 7);
+        let searched = Cache::new(None).optimize(&other, &mut options(7_000_000), "").unwrap();
+        for file in &files {
+            std::fs::write(folder.join(file.file_name().unwrap()), &whole[0]).unwrap();
+        }
+        let found = Cache::new(Some(folder.clone())).optimize(&other, &mut options(7_000_000), "").unwrap();
+        assert_eq!(found.path, searched.path);
         std::fs::remove_dir_all(&folder).unwrap();
     }
 

@@ -81,9 +81,8 @@ impl Lowering<'_> {
             }
         }
         self.sum_alone(&site, &mut factors, &loops);
-        let wanted: BTreeSet<AxisId> = loops.iter().copied().collect();
         let keep_order = node.keep_order || self.settings.keep_order;
-        let Some((pairs, slices)) = self.pairs(&site, &factors, &wanted, keep_order) else {
+        let Some((pairs, slices)) = self.pairs(&site, &factors, &loops, keep_order) else {
             return self.product_nest(&site, &loops, &factors, scale, out, accumulate);
         };
         if slices.is_empty() {
@@ -186,7 +185,7 @@ impl Lowering<'_> {
         &mut self,
         site: &Site,
         factors: &[Factor],
-        wanted: &BTreeSet<AxisId>,
+        loops: &[AxisId],
         keep_order: bool,
     ) -> Option<(Vec<(usize, usize)>, Vec<AxisId>)> {
         if factors.len() < 2 {
@@ -201,6 +200,7 @@ impl Lowering<'_> {
             .collect::<BTreeSet<_>>()
             .into_iter()
             .collect();
+        let wanted: BTreeSet<AxisId> = loops.iter().copied().collect();
         let number = |axis: &AxisId| all.iter().position(|other| other == axis).map(|k| k as u32);
         let product = Product {
             extents: all.iter().map(|&axis| self.plan.axes[axis].extent).collect(),
@@ -209,12 +209,13 @@ impl Lowering<'_> {
             bytes: site.dtype.bytes() as u64,
         };
         // Slices would leave long convolutions row by row.
-        let kept = |axis| wanted.contains(&axis);
+        let kept = |axis| loops.contains(&axis);
         let windows =
             factors.iter().any(|factor| convolution::reads_windows(&factor.view, &kept, &self.plan.axes));
         let order = self.orders.order(&product, self.limit).map(|order| match self.limit {
             None if !self.whole && !windows => {
-                self.orders.cached(&product, order, CACHE / site.dtype.bytes() as f64)
+                let row = loops.last().and_then(number);
+                self.orders.cached(&product, order, CACHE / site.dtype.bytes() as f64, row)
             }
             _ => order,
         });

@@ -26,7 +26,10 @@ const WORTH: f64 = 0.8;
 fn lower(graph: &Graph, settings: &Settings, orders: &Orders<'_>, limit: Option<f64>, room: Room) -> Plan {
     let mut lowering = Lowering::new(graph, settings, orders, limit);
     lowering.room = room;
-    arena::assign(unwrap::cut(in_place::reuse(lowering.run())))
+    let mut plan = arena::assign(unwrap::cut(in_place::reuse(lowering.run())));
+    // What more threads take has no say in what the plan is: its results do not depend on their number.
+    plan.run_on(1, u64::MAX);
+    plan
 }
 
 /// The plan of a graph, if possible within so many bytes; the smallest that was found if not.

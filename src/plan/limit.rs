@@ -1,6 +1,6 @@
 //! Whether a plan fits the memory that it may use.
 
-use super::{Place, Plan, Settings};
+use super::{Place, Plan, Settings, product};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::graph::Graph;
 
@@ -32,23 +32,34 @@ pub fn fits(plan: &Plan, limit: u64) -> Result<(), Diagnostic> {
     if let Some((bytes, name)) = largest.first() {
         diagnostic = diagnostic.note(format!("the largest value, `{name}`, takes {}", show_bytes(*bytes)));
     }
-    let arena = plan.arena;
+    let intermediates = plan.arena.saturating_add(plan.workspace);
     Err(diagnostic
         .note(format!(
             "{} of it are intermediates, the rest is inputs, outputs and constants",
-            show_bytes(arena)
+            show_bytes(intermediates)
         ))
         .help("allow more with `--memory`, or compute with smaller sizes"))
 }
 
 impl Plan {
-    /// Bytes of everything: inputs, outputs, constants and the arena; saturates.
+    /// Sets on how many threads it should run: so many, or fewer where the memory of their matrix products exceeds what
+    /// is allowed.
+    pub fn run_on(&mut self, threads: usize, allowed: u64) {
+        for threads in (1..=threads.max(1)).rev() {
+            (self.threads, self.workspace) = (threads, product::workspace(self, threads));
+            if self.workspace == 0 || self.memory() <= allowed {
+                break;
+            }
+        }
+    }
+
+    /// Bytes of everything: inputs, outputs, constants, the arena and what matrix products take; saturates.
     pub fn memory(&self) -> u64 {
         self.buffers
             .iter()
             .filter(|(_, buffer)| !matches!(buffer.place, Place::Arena(_)))
             .map(|(_, buffer)| buffer.elems.saturating_mul(buffer.dtype.bytes() as u64))
-            .fold(self.arena, u64::saturating_add)
+            .fold(self.arena.saturating_add(self.workspace), u64::saturating_add)
     }
 }
 

@@ -94,6 +94,8 @@ impl<'a> Lowering<'a> {
             buffers: IdVec::new(),
             steps: Vec::new(),
             arena: 0,
+            threads: 1,
+            workspace: 0,
             orders: Vec::new(),
         };
         Lowering {

@@ -26,6 +26,7 @@ mod lower;
 pub mod network;
 mod order;
 pub mod picture;
+mod product;
 #[cfg(test)]
 pub(crate) mod random_tests;
 pub mod report;
@@ -115,6 +116,10 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// Bytes of the arena.
     pub arena: u64,
+    /// On how many threads it should run.
+    pub threads: usize,
+    /// Bytes that matrix products take while they run on these.
+    pub workspace: u64,
     /// The orders of its products of three and more operands.
     pub orders: Vec<Chosen>,
 }

@@ -146,14 +146,18 @@ const MORE_MOVED: f64 = 2.0;
 /// The least multiply-adds of a step of one slice: of less, its own cost counts.
 const LEAST_MACS: f64 = 65_536.0;
 
+/// How many elements move for one that is written alone.
+const LINE: f64 = 16.0;
+
 impl<'a> Orders<'a> {
     pub fn new(settings: &'a Settings) -> Orders<'a> {
         Orders { settings, known: RefCell::default(), missing: RefCell::default() }
     }
 
     /// An order whose intermediates stay in a cache of so many elements, in place of one whose do not, if its slices are
-    /// hardly more work.
-    pub fn cached(&self, product: &Product, order: Order, cache: f64) -> Order {
+    /// hardly more work. The axis `row`, along which the result is contiguous, is not sliced where writing element by
+    /// element would count: where the result is not small beside the intermediates.
+    pub fn cached(&self, product: &Product, order: Order, cache: f64, row: Option<u32>) -> Order {
         let Some(now) =
             product.work(&order).filter(|now| now.peak > OUTSIDE * cache && order.slices.is_empty())
         else {
@@ -169,10 +173,20 @@ impl<'a> Orders<'a> {
                     && then.moved <= MORE_MOVED * now.moved
             })
         };
-        match self.order(product, Some(cache)) {
-            Some(other) if cheap(&other) => other,
-            _ => order,
-        }
+        let Some(found) = self.order(product, Some(cache)).filter(cheap) else { return order };
+        let result: f64 = product.output.iter().map(|&axis| product.extents[axis as usize] as f64).product();
+        let row = row.filter(|_| LINE * result > now.moved);
+        let Some(at) = found.slices.iter().position(|&axis| Some(axis) == row) else { return found };
+        // Other axes in its place, the shortest that do first.
+        let mut others: Vec<u32> = (0..product.extents.len() as u32).collect();
+        others.retain(|axis| Some(*axis) != row && !found.slices.contains(axis));
+        others.sort_by_key(|&axis| product.extents[axis as usize]);
+        let instead = others.into_iter().map(|axis| {
+            let mut other = found.clone();
+            other.slices[at] = axis;
+            other
+        });
+        instead.into_iter().find(cheap).unwrap_or(order)
     }
 
     /// The cheapest order, within so many elements of intermediates if there is a limit.
@@ -319,5 +333,48 @@ impl Goal {
             Goal::Combo => Objective::Combo(Goal::WRITE_WEIGHT),
             Goal::Peak => Objective::Peak,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `P[i,j,k] = sum[d](Q[i,d] K[j,d] M[k,d])`: the product of two operands leaves the cache unless it is sliced.
+    #[test]
+    fn slices_leave_rows_of_the_result_whole() {
+        let settings = Settings::default();
+        let orders = Orders::new(&settings);
+        let product = Product {
+            extents: vec![192, 192, 192, 16],
+            operands: vec![vec![0, 3], vec![1, 3], vec![2, 3]],
+            output: vec![0, 1, 2],
+            bytes: 4,
+        };
+        let whole = orders.order(&product, None).expect("pairs are cheaper than one nest");
+        for row in 0..3 {
+            let order = orders.cached(&product, whole.clone(), 131_072.0, Some(row));
+            assert_eq!(order.slices.len(), 1, "{order:?}");
+            assert_ne!(order.slices[0], row, "{order:?}");
+        }
+        let small = orders.cached(&product, whole, 1e9, Some(0));
+        assert!(small.slices.is_empty(), "nothing leaves the cache: {small:?}");
+    }
+
+    /// `R[d,e,f] = sum[j](A[j,d] B[j,e] C[j,f])`: few elements beside the product of two operands.
+    #[test]
+    fn rows_of_a_small_result_may_be_sliced() {
+        let settings = Settings::default();
+        let orders = Orders::new(&settings);
+        let product = Product {
+            extents: vec![16, 16, 16, 16_384],
+            operands: vec![vec![3, 0], vec![3, 1], vec![3, 2]],
+            output: vec![0, 1, 2],
+            bytes: 4,
+        };
+        let whole = orders.order(&product, None).expect("pairs are cheaper than one nest");
+        let sliced = orders.cached(&product, whole.clone(), 524_288.0, None);
+        let [row] = sliced.slices[..] else { panic!("one axis is sliced: {sliced:?}") };
+        assert_eq!(orders.cached(&product, whole, 524_288.0, Some(row)).slices, [row]);
     }
 }

@@ -13,7 +13,7 @@ const FORMATS: [&str; 8] = ["csr", "csc", "coo", "csf", "packed", "bitpacked", "
 const TARGETS: [(&str, &[&str]); 3] = [
     ("cpu", &["threads", "deterministic", "memory"]),
     ("cuda", &["arch", "memory", "deterministic", "streams"]),
-    ("ckks", &["slots", "ring", "depth", "scale", "security", "layout"]),
+    ("ckks", &["slots", "ring", "depth", "scale", "security", "layout", "keys"]),
 ];
 
 /// Methods of decompositions.

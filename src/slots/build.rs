@@ -326,14 +326,6 @@ impl Builder {
         let mut depth = BTreeMap::new();
         let mut ids: BTreeMap<ValueId, ValueId> = BTreeMap::new();
         let mut values = IdVec::new();
-        let mut uses: BTreeMap<ValueId, u32> = BTreeMap::new();
-        for (id, value) in self.values.iter().filter(|(id, _)| needed[id.number()]) {
-            if let Op::Rotate(a, _) = value.op {
-                *uses.entry(a).or_default() += 1;
-            }
-            let _ = id;
-        }
-        let mut hoists: BTreeMap<ValueId, ValueId> = BTreeMap::new();
         for (id, value) in self.values.iter().filter(|(id, _)| needed[id.number()]) {
             let mut value = value.clone();
             if let (Op::Drop(a), Some(input)) = (value.op, self.chain(id))
@@ -346,17 +338,6 @@ impl Builder {
                 value.level = start[&id];
             }
             depth.insert(id, value.level);
-            if let Op::Rotate(a, by) = value.op
-                && uses[&a] > 1
-            {
-                let digits = *hoists.entry(a).or_insert_with(|| {
-                    let hoist = Value { op: Op::Hoist(ids[&a]), place: None, ..value.clone() };
-                    values.push(hoist)
-                });
-                value.op = Op::Rotate(digits, by);
-                ids.insert(id, values.push(value));
-                continue;
-            }
             value.op = value.op.with_operands(|operand| ids[&operand]);
             ids.insert(id, values.push(value));
         }
@@ -374,6 +355,7 @@ impl Builder {
         let mut program =
             Slots { name: name.to_string(), slots, levels, clears, inputs, plains, ranges, values, outputs };
         program.drop_unused_plains();
+        program.hoist_rotations();
         program
     }
 

@@ -20,7 +20,9 @@
 pub mod approx;
 mod build;
 mod counts;
+mod hoist;
 pub mod kernel;
+mod keys;
 pub mod layout;
 pub mod linear;
 pub mod lower;

@@ -44,6 +44,8 @@ pub enum Code {
     Entropy,
     /// The caller asked to stop.
     Stopped,
+    /// The other implementation cannot do it.
+    Unsupported,
 }
 
 impl Code {
@@ -69,6 +71,7 @@ impl Code {
             Code::Argument => "argument",
             Code::Entropy => "entropy",
             Code::Stopped => "stopped",
+            Code::Unsupported => "unsupported",
         }
     }
 }

@@ -17,6 +17,8 @@ mod checksum;
 mod error;
 pub mod noise;
 mod parameters;
+#[cfg(feature = "ckks-poulpy")]
+pub mod poulpy;
 pub mod schedule;
 
 #[cfg(all(feature = "ckks", target_arch = "x86_64"))]

@@ -16,6 +16,8 @@ fn plan(arena: u64) -> Plan {
         buffers: IdVec::new(),
         steps: Vec::new(),
         arena,
+        threads: 1,
+        workspace: 0,
         orders: Vec::new(),
     }
 }

@@ -5,7 +5,7 @@ use crate::interpret::{run, run_slots};
 use crate::program::Program;
 use crate::program::einsum;
 use crate::slots::Slots;
-use crate::slots::lower::{self, Interface};
+use crate::slots::lower::{self, Interface, Network};
 use crate::{pass, pipeline};
 use einc_runtime::{DType, Tensor};
 use std::collections::BTreeMap;
@@ -38,6 +38,28 @@ fn check(
     let network = lower::split(&graph, secret, &program.approximations).unwrap();
     let lowered = lower::lower(&network, slots, interface, None)
         .unwrap_or_else(|_| panic!("seed {seed}: no layout\n{program}"));
+    simulate(program, &network, &lowered, seed);
+    // And with half of the keys, where that is possible, or with those that cost no rotation.
+    let (keys, counts) = (lowered.counts().keys as u32, lowered.counts());
+    if seed.is_multiple_of(2) {
+        let shared = lowered.share_spare_keys(&|_| true);
+        assert!(shared.counts().rotations <= counts.rotations, "seed {seed}\n{shared}");
+        simulate(program, &network, &shared, seed);
+        return lowered;
+    }
+    match lowered.share_keys(keys / 2) {
+        Ok(shared) => {
+            assert!(shared.counts().keys <= u64::from(keys / 2), "seed {seed}\n{shared}");
+            assert!(shared.counts().rotations >= counts.rotations, "seed {seed}\n{shared}");
+            simulate(program, &network, &shared, seed);
+        }
+        Err(fewest) => assert!((keys / 2 + 1..=keys).contains(&fewest), "seed {seed}: {fewest}\n{lowered}"),
+    }
+    lowered
+}
+
+/// Compares the simulator with the interpreter.
+fn simulate(program: &Program, network: &Network, lowered: &Slots, seed: u64) {
     if let Err(law) = lowered.verify() {
         panic!("seed {seed}: {law}\n{program}\n{lowered}");
     }
@@ -58,7 +80,7 @@ fn check(
         .map(|(&id, tensor)| (program.tensors[id].name.clone(), doubles(tensor)))
         .collect();
     let clear = |name: &str| names.iter().position(|known| known == name).map(|k| clear_values[k].clone());
-    let results = run_slots(&lowered, &|name| by_name.get(name).cloned(), &clear, seed);
+    let results = run_slots(lowered, &|name| by_name.get(name).cloned(), &clear, seed);
     let results = results.unwrap_or_else(|error| panic!("seed {seed}: {error}\n{program}\n{lowered}"));
     for (output, result) in lowered.outputs.iter().zip(&results) {
         let k = program.outputs.iter().position(|(name, _)| *name == output.name).unwrap();
@@ -72,7 +94,6 @@ fn check(
             );
         }
     }
-    lowered
 }
 
 /// The clear tensors of a network.

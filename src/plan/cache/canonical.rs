@@ -5,24 +5,6 @@
 
 use crate::plan::search::{self, Network, Options, Plan};
 
-/// Mixes numbers into one.
-pub(super) struct Hash(u64);
-
-impl Hash {
-    pub(super) fn new() -> Hash {
-        Hash(0x243f_6a88_85a3_08d3)
-    }
-
-    #[inline]
-    pub(super) fn add(&mut self, number: u64) {
-        self.0 = mix(self.0 ^ number);
-    }
-
-    pub(super) fn value(&self) -> u64 {
-        self.0
-    }
-}
-
 /// A permutation of 64 bits that leaves no pattern (splitmix64).
 #[inline]
 fn mix(x: u64) -> u64 {

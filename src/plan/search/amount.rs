@@ -42,6 +42,16 @@ impl Amount {
         Amount { mantissa: part.mantissa, exponent: part.exponent + whole as i64 }
     }
 
+    /// The factor in `[1, 2)`, or zero, and the power of two that it is multiplied by.
+    pub(crate) fn parts(self) -> (f64, i64) {
+        (self.mantissa, self.exponent)
+    }
+
+    /// The amount of these parts; none if they are not those of an amount.
+    pub(crate) fn of_parts(mantissa: f64, exponent: i64) -> Option<Amount> {
+        (mantissa == 0.0 || (1.0..2.0).contains(&mantissa)).then_some(Amount { mantissa, exponent })
+    }
+
     /// As an `f64`; infinity beyond its range.
     pub fn value(self) -> f64 {
         match self.exponent {

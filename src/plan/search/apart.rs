@@ -48,7 +48,7 @@ impl Search<'_, '_> {
         let mut values = Vec::with_capacity(count);
         for place in found {
             let Some(found) = place.into_inner().unwrap_or_else(PoisonError::into_inner) else { continue };
-            self.budget.work += found.work;
+            self.budget.add(found.work);
             self.budget.capped |= found.capped;
             self.rounds += found.rounds;
             found.pool.into_iter().for_each(|(value, shape)| self.keep(value, || shape));

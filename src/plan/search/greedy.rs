@@ -65,6 +65,8 @@ impl Ord for Candidate {
 const CROWD: usize = 16;
 /// A tensor is paired with at most this many others at once.
 const PARTNERS: usize = 64;
+/// How far the list of an axis with many carriers is searched for some.
+const SEARCHED: usize = 64;
 
 /// The tensors that are not joined yet.
 struct State<'a> {
@@ -73,7 +75,11 @@ struct State<'a> {
     lists: Vec<Vec<u32>>,
     sizes: Vec<f64>,
     alive: Vec<bool>,
+    /// The tensors that carry each axis, ascending, and some that are joined already: taking out one by one would take
+    /// as long as there are carriers.
     carriers: Vec<Vec<u32>>,
+    /// How many of them are not joined yet.
+    counts: Vec<u32>,
     heap: BinaryHeap<Candidate>,
     mark: Vec<u32>,
     work: u64,
@@ -84,7 +90,7 @@ impl State<'_> {
         let (a, b) = (left as usize, right as usize);
         self.work += 120 + 4 * (self.lists[a].len() + self.lists[b].len()) as u64;
         let (_, result) = join_sizes(&self.lists[a], &self.lists[b], &self.problem.logs, |axis| {
-            self.problem.kept[axis as usize] || self.carriers[axis as usize].len() > 2
+            self.problem.kept[axis as usize] || self.counts[axis as usize] > 2
         });
         let log = math::log2(self.taste.favour);
         let gain = result - log;
@@ -107,15 +113,17 @@ impl State<'_> {
         let mut partners: Vec<u32> = Vec::new();
         for &axis in &list {
             let carriers = &self.carriers[axis as usize];
-            let crowd = carriers.len() > CROWD;
+            let most = if self.counts[axis as usize] as usize > CROWD { 4 } else { usize::MAX };
             // Carriers ascend: what is new has the largest number.
             let place = carriers.binary_search(&tensor).unwrap_or(0);
             if partners.len() > PARTNERS {
                 break;
             }
-            for step in 1..carriers.len().min(if crowd { 5 } else { usize::MAX }) {
-                let other = carriers[(place + carriers.len() - step) % carriers.len()];
-                if self.mark[other as usize] != tensor && (!older || other < tensor) && other != tensor {
+            let (after, before) = (&carriers[place + 1..], &carriers[..place]);
+            let near = before.iter().rev().chain(after.iter().rev()).take(SEARCHED);
+            let near = near.copied().filter(|&other| self.alive[other as usize]).take(most);
+            for other in near.filter(|&other| !older || other < tensor) {
+                if self.mark[other as usize] != tensor {
                     self.mark[other as usize] = tensor;
                     partners.push(other);
                 }
@@ -145,6 +153,7 @@ pub(super) fn greedy(
         sizes: problem.lists.iter().map(|list| size(list)).collect(),
         alive: vec![true; count],
         carriers: problem.carriers.clone(),
+        counts: problem.carriers.iter().map(|carriers| carriers.len() as u32).collect(),
         heap: BinaryHeap::new(),
         mark: vec![u32::MAX; total],
         work: 0,
@@ -169,11 +178,20 @@ pub(super) fn greedy(
         joined.extend(&b);
         joined.sort_unstable();
         joined.dedup();
-        joined.retain(|&axis| {
-            let carriers = &mut state.carriers[axis as usize];
-            carriers.retain(|&k| k != left && k != right);
-            let stays = problem.kept[axis as usize] || !carriers.is_empty();
+        let shared = |axis: &u32| a.binary_search(axis).is_ok() && b.binary_search(axis).is_ok();
+        joined.retain(|axis| {
+            let place = *axis as usize;
+            let (carriers, count) = (&mut state.carriers[place], &mut state.counts[place]);
+            *count -= 1 + u32::from(shared(axis));
+            let stays = problem.kept[place] || *count > 0;
             if stays {
+                *count += 1;
+                while carriers.last().is_some_and(|&last| !state.alive[last as usize]) {
+                    carriers.pop();
+                }
+                if carriers.len() > SEARCHED / 2 && carriers.len() > 2 * *count as usize {
+                    carriers.retain(|&k| state.alive[k as usize]);
+                }
                 carriers.push(tensor);
             }
             stays

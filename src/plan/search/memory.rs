@@ -117,7 +117,7 @@ fn search(network: &Network, options: &mut Options<'_>, limit: Limit, outcome: &
         outcome.slices = shape.sliced.iter().flat_map(members).collect();
         outcome.slices.sort_unstable();
     }
-    outcome.work += budget.work;
+    outcome.work += budget.done();
     outcome.capped |= budget.capped;
 }
 
@@ -140,7 +140,7 @@ impl Search<'_, '_> {
             let sweep = tree.visit_work() * tree.count as u64;
             let hot = [2.0, 4.0, 1.0][round % 3];
             self.slice_tree(&mut tree, hot, share / 2 / sweep);
-            self.round(&mut tree, hot, 18.0, share / 2);
+            self.round(&mut tree, (hot, 18.0), f64::INFINITY, share / 2);
             self.slice_tree(&mut tree, 18.0, 0);
             self.give_back(&mut tree);
             self.windows_within(&mut tree);

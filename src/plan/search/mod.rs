@@ -38,6 +38,7 @@ mod window;
 
 pub use amount::Amount;
 pub use cost::{Cost, Objective, Step, StepCost, StepShape, best_order, evaluate, memory_over_time, steps};
+pub(crate) use network::Mark;
 pub use network::{Network, Refusal};
 pub use several::several;
 pub use solve::{effort, optimize, restore};
@@ -47,7 +48,7 @@ pub use variants::{Range, Variants, variants};
 use std::sync::atomic::AtomicBool;
 
 /// Plans are kept under this number: it changes when the search finds other plans.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 
 /// Networks of at most this many operands get the optimum over all trees.
 pub const EXACT_OPERANDS: usize = 12;

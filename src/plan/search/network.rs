@@ -8,6 +8,7 @@ use std::fmt;
 /// Axes are numbers into `extents`; an axis may be carried by any number of operands, or twice by one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Network {
+    mark: u128,
     inputs: Vec<Vec<u32>>,
     output: Vec<u32>,
     extents: Vec<u64>,
@@ -40,7 +41,18 @@ impl Network {
                 Some(_) => return Err(Refusal::RepeatedOutput { axis }),
             }
         }
-        Ok(Network { inputs, output, extents })
+        let mut mark = Mark::new();
+        for axes in inputs.iter().chain([&output]) {
+            mark.add(axes.len() as u64 + (1 << 40));
+            axes.iter().for_each(|&axis| mark.add(u64::from(axis)));
+        }
+        extents.iter().for_each(|&extent| mark.add(extent));
+        Ok(Network { mark: mark.value(), inputs, output, extents })
+    }
+
+    /// A number that equal networks share, and that different ones do not but by a chance of 2^-128.
+    pub fn mark(&self) -> u128 {
+        self.mark
     }
 
     /// The axes of each operand.
@@ -62,6 +74,33 @@ impl Network {
     pub fn elems(&self, axes: &[u32]) -> Amount {
         axes.iter()
             .fold(Amount::ONE, |product, &axis| product * Amount::new(self.extents[axis as usize] as f64))
+    }
+}
+
+/// Mixes numbers into one, in two ways that do not depend on one another.
+pub(crate) struct Mark(u64, u64);
+
+impl Mark {
+    pub(crate) fn new() -> Mark {
+        Mark(0x243f_6a88_85a3_08d3, 0x1319_8a2e_0370_7344)
+    }
+
+    #[inline]
+    pub(crate) fn add(&mut self, number: u64) {
+        // The two halves of a product depend on every bit of both factors, but for those of zero, which are never met
+        // twice: what is added next is mixed in before.
+        let fold = |state: u64, key: u64, factor: u64| {
+            let product = u128::from((state ^ number).wrapping_add(key)) * u128::from(factor);
+            (product as u64) ^ (product >> 64) as u64
+        };
+        self.0 = fold(self.0, 0xa409_3822_299f_31d1, 0x9e37_79b9_7f4a_7c15);
+        self.1 = fold(self.1, 0x082e_fa98_ec4e_6c89, 0xbf58_476d_1ce4_e5b9);
+    }
+
+    pub(crate) fn value(mut self) -> u128 {
+        // What was added last is mixed as well as what came before.
+        (0..3).for_each(|number| self.add(number));
+        u128::from(self.0) << 64 | u128::from(self.1)
     }
 }
 

@@ -117,8 +117,10 @@ impl Problem {
             }
         }
         carriers.iter_mut().for_each(|carriers| carriers.retain(|&leaf| alive[leaf as usize]));
+        // Leaves that are joined stay in the lists of axes with many others: taking them out takes as long as these are.
+        let mut counts: Vec<usize> = carriers.iter().map(Vec::len).collect();
         lists.iter_mut().for_each(|list| {
-            list.retain(|&axis| self.kept[axis as usize] || carriers[axis as usize].len() > 1);
+            list.retain(|&axis| self.kept[axis as usize] || counts[axis as usize] > 1);
         });
         while let Some(leaf) = queue.pop_front() {
             queued[leaf] = false;
@@ -128,18 +130,17 @@ impl Problem {
             let own = size(&lists[leaf]);
             let mut partner: Option<(usize, f64)> = None;
             for &axis in &lists[leaf] {
-                let others = &carriers[axis as usize];
-                if others.len() > CROWD {
+                if counts[axis as usize] > CROWD {
                     continue;
                 }
-                for &other in others {
+                for &other in &carriers[axis as usize] {
                     let other = other as usize;
                     if other == leaf {
                         continue;
                     }
                     let larger = own.max(size(&lists[other]));
                     let (all, result) = join_sizes(&lists[leaf], &lists[other], &self.logs, |axis| {
-                        self.kept[axis as usize] || carriers[axis as usize].len() > 2
+                        self.kept[axis as usize] || counts[axis as usize] > 2
                     });
                     if result <= larger + 1e-9
                         && all <= larger + 1.0 + 1e-9
@@ -157,17 +158,22 @@ impl Problem {
             let gone = std::mem::take(&mut lists[leaf]);
             let mut joined = std::mem::take(&mut lists[other]);
             for &axis in &gone {
-                carriers[axis as usize].retain(|&k| k as usize != leaf);
+                let (carriers, count) = (&mut carriers[axis as usize], &mut counts[axis as usize]);
                 if joined.binary_search(&axis).is_err() {
-                    carriers[axis as usize].push(other as u32);
+                    carriers.push(other as u32);
+                } else {
+                    *count -= 1;
+                }
+                if *count <= CROWD || carriers.len() > 2 * *count {
+                    carriers.retain(|&k| alive[k as usize]);
                 }
             }
             joined.extend(gone);
             joined.sort_unstable();
             joined.dedup();
-            joined.retain(|&axis| self.kept[axis as usize] || carriers[axis as usize].len() > 1);
+            joined.retain(|&axis| self.kept[axis as usize] || counts[axis as usize] > 1);
             for &axis in &joined {
-                if carriers[axis as usize].len() <= CROWD {
+                if counts[axis as usize] <= CROWD {
                     for &k in &carriers[axis as usize] {
                         if !queued[k as usize] {
                             queued[k as usize] = true;

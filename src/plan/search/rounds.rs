@@ -6,7 +6,7 @@ use super::exact::Tables;
 use super::greedy::{Taste, greedy};
 use super::math::{self, LogTable, Random};
 use super::memory::Limit;
-use super::problem::Problem;
+use super::problem::{Absorbed, Problem};
 use super::starts::WAYS;
 use super::tree::{Energy, Measure, Shape, Tree};
 use super::{interval, window};
@@ -29,6 +29,13 @@ const TRIAL: u64 = 80;
 /// Inverse temperatures at which rounds start, hottest first.
 const HOTS: [f64; 5] = [0.2, 0.4, 0.8, 1.6, 4.0];
 
+/// By how many powers of two a tree that is annealed apart may get worse on the way: what suits depends on the network,
+/// so the trees differ in it.
+const RISES: [f64; 3] = [1.0, 4.0, 16.0];
+
+/// What a round that has led to nothing better counts for: as if it had ended so many powers of two above the best.
+const FAILURE: f64 = 0.05;
+
 /// How many rounds run at once, on any number of threads.
 const AT_ONCE: usize = 2;
 
@@ -46,12 +53,14 @@ pub(super) fn search(
     budget: &mut Budget<'_>,
     report: &mut dyn FnMut(f64, u64),
 ) -> (Vec<(u32, u32)>, u64) {
-    if problem.count() <= ABSORB {
+    let absorbed = (problem.count() > ABSORB).then(|| problem.absorb());
+    let reduces =
+        |absorbed: &Absorbed| absorbed.problem.count() < problem.count() || Tree::is_too_large(problem);
+    let Some(absorbed) = absorbed.filter(reduces) else {
         let mut search = Search::new(problem, objective, seed, budget, report);
         search.run();
         return search.outcome();
-    }
-    let absorbed = problem.absorb();
+    };
     let limit = budget.limit;
     budget.limit = limit - limit / 8;
     let (path, rounds) = if absorbed.problem.count() == 2 {
@@ -222,8 +231,9 @@ impl<'a, 'b> Search<'a, 'b> {
         let mut share = least_share;
         // One more arm stands for rounds on regions of the best tree.
         let arms = hots.len() + 1;
-        // The best that each temperature has led to.
-        let mut best = vec![f64::INFINITY; arms];
+        // How far above the best tree each arm has ended, and how often in a row it has not led to a better one.
+        let mut gap = vec![0.0; arms];
+        let mut fails = vec![0u32; arms];
         let mut round = 0;
         while !self.budget.over() {
             let mut rounds: Vec<(usize, Shape)> = Vec::with_capacity(AT_ONCE);
@@ -236,7 +246,11 @@ impl<'a, 'b> Search<'a, 'b> {
                 } else if self.random.below(5) == 0 {
                     self.random.below(arms)
                 } else {
-                    (0..arms).min_by(|&a, &b| best[a].total_cmp(&best[b])).unwrap_or(0)
+                    let score = |arm: usize| gap[arm] + FAILURE * f64::from(fails[arm]);
+                    let arm = (0..arms).min_by(|&a, &b| score(a).total_cmp(&score(b))).unwrap_or(0);
+                    // Until it is known how it ends: others may be as good.
+                    fails[arm] += 1;
+                    arm
                 };
                 let shape = if round < firsts.len() {
                     firsts[round].1.clone()
@@ -247,20 +261,24 @@ impl<'a, 'b> Search<'a, 'b> {
                 };
                 rounds.push((arm, shape));
             }
+            let before = self.pool[0].0;
             let found = self.apart(rounds.len(), &|search, k| {
                 let (arm, shape) = &rounds[k];
                 let mut tree = search.tree(shape);
                 match hots.get(*arm) {
-                    Some(&hot) => search.round(&mut tree, hot, 18.0, share),
+                    Some(&hot) => search.round(&mut tree, (hot, 18.0), f64::INFINITY, share),
                     None => search.regions(&mut tree, share),
                 }
                 search.descend(&mut tree, share / 3);
                 search.value(&tree)
             });
+            // Old results fade: what a short round found is no measure of long ones.
+            gap.iter_mut().for_each(|gap| *gap *= 0.8);
             for ((arm, _), value) in rounds.iter().zip(found) {
-                // Old results fade: what a short round found is no measure of long ones.
-                best.iter_mut().for_each(|value| *value += 0.01);
-                best[*arm] = value;
+                gap[*arm] = (value - before).max(0.0);
+                if value < before - 1e-6 {
+                    fails[*arm] = 0;
+                }
             }
             let first = round < firsts.len() + arms;
             round += AT_ONCE;
@@ -281,12 +299,19 @@ impl<'a, 'b> Search<'a, 'b> {
     ///
     /// Does nothing where there is too little work for that; gives the value of the worst start that took part.
     fn islands(&mut self) -> Option<f64> {
-        let mut trees: Vec<(f64, Shape)> = self.firsts.iter().flatten().chain(&self.pool).cloned().collect();
+        // One of every way to make starts, unless it is far behind, as what costs least at first is often not what can be
+        // improved most; then the best.
+        let least = self.pool[0].0;
+        let near = self.firsts.iter().flatten().filter(|(value, _)| *value < 1.7 * least + 1.0);
+        let mut trees: Vec<(f64, Shape)> = Vec::with_capacity(ISLANDS);
+        for (value, shape) in near.chain(&self.pool) {
+            if trees.len() < ISLANDS && trees.iter().all(|known| known.0 != *value) {
+                trees.push((*value, shape.clone()));
+            }
+        }
         trees.sort_by(|a, b| a.0.total_cmp(&b.0));
-        trees.dedup_by(|a, b| a.0 == b.0);
-        trees.truncate(ISLANDS);
         let trial = TRIAL * self.sweep_work();
-        let work = self.budget.left() / 5 * 3;
+        let work = self.budget.left() / 4 * 3;
         let levels = |trees: usize| u64::from(usize::BITS - trees.leading_zeros());
         while trees.len() > 1 && work / (trees.len() as u64 * levels(trees.len())) < trial {
             trees.truncate(trees.len() / 2);
@@ -296,31 +321,50 @@ impl<'a, 'b> Search<'a, 'b> {
         }
         let last = trees.last()?.0;
         let each = work / levels(trees.len());
+        // Each with its place in the list of rises.
+        let mut islands: Vec<(f64, Shape, usize)> = trees
+            .into_iter()
+            .enumerate()
+            .map(|(k, (value, shape))| (value, shape, k % RISES.len()))
+            .collect();
         loop {
-            let share = each / trees.len() as u64;
-            trees = self.apart(trees.len(), &|search, k| {
-                let mut tree = search.tree(&trees[k].1);
+            let share = each / islands.len() as u64;
+            islands = self.apart(islands.len(), &|search, k| {
+                let (before, shape, rise) = &islands[k];
+                let mut tree = search.tree(shape);
                 // Few sweeps only spoil a tree when they start hot.
                 let sweeps = (share / search.sweep_work()).max(1) as f64;
                 let hot = (1.2 * math::exp2(0.5 * math::log2(1000.0 / sweeps))).clamp(HOTS[2], HOTS[4]);
-                search.round(&mut tree, hot, 18.0, share - share / 6);
-                search.descend(&mut tree, share / 6);
-                (search.value(&tree), tree.shape())
+                search.round(&mut tree, (hot, 18.0), RISES[*rise], share / 3 * 2);
+                search.descend(&mut tree, share / 9);
+                let value = search.value(&tree);
+                let (value, shape, rise) = if value < *before {
+                    (value, tree.shape(), *rise)
+                } else {
+                    (*before, shape.clone(), (rise + 1) % RISES.len())
+                };
+                let mut tree = search.tree(&shape);
+                search.regions(&mut tree, share / 9 * 2);
+                search.descend(&mut tree, share / 9);
+                let after = search.value(&tree);
+                if after < value { (after, tree.shape(), rise) } else { (value, shape, rise) }
             });
-            if trees.len() == 1 || self.budget.over() {
+            if islands.len() == 1 || self.budget.over() {
                 return Some(last);
             }
-            trees.sort_by(|a, b| a.0.total_cmp(&b.0));
-            trees.truncate(trees.len() / 2);
+            islands.sort_by(|a, b| a.0.total_cmp(&b.0));
+            islands.truncate(islands.len() / 2);
         }
     }
 
     /// One round: so much work while the inverse temperature goes from `hot` to `cold`.
-    pub(super) fn round(&mut self, tree: &mut Tree, hot: f64, cold: f64, share: u64) {
+    pub(super) fn round(&mut self, tree: &mut Tree, (hot, cold): (f64, f64), rise: f64, share: u64) {
         self.rounds += 1;
         let start = self.budget.work;
-        let ratio = math::log2(cold / hot);
+        let mut ratio = math::log2(cold / hot);
+        let mut hot = hot;
         let mut total = f64::NEG_INFINITY;
+        let mut first = f64::INFINITY;
         let mut next_offer = share / 2;
         for sweep in 0.. {
             self.budget.tick();
@@ -333,6 +377,12 @@ impl<'a, 'b> Search<'a, 'b> {
             if sweep % 8 == 0 {
                 total = tree.total();
                 self.budget.work += 20 * tree.count as u64;
+                first = if sweep == 0 { total } else { first };
+                if total > first + rise && hot < 0.5 * cold {
+                    // Too hot: what the tree has is being lost.
+                    hot *= 1.25;
+                    ratio = math::log2(cold / hot);
+                }
             }
             let floor = total - if sweep % 4 == 0 { DEPTH } else { SHALLOW };
             let beta = hot * math::exp2(ratio * part);

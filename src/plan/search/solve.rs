@@ -1,7 +1,7 @@
 //! The whole search: reduces the network, searches each component, joins the parts.
 
 use super::bound;
-use super::budget::{Budget, WORK_PER_SECOND};
+use super::budget::{Budget, CLOCK_PER_SECOND, WORK_PER_SECOND};
 use super::canonical::Canonical;
 use super::cost::{self, Objective};
 use super::exact::{self, SmallAxis, Tables};
@@ -218,7 +218,7 @@ fn large(network: &Network, options: &mut Options<'_>, start: Instant, share: f6
                 path
             }
         };
-        outcome.work += budget.work;
+        outcome.work += budget.done();
         outcome.capped |= budget.capped;
         let first = inputs + path.len();
         let count = problem.count();
@@ -293,7 +293,7 @@ pub fn restore(
 pub(super) fn budget(network: &Network, options: &Options<'_>) -> u64 {
     match (options.work, options.seconds) {
         (Some(work), _) => work,
-        (None, Some(seconds)) => (seconds.clamp(0.0, 1e9) * WORK_PER_SECOND) as u64,
+        (None, Some(seconds)) => (seconds.clamp(0.0, 1e9) * CLOCK_PER_SECOND) as u64,
         (None, None) => (network.inputs().len() as u64 * 1_000_000).min(1_000_000_000),
     }
 }

@@ -377,6 +377,22 @@ fn operands_over_the_same_axes_are_joined_at_once() {
     assert!(plan.cost.size.value() <= 16.0, "{}", plan.cost.size.value());
 }
 
+/// Hundreds of thousands of different operands that share an axis take no step that looks at all of them, either.
+#[test]
+fn an_axis_that_everything_carries_does_not_slow_the_search_down() {
+    let count = 300_000;
+    let options = || Options { work: Some(1_000_000), ..Options::default() };
+    for inputs in [
+        (0..count).map(|k| vec![0, 1 + k, 1 + (k + 1) % count]).collect::<Vec<_>>(),
+        (0..count).map(|k| vec![0, 1 + k / 2]).collect(),
+    ] {
+        let network = Network::new(inputs, vec![0], vec![2; count as usize + 1]).unwrap();
+        let plan = optimize(&network, &mut options()).unwrap();
+        assert_agrees_fast(&network, &plan);
+        assert!(plan.cost.size.value() <= 8.0, "{}", plan.cost.size.value());
+    }
+}
+
 #[test]
 fn costs_beyond_any_float_are_compared() {
     let network = generate::lattice(&[6, 6], 1 << 60, false);

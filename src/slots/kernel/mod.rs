@@ -8,14 +8,15 @@
 //! [`kernels`] is the entry. [`spread`] lays every operand out over all axes, multiplies once and sums up; it takes any
 //! layouts whose digits are powers of two, and its search decides which axis bit sits where. [`exact`] does the same
 //! over digits of any extents where the layouts are free, [`rotating`] multiplies matrices that are too large to be
-//! spread over one ciphertext where the layouts are free, [`skewed`] where they are given, and [`matrix`] contracts a
-//! vector with a clear matrix.
+//! spread over one ciphertext where the layouts are free, [`skewed`] and [`stepped`] where they are given, and [`matrix`]
+//! contracts a vector with a clear matrix.
 
 pub mod exact;
 pub mod matrix;
 pub mod rotating;
 pub mod skewed;
 pub mod spread;
+pub mod stepped;
 
 use super::layout::{Axis, Layout};
 use super::linear::{Circuit, Counts, Plain, Step};
@@ -157,6 +158,7 @@ pub fn kernels(request: &Request) -> Vec<Kernel> {
     found.extend(exact::kernel(request));
     found.extend(rotating::kernels(request));
     found.extend(skewed::kernels(request));
+    found.extend(stepped::kernels(request));
     found.extend(matrix::kernels(request));
     found.retain(|kernel| kernel.counts.levels <= request.levels);
     pareto(found)

@@ -28,18 +28,18 @@ const MOST_STEPS: u32 = 8;
 
 /// The axes of a product of matrices in bits, lowest first, and how many bits each digit of the slots has.
 #[derive(Clone, Debug)]
-struct Shape {
+pub(super) struct Shape {
     /// The operand whose free axes are the rows.
-    row_operand: usize,
-    rows: Vec<Bit>,
-    columns: Vec<Bit>,
-    batch: Vec<Bit>,
-    contracted: Vec<Bit>,
+    pub(super) row_operand: usize,
+    pub(super) rows: Vec<Bit>,
+    pub(super) columns: Vec<Bit>,
+    pub(super) batch: Vec<Bit>,
+    pub(super) contracted: Vec<Bit>,
     /// How many bits of the contracted axes are steps; the others are parts.
-    steps: usize,
+    pub(super) steps: usize,
     /// Whether the factor of the rows comes skewed, and that of the columns.
     free: [bool; 2],
-    slots: usize,
+    pub(super) slots: usize,
 }
 
 /// How many values the parts `x`, `y` and `z` of a step take.
@@ -52,19 +52,19 @@ struct Parts {
 
 /// How far one digit of a factor is right, and what brings the rest there.
 #[derive(Clone, Debug)]
-struct Digit {
-    extent: i64,
+pub(super) struct Digit {
+    pub(super) extent: i64,
     /// Positions `0..right` hold what they should.
-    right: i64,
+    pub(super) right: i64,
     /// Multiples of the period that are tried in turn to come inside them.
-    offsets: Vec<i64>,
+    pub(super) offsets: Vec<i64>,
 }
 
-/// A skewed factor.
-struct Factor {
-    value: usize,
-    rows: Digit,
-    columns: Digit,
+/// A factor that is advanced by rows and columns.
+pub(super) struct Factor {
+    pub(super) value: usize,
+    pub(super) rows: Digit,
+    pub(super) columns: Digit,
 }
 
 /// The kernels, if the request is a product of two secret matrices, or of a batch.
@@ -79,7 +79,7 @@ pub fn kernels(request: &Request) -> Vec<Kernel> {
     found
 }
 
-fn shape(request: &Request) -> Option<Shape> {
+pub(super) fn shape(request: &Request) -> Option<Shape> {
     let contraction = &request.contraction;
     let [one, other] = &contraction.operands[..] else { return None };
     if one.clear || other.clear {
@@ -121,17 +121,17 @@ fn shape(request: &Request) -> Option<Shape> {
 }
 
 impl Shape {
-    fn row_extent(&self) -> usize {
+    pub(super) fn row_extent(&self) -> usize {
         1 << self.rows.len()
     }
 
     /// The slots of a row.
-    fn width(&self) -> usize {
+    pub(super) fn width(&self) -> usize {
         1 << self.columns.len()
     }
 
     /// How many blocks of rows there are: parts times batch.
-    fn blocks(&self) -> usize {
+    pub(super) fn blocks(&self) -> usize {
         self.slots / (self.row_extent() * self.width())
     }
 
@@ -139,7 +139,7 @@ impl Shape {
         1 << self.steps
     }
 
-    fn part_count(&self) -> usize {
+    pub(super) fn part_count(&self) -> usize {
         1 << (self.contracted.len() - self.steps)
     }
 
@@ -159,7 +159,7 @@ impl Shape {
     }
 
     /// The digit of the own free axes in a factor, whose values are all different, advanced to the right.
-    fn whole(&self, rows: bool) -> Digit {
+    pub(super) fn whole(&self, rows: bool) -> Digit {
         let extent = if rows { self.row_extent() } else { self.width() } as i64;
         match rows && self.blocks() == 1 {
             true => Digit { extent, right: 2 * extent, offsets: vec![0] },
@@ -303,7 +303,13 @@ impl Shape {
     }
 
     /// What the factor holds so many rows and columns further.
-    fn advanced(&self, circuit: &mut Circuit, factor: &Factor, rows: i64, columns: i64) -> Option<usize> {
+    pub(super) fn advanced(
+        &self,
+        circuit: &mut Circuit,
+        factor: &Factor,
+        rows: i64,
+        columns: i64,
+    ) -> Option<usize> {
         let width = self.width() as i64;
         let by = rows * width + columns;
         let choose = |digit: &Digit, at: i64| {
@@ -338,7 +344,7 @@ impl Shape {
 }
 
 /// The only ciphertext of a value that is brought there by the cheapest route.
-fn moved(circuit: &mut Circuit, mut placed: Placed, target: &Bits) -> Option<usize> {
+pub(super) fn moved(circuit: &mut Circuit, mut placed: Placed, target: &Bits) -> Option<usize> {
     let routes = (0..=3).filter_map(|levels| route(&placed.bits, target, levels, Effort::Thorough));
     let best = routes.min_by_key(|route| route.cost() + route.levels * ROTATION)?;
     placed.follow(circuit, &best, target);
@@ -385,13 +391,19 @@ fn build(request: &Request, shape: &Shape, parts: Parts, bits: usize) -> Option<
     let [inside, wrapped] = sums.map(|sums| circuit.sum(sums).map(|sum| circuit.rescale(sum)));
     let wrapped = wrapped.map(|wrapped| circuit.rotate(wrapped, -width));
     let sum = circuit.sum(total.into_iter().chain(inside).chain(wrapped))?;
-    let count = shape.part_count();
-    let value = window(&mut circuit, sum, count, (shape.slots / count) as i64);
-    finish(request, shape, circuit, value)
+    finish("skewed", request, shape, circuit, sum)
 }
 
-/// Brings the product to where it must sit.
-fn finish(request: &Request, shape: &Shape, mut circuit: Circuit, value: usize) -> Option<Kernel> {
+/// Adds up the parts and brings the product to where it must sit.
+pub(super) fn finish(
+    name: &'static str,
+    request: &Request,
+    shape: &Shape,
+    mut circuit: Circuit,
+    sum: usize,
+) -> Option<Kernel> {
+    let count = shape.part_count();
+    let value = window(&mut circuit, sum, count, (shape.slots / count) as i64);
     let slot_bits = shape.slots.ilog2() as usize;
     let mut bits = [shape.columns.clone(), shape.rows.clone(), shape.batch.clone()].concat();
     bits.resize(slot_bits, Bit::Copy);
@@ -418,5 +430,5 @@ fn finish(request: &Request, shape: &Shape, mut circuit: Circuit, value: usize) 
         Placement::Free | Placement::Loose => shape.layout(request, operand == shape.row_operand),
     });
     let operands = operands.collect::<Option<Vec<_>>>()?;
-    Some(Kernel { name: "skewed", operands, output, counts: circuit.counts(), circuit })
+    Some(Kernel { name, operands, output, counts: circuit.counts(), circuit })
 }

@@ -148,11 +148,20 @@ fn a_batch_of_products() {
 #[test]
 fn matrices_row_by_row_take_fewer_rotations_than_the_right_factor_has_rows() {
     // HEIR, with free layouts: 79 for 63x64x65. Spread over 16 and 128 ciphertexts: 85 and 397.
-    for (extent, rotations, levels) in [(64, 47, 4), (64, 42, 6), (128, 105, 5), (128, 100, 7)] {
+    type Kernels = fn(&Request) -> Vec<Kernel>;
+    let (skewed, stepped): (Kernels, Kernels) = (skewed::kernels, stepped::kernels);
+    for (kernels, extent, rotations, levels) in [
+        (skewed, 64, 47, 4),
+        (skewed, 64, 42, 6),
+        (skewed, 128, 105, 5),
+        (skewed, 128, 100, 7),
+        (stepped, 64, 40, 5),
+        (stepped, 64, 39, 6),
+    ] {
         let contraction =
             Contraction::parse("ik,kj->ij", &[("i", extent), ("k", extent), ("j", extent)]).unwrap();
         let request = Request::row_major(contraction, SLOTS, levels);
-        let found = skewed::kernels(&request);
+        let found = kernels(&request);
         let kernel = found.iter().filter(|kernel| kernel.counts.levels <= levels);
         let kernel = kernel.min_by_key(|kernel| kernel.counts.rotations).unwrap();
         check(&request, kernel);
@@ -165,8 +174,8 @@ fn matrices_row_by_row_take_fewer_rotations_than_the_right_factor_has_rows() {
 
 /// Digits of one, two and more periods, one and several blocks of rows, batches, and every order of axes.
 #[test]
-fn skewed_factors_of_any_extents_are_right() {
-    let mut judged = 0;
+fn skewed_and_stepped_factors_of_any_extents_are_right() {
+    let (mut judged, mut stepped) = (0, 0);
     for (i, k, j, b) in
         [(4, 8, 4, 1), (8, 8, 8, 1), (3, 13, 8, 1), (16, 7, 4, 1), (4, 16, 8, 2), (5, 6, 9, 1)]
     {
@@ -189,9 +198,14 @@ fn skewed_factors_of_any_extents_are_right() {
                         check(&request, &kernel);
                         judged += 1;
                     }
+                    for kernel in stepped::kernels(&request) {
+                        check(&request, &kernel);
+                        stepped += 1;
+                    }
                 }
             }
         }
     }
     assert!(judged > 300, "{judged}");
+    assert!(stepped > 50, "{stepped}");
 }

@@ -2,19 +2,24 @@
 
 use super::{Instruction, Plain, Schedule};
 use crate::ckks::{CkksError, Code};
-use std::collections::BTreeMap;
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Beyond a range by this part of its half is rounding.
 const TOLERANCE: f64 = 1e-9;
 
 impl Schedule {
-    /// Whether the arguments of approximated functions keep their ranges for these vectors of the inputs, each a number
-    /// for each slot. The schedule must have passed its check.
+    /// Whether every value fits its primes and the arguments of approximated functions keep their ranges for these
+    /// vectors of the inputs, each a number for each slot.
     ///
     /// # Errors
-    /// [`Code::Argument`] with the argument furthest beyond its range; [`Code::Input`] where an input is missing.
-    pub fn try_ranges(&self, inputs: &BTreeMap<String, Vec<Vec<f64>>>) -> Result<(), CkksError> {
+    /// What [`Schedule::check`] refuses; [`Code::Argument`] with the argument furthest beyond its range; [`Code::Range`]
+    /// with the first value that outgrows its primes, whose decryption would be another number; [`Code::Input`] where an
+    /// input is missing.
+    pub fn try_inputs(&self, inputs: &BTreeMap<String, Vec<Vec<f64>>>) -> Result<(), CkksError> {
+        let infos = self.check()?;
         let slots = self.parameters.slots();
+        let scales = self.parameters.scales();
         let given = |input: u32, index: u32| -> Result<&[f64], CkksError> {
             let name = self.inputs.get(input as usize).map_or("", |input| &input.name);
             let vector = inputs.get(name).and_then(|vectors| vectors.get(index as usize));
@@ -29,9 +34,12 @@ impl Schedule {
                 Plain::Input { input, index } => given(*input, *index)?.to_vec(),
             })
         };
-        // What no argument depends on is not computed.
+        // What neither an output nor an argument depends on is not computed.
         let mut needed = vec![false; self.instructions.len()];
         self.ranges.iter().for_each(|range| needed[range.value.0 as usize] = true);
+        let outputs: BTreeSet<u32> =
+            self.outputs.iter().flat_map(|output| &output.values).map(|value| value.0).collect();
+        outputs.iter().for_each(|value| needed[*value as usize] = true);
         for (place, instruction) in self.instructions.iter().enumerate().rev() {
             if needed[place] {
                 instruction.operands().for_each(|operand| needed[operand.0 as usize] = true);
@@ -40,6 +48,7 @@ impl Schedule {
         let last = self.last_uses();
         let mut values: BTreeMap<u32, Vec<f64>> = BTreeMap::new();
         let mut worst: Option<(f64, CkksError)> = None;
+        let mut outgrown: Option<CkksError> = None;
         for (place, instruction) in self.instructions.iter().enumerate().filter(|(place, _)| needed[*place]) {
             let of = |register: super::Register| &values[&register.0];
             let zip = |a: super::Register, b: &[f64], f: fn(f64, f64) -> f64| -> Vec<f64> {
@@ -82,11 +91,29 @@ impl Schedule {
                     }
                 }
             }
+            let info = infos[place];
+            // Decryption looks at two primes.
+            let seen = if outputs.contains(&(place as u32)) { info.level.min(1) } else { info.level };
+            let primes = &self.parameters.primes[..=seen as usize];
+            let factors = if info.product { 2.0 } else { 1.0 };
+            let room = primes.iter().map(|&prime| (prime as f64).log2()).sum::<f64>()
+                - 1.0
+                - factors * scales[info.level as usize].log2();
+            let limit = room.exp2();
+            // What is not a number fits nowhere.
+            let beyond = value.iter().find(|x| !matches!(x.abs().partial_cmp(&limit), Some(Ordering::Less)));
+            if let (Some(number), None) = (beyond, &outgrown) {
+                let message = format!(
+                    "c{place} has a value of {number:.3e}, which does not fit the primes: it must stay below {limit:.3e}"
+                );
+                outgrown = Some(CkksError::new(Code::Range, message));
+            }
             values.insert(place as u32, value);
             for operand in instruction.operands().filter(|operand| last[operand.0 as usize] == place) {
                 values.remove(&operand.0);
             }
         }
-        worst.map_or(Ok(()), |worst| Err(worst.1))
+        // An argument outside its range may be why values outgrow their primes.
+        worst.map(|worst| worst.1).or(outgrown).map_or(Ok(()), Err)
     }
 }

@@ -183,7 +183,7 @@ pub struct Output {
 }
 
 /// A promise of the owner of the data: the elements that a value holds, mapped from -1..1 to the range, are arguments of
-/// a function that the schedule computes by a polynomial. [`Schedule::try_ranges`] tries it on clear numbers.
+/// a function that the schedule computes by a polynomial. [`Schedule::try_inputs`] tries it on clear numbers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Range {
     /// The value.

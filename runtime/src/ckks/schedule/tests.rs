@@ -252,19 +252,41 @@ fn ranges_come_back_and_are_tried() {
     assert_eq!(text.parse::<Schedule>().unwrap(), schedule);
     // Slots without an element may hold anything.
     let given = |numbers: [f64; 3]| {
-        let mut vector = vec![1e9; slots];
+        let mut vector = vec![1e3; slots];
         (0..3).for_each(|k| vector[2 * k] = numbers[k]);
-        schedule.try_ranges(&std::collections::BTreeMap::from([("x".to_string(), vec![vector])]))
+        schedule.try_inputs(&std::collections::BTreeMap::from([("x".to_string(), vec![vector])]))
     };
     assert_eq!(given([-2.0, 0.0, 2.0]), Ok(()));
     let error = given([-2.0, 2.5, -3.0]).unwrap_err();
     assert_eq!(error.code, Code::Argument);
     assert!(error.message.contains("applies it to -3.000000 at element 2"), "{error}");
     assert_eq!(given([f64::NAN, 0.0, 0.0]).unwrap_err().code, Code::Argument);
-    assert_eq!(schedule.try_ranges(&Default::default()).unwrap_err().code, Code::Input);
+    assert_eq!(schedule.try_inputs(&Default::default()).unwrap_err().code, Code::Input);
     let mut wrong = schedule.clone();
     wrong.ranges[0].ends = (2.0, 2.0);
     assert_eq!(wrong.check().unwrap_err().code, Code::Value);
     wrong.ranges[0] = Range { value: Register(9), ..schedule.ranges[0].clone() };
     assert_eq!(wrong.check().unwrap_err().code, Code::Value);
+}
+
+/// Numbers that fit, whose squares do not: below 2^13, as the first prime has 54 bits and the scale is 2^40.
+#[test]
+fn values_that_outgrow_their_primes_are_told() {
+    let mut b = Builder::new(Parameters::choose(&Request::toy(64, 1)).unwrap());
+    let slots = b.parameters().slots() as usize;
+    let x = b.secret("x", 1)[0];
+    let square = b.mul(x, x);
+    let square = b.relinearize(square);
+    let square = b.rescale(square);
+    b.output("y", &[square]);
+    let schedule = b.finish().unwrap();
+    let given = |number: f64| {
+        let mut vector = vec![1.0; slots];
+        vector[7] = number;
+        schedule.try_inputs(&std::collections::BTreeMap::from([("x".to_string(), vec![vector])]))
+    };
+    assert_eq!(given(85.0), Ok(()));
+    for number in [95.0, 3000.0, -3000.0, f64::INFINITY, f64::NAN] {
+        assert_eq!(given(number).unwrap_err().code, Code::Range, "{number}");
+    }
 }

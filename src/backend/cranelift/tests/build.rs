@@ -26,6 +26,8 @@ impl Build {
             buffers: IdVec::new(),
             steps: Vec::new(),
             arena: 0,
+            threads: 1,
+            workspace: 0,
             orders: Vec::new(),
         };
         Build { plan, inputs: 0, outputs: Vec::new() }

@@ -165,6 +165,64 @@ fn little_memory_means_fewer_slices_at_once() {
     assert!(arenas[0] > arenas[1] && arenas[1] > arenas[2], "{arenas:?}");
 }
 
+/// `y[i,k] = A[i,j] * B[j,k]`.
+fn product(dtype: DType, [rows, sums, columns]: [u64; 3]) -> Program {
+    let mut s = Sample::new(dtype);
+    let [i, j, k] = [("i", rows), ("j", sums), ("k", columns)].map(|(name, extent)| s.axis(name, extent));
+    let (a, b) = (s.input("A", &[rows, sums]), s.input("B", &[sums, columns]));
+    let factors = mul(vec![s.at(a, &[i, j]), s.at(b, &[j, k])]);
+    let y = s.define("y", &[i, k], sum(&[j], factors));
+    s.output(y);
+    s.program
+}
+
+#[test]
+fn the_memory_of_products_on_many_threads_is_foreseen() {
+    let planned_for = |program: &Program, settings: &Settings| {
+        plan(&pass::run(Graph::new(program), PASSES, &mut |_, _| {}), settings)
+    };
+    let mut plans: Vec<Plan> = [
+        ([300, 200, 400], DType::F32),
+        ([64, 1000, 64], DType::F64),
+        ([40, 30, 50], DType::C128),
+        ([2, 50_000, 3], DType::F64),
+    ]
+    .map(|(sizes, dtype)| planned_for(&product(dtype, sizes), &Settings::default()).unwrap())
+    .into();
+    let extents = [8, 32, 8, 32, 24];
+    for slices in [&[][..], &[1]] {
+        plans.push(sliced(&program(DType::F64, extents), extents, "[[0,1],[3,4],[2,5]]", slices));
+    }
+    let mut counted = 0;
+    for mut plan in plans {
+        let compiled = compile(&plan, &Machine::host()).unwrap();
+        let uncounted = plan.memory() - plan.workspace;
+        for threads in [1, 2, 5, 16] {
+            plan.run_on(threads, u64::MAX);
+            let rest = plan.memory() - plan.arena - plan.workspace;
+            let (foreseen, taken) = (plan.memory() as f64, (rest + compiled.workspace_bytes(threads)) as f64);
+            // Beside it there are some numbers for each thread that say where it is.
+            let small = 4096.0 * (threads as f64 + 1.0);
+            assert!(
+                foreseen <= taken && taken <= 1.1 * foreseen + small,
+                "{foreseen} of {taken} bytes on {threads} threads\n{plan}"
+            );
+            counted += usize::from(plan.memory() as f64 > 1.1 * uncounted as f64);
+        }
+    }
+    assert!(counted >= 6, "{counted}");
+    // Where there is no memory for the products of all threads, fewer run.
+    let mut plan = planned_for(&product(DType::F32, [300, 200, 400]), &Settings::default()).unwrap();
+    let alone = plan.memory();
+    plan.run_on(16, u64::MAX);
+    let together = plan.memory();
+    assert!(plan.threads == 16 && alone < together);
+    plan.run_on(16, together - 1);
+    assert!(plan.threads == 15 && plan.memory() < together);
+    plan.run_on(16, alone);
+    assert!(plan.threads == 1 && plan.memory() == alone);
+}
+
 /// Threads that stand for processes.
 #[derive(Debug)]
 struct Peer {
