@@ -106,12 +106,12 @@ fn matrices_of_64_row_by_row_take_40_rotations_in_5_levels() {
     assert!(counts.rotations <= 40 && counts.mul == 16 && counts.relinearizations <= 2, "{counts}");
 }
 
-/// A transposition of 128 by 128 has 14 rotations by 14 amounts, of which fewer suffice in as many rotations.
+/// A transposition of 128 by 128 has 14 rotations by 14 amounts, of which 9 suffice in as many rotations.
 #[test]
 fn keys_are_shared_where_that_costs_nothing() {
     let settings = Settings { layout: Some(Interface::RowMajor), slots: Some(16384), ..Settings::default() };
     let counts = compile(program("ij->ji", &[vec![128, 128]]), &settings).unwrap().slots.counts();
-    assert!(counts.rotations <= 14 && counts.keys <= 13, "{counts}");
+    assert!(counts.rotations <= 14 && counts.keys <= 9, "{counts}");
 }
 
 /// With fewer keys there are more rotations, no more than the committed ones.
