@@ -10,6 +10,7 @@ use crate::pass;
 use crate::program::{Program, Role};
 use crate::slots::Slots;
 use crate::slots::lower::{self, Interface, Network};
+use crate::slots::params::{Executor, Operation, Ring};
 use crate::source::Span;
 use einc_runtime::ckks::{Parameters, Request, Schedule};
 use einc_runtime::{Scalar, Tensor};
@@ -107,7 +108,7 @@ pub fn compile(program: Program, settings: &Settings) -> Result<Encrypted, Vec<D
         };
         match Parameters::choose(&request) {
             Ok(parameters) => {
-                let seconds = seconds(&slots, &parameters);
+                let seconds = seconds(&slots, &parameters, Executor::Embedded);
                 let single = slots
                     .values
                     .iter()
@@ -135,12 +136,13 @@ pub fn compile(program: Program, settings: &Settings) -> Result<Encrypted, Vec<D
     }
 }
 
-/// Shares keys as long as that takes no more rotations and hardly more time.
+/// Shares keys as long as that takes no more rotations and not much more time.
 fn with_shared_keys(slots: &Slots, parameters: &Parameters) -> Slots {
-    /// Keys are worth that part of the time of a run.
-    const SLOWER: f64 = 1.05;
-    let most = SLOWER * seconds(slots, parameters);
-    slots.share_spare_keys(&|shared| seconds(shared, parameters) <= most)
+    /// A key takes longer to make than a few of its rotations, and megabytes to send: runs may take a quarter more for fewer.
+    const SLOWER: f64 = 1.25;
+    let time = |slots: &Slots| seconds(slots, parameters, Executor::Embedded);
+    let most = SLOWER * time(slots);
+    slots.share_spare_keys(&|shared| time(shared) <= most)
 }
 
 fn no_layout(place: Span, slots: u32) -> Diagnostic {
@@ -260,35 +262,32 @@ pub fn refuse_secrets(program: &Program) -> Vec<Diagnostic> {
     program.secrets.iter().copied().map(refuse).collect()
 }
 
-/// Seconds that a schedule takes on two cores, keys and encoding excluded: a model of the runtime's executor.
-pub fn seconds(slots: &Slots, parameters: &Parameters) -> f64 {
-    let ring = f64::from(parameters.ring);
-    // A number-theoretic transform of 2^15 takes 0.37 ms, about half of the time of a key switch.
-    let transform = 0.37e-3 * ring / 32768.0 * (ring.log2() / 15.0);
-    let special = parameters.special.len() as f64;
-    let each = parameters.primes_per_digit() as f64;
-    let mut total = 0.0;
-    for (_, value) in slots.values.iter() {
-        use crate::slots::Op::*;
-        let primes = f64::from(value.level + 1);
-        let digits = (primes / each).ceil();
-        let hoisted = 2.0 * (primes + special) + digits * (primes + special);
-        total += transform
-            * match value.op {
-                Hoist(_) => primes + digits * (primes + special - each),
-                Rotate(a, _) if slots.is_hoist(a) => hoisted,
-                Rotate(..) | Relinearize(_) | Conjugate(_) => {
-                    hoisted + primes + digits * (primes + special - each)
-                }
-                Mul(..) => 1.2 * primes,
-                MulPlain(..) | AddPlain(..) => 2.0 * primes,
-                MulScalar(..) | AddScalar(..) => 0.6 * primes,
-                Rescale(_) | Drop(_) => 2.5 * primes,
-                Add(..) | Sub(..) | Neg(_) => 0.3 * primes,
-                Input(..) => 0.0,
-            };
-    }
-    total
+/// Seconds that an executor takes for a schedule on one core, keys, encoding and encryption excluded.
+pub fn seconds(slots: &Slots, parameters: &Parameters, executor: Executor) -> f64 {
+    use crate::slots::Op::*;
+    let ring = Ring {
+        log2: parameters.ring.ilog2(),
+        primes: parameters.primes.len() as u32,
+        special: parameters.special.len() as u32,
+        digits: parameters.digits,
+    };
+    let milliseconds = slots.values.iter().map(|(_, value)| {
+        let primes = value.level + 1;
+        let (operation, left) = match value.op {
+            Input(..) => return 0.0,
+            Hoist(_) => (Operation::Hoist, primes),
+            Rotate(a, _) if slots.is_hoist(a) => (Operation::RotateHoisted, primes),
+            Rotate(..) | Conjugate(_) => (Operation::Rotate, primes),
+            Relinearize(_) => (Operation::Relinearize, primes),
+            Mul(..) => (Operation::Mul, primes),
+            MulPlain(..) | MulScalar(..) => (Operation::MulPlain, primes),
+            // What has a prime less had one more.
+            Rescale(_) | Drop(_) => (Operation::Rescale, primes + 1),
+            Add(..) | Sub(..) | Neg(_) | AddPlain(..) | AddScalar(..) => (Operation::Add, primes),
+        };
+        executor.milliseconds(ring, operation, left)
+    });
+    milliseconds.sum::<f64>() / 1e3
 }
 
 impl Encrypted {

@@ -5,6 +5,7 @@ use crate::plan::picture::escaped;
 use crate::plan::show_bytes;
 use crate::program::Approximation;
 use crate::slots::lower::Interface;
+use crate::slots::params::Executor;
 use crate::slots::{Cell, Counts, Op, Packing, Slots, ValueId};
 use crate::source::Span;
 use einc_runtime::ckks::security_row;
@@ -114,13 +115,15 @@ pub fn text(encrypted: &Encrypted) -> String {
     );
     let _ = writeln!(
         out,
-        "{} keys, {}; {} ciphertexts in, {} out; about {:.2} s",
+        "{} keys, {}; {} ciphertexts in, {} out",
         counts.keys,
         show_bytes(key_bytes(encrypted)),
         counts.inputs,
         counts.outputs,
-        seconds(slots, parameters)
     );
+    let times =
+        Executor::ALL.map(|(executor, name)| format!("{name} {:.3} s", seconds(slots, parameters, executor)));
+    let _ = writeln!(out, "predicted on one core: {}", times.join(", "));
     let _ = writeln!(
         out,
         "for numbers up to 1: error at most {:.0e} (noise {:.0e}, approximations {:.0e}), {:.0} bits of headroom",
@@ -184,7 +187,11 @@ pub fn json(encrypted: &Encrypted) -> Value {
             "function": approximation.function, "degree": approximation.degree,
             "range": [approximation.range.0, approximation.range.1], "error": error,
         })).collect::<Vec<_>>(),
-        "seconds": seconds(slots, parameters),
+        "seconds": seconds(slots, parameters, Executor::Embedded),
+        "seconds_by_executor": Executor::ALL
+            .map(|(executor, name)| (name.to_lowercase(), json!(seconds(slots, parameters, executor))))
+            .into_iter()
+            .collect::<serde_json::Map<_, _>>(),
         "inputs": slots.inputs.iter().map(|(_, input)| json!({
             "name": input.name, "packing": packing(&input.packing), "ciphertexts": input.packing.ciphertexts(),
         })).collect::<Vec<_>>(),

@@ -127,7 +127,9 @@ fn contract_within(
     let widest = graph.ids().into_iter().map(|id| graph.node(id).dtype.bytes()).max().unwrap_or(8);
     let mut share = 1.0;
     while best.memory() > allowed && share > 0.1 {
-        let Some(rest) = allowed.checked_sub(best.memory() - best.arena) else { return };
+        // Smaller intermediates make matrix products smaller, too, which then take less.
+        let fixed = best.memory().saturating_sub(best.arena.saturating_add(best.workspace));
+        let Some(rest) = allowed.checked_sub(fixed) else { return };
         let elems = share * rest as f64 / widest as f64;
         let smaller = lower(graph, settings, orders, Some(elems), Room::NONE);
         if smaller.memory() < best.memory() {

@@ -144,7 +144,7 @@ const MORE_MACS: f64 = 1.05;
 const MORE_MOVED: f64 = 2.0;
 
 /// The least multiply-adds of a step of one slice: of less, its own cost counts.
-const LEAST_MACS: f64 = 65_536.0;
+const LEAST_MACS: f64 = 32_768.0;
 
 /// How many elements move for one that is written alone.
 const LINE: f64 = 16.0;

@@ -1,4 +1,4 @@
-//! What operations cost on each executor, in milliseconds and bytes, as functions of the primes that are left.
+//! What operations cost on each executor, in milliseconds, as functions of the primes that are left.
 //!
 //! One measured time per operation and ring anchors a count of the work: of residues, of number-theoretic transforms,
 //! and of the products with the key. Which primes there are, and how many a ring allows at 128 bits, is the executor's
@@ -21,7 +21,7 @@ pub struct Ring {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Executor {
     /// The embedded one.
-    InTree,
+    Embedded,
     /// OpenFHE 1.6.1 with one thread.
     OpenFhe,
     /// poulpy 0.10 with NTTs of IFMA, which works on torus digits: its times scale as the others' do.
@@ -57,17 +57,21 @@ const MEASURED: [Ring; 3] = [
 ];
 
 impl Executor {
+    /// Every executor, with its name.
+    pub const ALL: [(Executor, &'static str); 3] =
+        [(Executor::Embedded, "embedded"), (Executor::OpenFhe, "OpenFHE"), (Executor::Poulpy, "poulpy")];
+
     /// Milliseconds on one core (AMD Zen 4) in the measured rings, with all primes left.
     fn measured(self, operation: Operation) -> [f64; 3] {
         match (self, operation) {
-            (Executor::InTree, Operation::Add) => [0.03, 0.23, 1.5],
-            (Executor::InTree, Operation::MulPlain) => [0.08, 0.27, 0.8],
-            (Executor::InTree, Operation::Mul) => [0.14, 0.54, 3.4],
-            (Executor::InTree, Operation::Relinearize) => [1.7, 7.9, 43.0],
-            (Executor::InTree, Operation::Rescale) => [0.14, 0.64, 4.0],
-            (Executor::InTree, Operation::Rotate) => [1.4, 6.5, 38.0],
-            (Executor::InTree, Operation::Hoist) => [0.7, 2.6, 15.0],
-            (Executor::InTree, Operation::RotateHoisted) => [0.6, 2.5, 15.0],
+            (Executor::Embedded, Operation::Add) => [0.03, 0.23, 1.5],
+            (Executor::Embedded, Operation::MulPlain) => [0.08, 0.27, 0.8],
+            (Executor::Embedded, Operation::Mul) => [0.14, 0.54, 3.4],
+            (Executor::Embedded, Operation::Relinearize) => [1.7, 7.9, 43.0],
+            (Executor::Embedded, Operation::Rescale) => [0.14, 0.64, 4.0],
+            (Executor::Embedded, Operation::Rotate) => [1.4, 6.5, 38.0],
+            (Executor::Embedded, Operation::Hoist) => [0.7, 2.6, 15.0],
+            (Executor::Embedded, Operation::RotateHoisted) => [0.6, 2.5, 15.0],
             (Executor::OpenFhe, Operation::Add) => [0.05, 0.16, 1.3],
             (Executor::OpenFhe, Operation::MulPlain) => [0.12, 0.43, 2.7],
             (Executor::OpenFhe, Operation::Mul) => [0.23, 0.90, 5.3],
@@ -115,20 +119,6 @@ fn work(ring: Ring, operation: Operation, left: u32) -> f64 {
     }
 }
 
-impl Ring {
-    /// Bytes of a rotation key that serves values of so many primes; half of it is a seed's if its uniform part is.
-    pub fn key_bytes(self, left: u32) -> u64 {
-        let part = self.primes.div_ceil(self.digits.max(1)).max(1);
-        let digits = u64::from(left.div_ceil(part));
-        (2 * digits * u64::from(left + self.special) * 8) << self.log2.min(31)
-    }
-
-    /// Bytes of a ciphertext of two parts.
-    pub fn ciphertext_bytes(self, left: u32) -> u64 {
-        (2 * u64::from(left) * 8) << self.log2.min(31)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -146,7 +136,7 @@ mod tests {
 
     #[test]
     fn measured_rings_cost_what_was_measured() {
-        let time = Executor::InTree.milliseconds(MEASURED[2], Operation::Rotate, 15);
+        let time = Executor::Embedded.milliseconds(MEASURED[2], Operation::Rotate, 15);
         assert!((time - 38.0).abs() < 1e-9);
         let time = Executor::OpenFhe.milliseconds(MEASURED[0], Operation::Rescale, 3);
         assert!((time - 0.69).abs() < 1e-9);
@@ -155,7 +145,7 @@ mod tests {
     /// Fewer primes never cost more, and a digit's worth of rotations is cheaper from shared digits.
     #[test]
     fn times_grow_with_the_primes_left() {
-        for executor in [Executor::InTree, Executor::OpenFhe, Executor::Poulpy] {
+        for executor in [Executor::Embedded, Executor::OpenFhe, Executor::Poulpy] {
             for ring in MEASURED {
                 for operation in ALL {
                     let times = (1..=ring.primes).map(|left| executor.milliseconds(ring, operation, left));
@@ -164,20 +154,9 @@ mod tests {
                 }
             }
         }
-        let time = |operation| Executor::InTree.milliseconds(MEASURED[1], operation, 4);
+        let time = |operation| Executor::Embedded.milliseconds(MEASURED[1], operation, 4);
         assert!(
             time(Operation::Hoist) + 3.0 * time(Operation::RotateHoisted) < 3.0 * time(Operation::Rotate)
         );
-    }
-
-    /// The sizes that the design states: 40 MB at 16 primes, 3 special ones and 4 digits, 199 MB at 19 with 19 digits.
-    #[test]
-    fn keys_have_as_many_bytes_as_known() {
-        let ring = Ring { log2: 15, primes: 16, special: 3, digits: 4 };
-        assert_eq!(ring.key_bytes(16), (2 * 4 * 19 * 8) << 15);
-        assert_eq!(ring.key_bytes(16) / 1_000_000, 39);
-        let ring = Ring { log2: 15, primes: 19, special: 1, digits: 19 };
-        assert_eq!(ring.key_bytes(19) / 1_000_000, 199);
-        assert_eq!(Ring { log2: 13, primes: 3, special: 1, digits: 3 }.ciphertext_bytes(3), 393_216);
     }
 }
