@@ -300,8 +300,13 @@ mod tests {
         each_once(100);
         set_threads(2);
         let (now, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let start = std::time::Instant::now();
         parallel(40, &|_| {
             most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            // A busy machine may take its time to let the second thread run.
+            while most.load(Ordering::SeqCst) < 2 && start.elapsed().as_secs() < 20 {
+                std::thread::yield_now();
+            }
             std::thread::sleep(std::time::Duration::from_micros(200));
             now.fetch_sub(1, Ordering::SeqCst);
         });
