@@ -307,7 +307,11 @@ impl Encrypted {
     /// A fault of a clear value; an argument of an approximated function that leaves its range; values that outgrow
     /// their primes.
     pub fn bounds(&self, inputs: &[&Tensor]) -> Result<Noise, Failed> {
-        let clears = self.clears(inputs).map_err(Failed::Fault)?;
+        self.bounds_with(inputs, &self.clears(inputs).map_err(Failed::Fault)?)
+    }
+
+    /// The same with the clear tensors at hand.
+    fn bounds_with(&self, inputs: &[&Tensor], clears: &BTreeMap<String, Tensor>) -> Result<Noise, Failed> {
         let clears = clears.iter().map(|(name, tensor)| (name.clone(), numbers(tensor))).collect();
         let by_name = self.by_name(inputs);
         let secrets = by_name.into_iter().map(|(name, tensor)| (name, numbers(tensor))).collect();
@@ -364,8 +368,8 @@ impl Encrypted {
     /// # Errors
     /// As [`Encrypted::bounds`], or a broken law, which is a bug of ours.
     pub fn simulate(&self, inputs: &[&Tensor]) -> Result<Vec<Tensor>, Failed> {
-        self.bounds(inputs)?;
         let clears = self.clears(inputs).map_err(Failed::Fault)?;
+        self.bounds_with(inputs, &clears)?;
         let by_name = self.by_name(inputs);
         let results = interpret::run_slots(
             &self.slots,
@@ -388,9 +392,7 @@ impl Encrypted {
         progress: &mut dyn FnMut(usize, usize) -> bool,
     ) -> Result<Vec<Tensor>, Failed> {
         use einc_runtime::ckks::{Ciphertext, Context, EvaluationKeys, Inputs, Random, SecretKey, run};
-        self.bounds(inputs)?;
-        let clears = self.clears(inputs).map_err(Failed::Fault)?;
-        let schedule = self.schedule(&clears).map_err(Failed::Diagnostic)?;
+        let (clears, schedule) = self.prepared(inputs)?;
         let refused =
             |error: einc_runtime::ckks::CkksError| Failed::Diagnostic(runtime_diagnostic(&error.to_string()));
         let context = Context::new(&schedule.parameters).map_err(refused)?;
@@ -429,13 +431,20 @@ impl Encrypted {
         progress: &mut dyn FnMut(usize, usize) -> bool,
     ) -> Result<Vec<Tensor>, Failed> {
         use einc_runtime::ckks::{Random, poulpy};
-        self.bounds(inputs)?;
-        let clears = self.clears(inputs).map_err(Failed::Fault)?;
-        let schedule = self.schedule(&clears).map_err(Failed::Diagnostic)?;
+        let (clears, schedule) = self.prepared(inputs)?;
         let slots = Random::system()
             .and_then(|mut random| poulpy::run(&schedule, &self.packed(inputs), &mut random, progress))
             .map_err(|error| Failed::Diagnostic(runtime_diagnostic(&error.to_string())))?;
         self.unpacked(&clears, &slots)
+    }
+
+    /// The clear tensors, within their bounds, and the schedule with them in it.
+    #[cfg(feature = "ckks")]
+    fn prepared(&self, inputs: &[&Tensor]) -> Result<(BTreeMap<String, Tensor>, Schedule), Failed> {
+        let clears = self.clears(inputs).map_err(Failed::Fault)?;
+        self.bounds_with(inputs, &clears)?;
+        let schedule = self.schedule(&clears).map_err(Failed::Diagnostic)?;
+        Ok((clears, schedule))
     }
 
     /// The slots of each secret input of the schedule.
