@@ -45,11 +45,11 @@ pub(super) unsafe fn columns<T: Copy + Default>(
         if is_straight {
             let from = from.offset(columns[0]);
             match (columns.len() == width, width) {
-                (true, 48) => copy_rows::<T, 48>(from, sums, to),
-                (true, 32) => copy_rows::<T, 32>(from, sums, to),
-                (true, 24) => copy_rows::<T, 24>(from, sums, to),
-                (true, 16) => copy_rows::<T, 16>(from, sums, to),
-                (true, 8) => copy_rows::<T, 8>(from, sums, to),
+                (true, 48) => copy_rows::<T, 48>(from, sums, to, 48),
+                (true, 32) => copy_rows::<T, 32>(from, sums, to, 32),
+                (true, 24) => copy_rows::<T, 24>(from, sums, to, 24),
+                (true, 16) => copy_rows::<T, 16>(from, sums, to, 16),
+                (true, 8) => copy_rows::<T, 8>(from, sums, to, 8),
                 _ => {
                     for (p, &sum) in sums.iter().enumerate() {
                         copy_short(from.offset(sum), to.add(p * width), columns.len());
@@ -58,6 +58,7 @@ pub(super) unsafe fn columns<T: Copy + Default>(
                     return;
                 }
             }
+        } else if copy_pieces(from, columns, sums, to, width) {
         } else if columns.len() > 1
             && sums.len() > 1
             && (sums[1] - sums[0]).abs() < (columns[1] - columns[0]).abs()
@@ -231,12 +232,49 @@ unsafe fn pad<T: Copy + Default>(columns: usize, sums: usize, width: usize, to: 
     }
 }
 
-unsafe fn copy_rows<T: Copy, const WIDTH: usize>(from: *const T, sums: &[isize], to: *mut T) {
-    let to: *mut [T; WIDTH] = to.cast();
+/// Copies `WIDTH` elements for each sum, to places `step` apart.
+unsafe fn copy_rows<T: Copy, const WIDTH: usize>(from: *const T, sums: &[isize], to: *mut T, step: usize) {
     for (p, &sum) in sums.iter().enumerate() {
         // SAFETY: the caller of the packing function vouches for every place.
-        unsafe { to.add(p).write_unaligned(from.offset(sum).cast::<[T; WIDTH]>().read_unaligned()) };
+        unsafe {
+            let row = from.offset(sum).cast::<[T; WIDTH]>().read_unaligned();
+            to.add(p * step).cast::<[T; WIDTH]>().write_unaligned(row);
+        }
     }
+}
+
+/// How many of the first places lie side by side.
+fn run_of(places: &[isize]) -> usize {
+    1 + places.windows(2).take_while(|pair| pair[1] == pair[0] + 1).count()
+}
+
+/// Copies places that lie side by side in runs of some length, fewer than 64, to `to[p * step + j]`. Does nothing and
+/// gives false where runs are short.
+///
+/// # Safety
+/// As [`columns`], with `step` for the width.
+unsafe fn copy_pieces<T: Copy>(
+    from: *const T,
+    places: &[isize],
+    sums: &[isize],
+    to: *mut T,
+    step: usize,
+) -> bool {
+    let pieces = 1 + places.windows(2).filter(|pair| pair[1] != pair[0] + 1).count();
+    if pieces * 4 > places.len() {
+        return false;
+    }
+    let mut start = 0;
+    while start < places.len() {
+        let len = run_of(&places[start..]);
+        // SAFETY: the caller's promise.
+        unsafe {
+            let (from, to) = (from.offset(places[start]), to.add(start));
+            in_powers!(len, |at: SIZE| copy_rows::<T, SIZE>(from.add(at), sums, to.add(at), step));
+        }
+        start += len;
+    }
+    true
 }
 
 /// Packs rows of A to `to[p * rows.len() + i]`, at most 8 of them.
@@ -251,15 +289,16 @@ pub(super) unsafe fn rows<T: Copy>(from: *const T, rows: &[isize], sums: &[isize
         if is_straight {
             let from = from.offset(rows[0]);
             match height {
-                8 => copy_rows::<T, 8>(from, sums, to),
-                7 => copy_rows::<T, 7>(from, sums, to),
-                6 => copy_rows::<T, 6>(from, sums, to),
-                5 => copy_rows::<T, 5>(from, sums, to),
-                4 => copy_rows::<T, 4>(from, sums, to),
-                3 => copy_rows::<T, 3>(from, sums, to),
-                2 => copy_rows::<T, 2>(from, sums, to),
-                _ => copy_rows::<T, 1>(from, sums, to),
+                8 => copy_rows::<T, 8>(from, sums, to, 8),
+                7 => copy_rows::<T, 7>(from, sums, to, 7),
+                6 => copy_rows::<T, 6>(from, sums, to, 6),
+                5 => copy_rows::<T, 5>(from, sums, to, 5),
+                4 => copy_rows::<T, 4>(from, sums, to, 4),
+                3 => copy_rows::<T, 3>(from, sums, to, 3),
+                2 => copy_rows::<T, 2>(from, sums, to, 2),
+                _ => copy_rows::<T, 1>(from, sums, to, 1),
             }
+        } else if copy_pieces(from, rows, sums, to, height) {
         } else if sums.len() > 1 && (sums[1] - sums[0]).abs() < (rows[1] - rows[0]).abs() {
             for (i, &row) in rows.iter().enumerate() {
                 let from = from.offset(row);

@@ -313,6 +313,7 @@ impl Ready {
             }
             _ => None,
         };
+        let rows_apart = rows.first().is_none_or(|axis| axis.from != 1 || axis.extent < 8);
         let batch_len = product(batch.iter().map(|axis| axis.extent))?;
         let rows_len = product(rows.iter().map(|axis| axis.extent))?;
         let columns_len = product(columns.iter().map(|axis| axis.extent))?;
@@ -338,7 +339,8 @@ impl Ready {
             a_area: 0,
             a_unpacked: false,
             b_unpacked: false,
-            a_runs: a_box.is_some() || sums.first().is_some_and(|axis| axis.a == 1),
+            a_runs: a_box.is_some()
+                || sums.first().is_some_and(|axis| axis.a == 1 && (axis.extent >= 8 || rows_apart)),
             a_box,
             listed: None,
             listed_rows: Vec::new(),
@@ -358,7 +360,11 @@ impl Ready {
     fn cut<T>(&mut self, kernels: &Kernels<T>) {
         let run = self.columns.first().map_or(1, |axis| axis.extent);
         let side_by_side = self.columns.first().is_none_or(|axis| axis.c == 1);
-        if side_by_side && (run * 4 >= self.lanes * 3 || run == self.columns_len) {
+        let few_rows = self.sums.len() <= 1 && self.rows_len <= 2 * kernels.rows;
+        if side_by_side
+            && (run * 4 >= self.lanes * 3 || run == self.columns_len)
+            && (few_rows || !self.runs_on(run, kernels))
+        {
             let vectors = run.div_ceil(self.lanes);
             let inner = self.columns.first().map_or(1, |axis| axis.from);
             let beside =
@@ -418,6 +424,22 @@ impl Ready {
         let reads_well = self.a_runs && spread_out && self.panels_len() <= PANELS_UNPACKED;
         self.a_unpacked =
             self.sums.len() <= 1 && self.rows.len() <= 1 && (self.panels_len() <= 2 || reads_well);
+    }
+
+    /// Whether runs of columns follow each other in C, while cut on their own they leave vectors or tiles half empty.
+    fn runs_on<T>(&self, run: usize, kernels: &Kernels<T>) -> bool {
+        let mut joined = 1;
+        for axis in &self.columns {
+            if axis.c != joined as isize {
+                break;
+            }
+            joined *= axis.extent;
+        }
+        let tile = self.lanes * kernels.vectors;
+        // Tiles with columns of two such stretches are written one by one.
+        let are_few = joined.is_multiple_of(tile) || joined >= 8 * tile;
+        let is_unit = self.columns.first().is_some_and(|axis| axis.from == 1);
+        is_unit && joined > run && are_few && run < tile && run * 10 < run.next_multiple_of(tile) * 9
     }
 
     /// Lists the tiles, if they are few and can be read where they are.

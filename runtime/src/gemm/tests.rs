@@ -1,3 +1,4 @@
+use super::plan::Panels;
 use super::*;
 use crate::{Element, Scalar};
 
@@ -345,6 +346,47 @@ fn a_vector_times_windows() {
             }
             if p > 1 && (2..16).contains(&v) {
                 assert_eq!(GemmPlan::new(&gemm).unwrap().ready.way, Way::Runs);
+            }
+            check_any(&Problem { gemm, lens }, &mut numbers, 1 + number % 3);
+        }
+    }
+}
+
+/// Several rows times windows: runs of columns that follow each other in the result, of lengths that fill no vector.
+#[test]
+fn rows_times_windows_of_short_rows() {
+    let mut numbers = Numbers(29);
+    let cases = [
+        (2, 8, 24, 5, 5, 32),
+        (3, 16, 12, 3, 3, 17),
+        (1, 40, 20, 1, 3, 19),
+        (2, 13, 5, 3, 2, 33),
+        (1, 96, 9, 2, 1, 18),
+        (2, 70, 11, 2, 3, 20),
+    ];
+    for (number, (n, p, q, u, v, o)) in cases.into_iter().enumerate() {
+        for (dtype, swapped) in DTYPES.into_iter().flat_map(|dtype| [(dtype, false), (dtype, true)]) {
+            let (height, width) = (p + u - 1, q + v - 1);
+            let axis = |extent: u64, a: u64, b: u64, c: u64| {
+                let (a, b) = if swapped { (b, a) } else { (a, b) };
+                Axis { extent, a: a as i64, b: b as i64, c: c as i64 }
+            };
+            // The result with the rows outside, or innermost.
+            let (row, y, x) = if number % 3 == 2 { (1, q * o, o) } else { (p * q, q, 1) };
+            let gemm = Gemm {
+                dtype,
+                batch: vec![],
+                m: vec![axis(o, u * v, 0, row)],
+                n: vec![axis(n, 0, height * width, o * p * q), axis(p, 0, width, y), axis(q, 0, 1, x)],
+                k: vec![axis(u, v, width, 0), axis(v, 1, 1, 0)],
+                accumulate: number % 2 == 1,
+            };
+            let mut lens = [o * u * v, n * height * width, n * o * p * q].map(|len| len as usize);
+            if swapped {
+                lens.swap(0, 1);
+            }
+            if number == 0 && dtype == DType::F32 {
+                assert_eq!(GemmPlan::new(&gemm).unwrap().ready.panels, Panels::Flat);
             }
             check_any(&Problem { gemm, lens }, &mut numbers, 1 + number % 3);
         }

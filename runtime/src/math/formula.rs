@@ -203,7 +203,8 @@ fn power<A: Arithmetic>(m: &A, x: A::Real, more: Option<A::Real>) -> Power<A::Re
     let twice = m.add_bits(m.to_bits(shifted), away);
     let first = m.shift_right(twice, 1);
     let second = m.sub_bits(twice, first);
-    let scales = [first, second].map(|exponent| m.float(m.shift_left(exponent, fraction)));
+    // No `map` here or elsewhere: it might be compiled on its own, without the features of the caller.
+    let scales = [m.float(m.shift_left(first, fraction)), m.float(m.shift_left(second, fraction))];
     Power { rest, scales }
 }
 
@@ -279,9 +280,9 @@ fn sin_shifted<A: Arithmetic>(m: &A, x: A::Real, shift: u64) -> A::Real {
     let quadrant = m.add_bits(m.to_bits(rounded), m.bits(shift));
     let (sin, cos) = if m.is_wide() {
         // The first two parts have so few digits that their products are exact.
-        let [first, second, third] =
-            [1.57079632673412561417e+00, 6.07710050630396597660e-11, 2.02226624879595063154e-21]
-                .map(|part| m.mul(n, m.real(part)));
+        let first = m.mul(n, m.real(1.57079632673412561417e+00));
+        let second = m.mul(n, m.real(6.07710050630396597660e-11));
+        let third = m.mul(n, m.real(2.02226624879595063154e-21));
         let first = m.sub(x, first);
         let high = m.sub(first, second);
         let low = m.sub(m.sub(m.sub(first, high), second), third);
