@@ -4,7 +4,10 @@
 //! Inputs are small integers, so that sums are exact in any order and results must be equal.
 
 use crate::support::{Invocation, Opened, open};
-use einc::graph::{Graph, distributable, distribute, open_windows, share, shareable, sum_before_window};
+use einc::graph::{
+    Graph, contract_before_gather, distributable, distribute, gathered_products, open_windows, share,
+    shareable, sum_before_window,
+};
 use einc::plan::{self, Settings, cost, plan};
 use einc::program::Program;
 use einc::{interpret, pipeline};
@@ -114,6 +117,60 @@ fn sums_are_drawn_in_front_of_windows() {
     let sizes = [("N", 1), ("I", 16), ("H", 6), ("W", 6), ("A", 2), ("B", 2), ("O", 4)];
     let (made, before, after) = check(text, &sizes, open_windows, sum_before_window);
     assert!(made > 0 && after <= before, "{made}: {before} to {after}");
+}
+
+#[test]
+fn rows_are_multiplied_before_tables_pick_them() {
+    let gathered = |graph: &Graph, place: &_| contract_before_gather(graph, *place);
+    let text = "fn f(e: f64[B, F, D], g: f64[F, B, D], s: f64[B]) -> (p: f64[B, R]) {
+        first[r] = (r + count[q where q in 0..3](q > r)) % F    where r in 0..R
+        second[r] = (r // 2 + count[q where q in 0..2](q > r)) % F    where r in 0..R
+        p[b,r] = s[b] * sum[d](e[b, first[r], d] * g[second[r], b, d])
+    }";
+    let sizes = |b, f, d, r| [("B", b), ("F", f), ("D", d), ("R", r)];
+    for f in SIZES {
+        for d in SIZES {
+            let (made, ..) = check(text, &sizes(2, f, d, f * f), gathered_products, gathered);
+            assert!(made == 1 || f == 1, "{f}, {d}: {made}");
+        }
+    }
+    // Few pairs of many are picked one by one.
+    assert_eq!(check(text, &sizes(2, 8, 3, 5), gathered_products, gathered).0, 0);
+    // So are those of tables that are not known, and those that the sum runs over.
+    let others = [
+        "fn f(e: f64[B, F, D], t: i64[R]) -> (p: f64[B, R]) {
+            p[b,r] = sum[d](e[b, t[r] % F, d] * e[b, t[r] // 2 % F, d])
+        }",
+        "fn f(e: f64[B, F, D], x: f64[R]) -> (p: f64[B]) {
+            first[r] = (r + count[q where q in 0..3](q > r)) % F    where r in 0..R
+            second[r] = (r // 2 + count[q where q in 0..2](q > r)) % F    where r in 0..R
+            p[b] = sum[d, r](e[b, first[r], d] * e[b, second[r], d]) + x[0]
+        }",
+    ];
+    for text in others {
+        assert_eq!(check(text, &sizes(2, 3, 2, 9), gathered_products, gathered).0, 0);
+    }
+}
+
+#[test]
+fn rows_that_no_table_picks_have_no_effect() {
+    let text = "fn f(e: f64[B, F, D]) -> (p: f64[B, F*F]) {
+        first[r] = 1 + (r + count[q where q in 0..3](q > r)) % (F - 1)    where r in 0..F*F
+        second[r] = F - 1 - (r // 2 + count[q where q in 0..2](q > r)) % (F - 1)    where r in 0..F*F
+        p[b,r] = e[b, first[r], d] * e[b, second[r], d]
+    }";
+    let (program, mut inputs) = program(text, &[("B", 3), ("F", 5), ("D", 4)]);
+    for (at, value) in [(0, f64::NAN), (1, f64::INFINITY), (20, f64::NEG_INFINITY), (43, f64::NAN)] {
+        inputs[0].set(at, Scalar::Real(value));
+    }
+    let inputs: Vec<&Tensor> = inputs.iter().collect();
+    let graph = pipeline::graph(&program);
+    let [place] = gathered_products(&graph)[..] else { panic!("one product\n{graph}") };
+    let other = contract_before_gather(&graph, place).expect("a product");
+    let plan = plan(&other, &Settings::default()).expect("small");
+    let expected = interpret::run(&program, &inputs).expect("indices inside");
+    let found = interpret::run_plan(&plan, &inputs).expect("indices inside");
+    assert_eq!(found[0].bytes(), expected[0].bytes());
 }
 
 #[test]

@@ -15,6 +15,7 @@
 //! The laws that every pass keeps are listed at [`Graph::verify`].
 
 mod build;
+mod contract_before_gather;
 mod distribute;
 mod drop_unused;
 mod find_contractions;
@@ -41,6 +42,7 @@ mod slice;
 mod sum_before_window;
 mod verify;
 
+pub use contract_before_gather::{contract_before_gather, gathered_products};
 pub use distribute::{distributable, distribute};
 pub use drop_unused::drop_unused;
 pub use find_contractions::find_contractions;

@@ -1,12 +1,16 @@
 //! Decides which rewrites of contractions pay, by planning with and without each: which sums inside products are
 //! multiplied out (`X (W + s B A)` is one product with a merged matrix or two with thin factors), which contractions
-//! are read in others, and which operands of windows are summed before the windows are opened.
+//! are read in others, which operands of windows are summed before the windows are opened, and which rows are multiplied
+//! before tables pick them.
 
-use super::Settings;
 use super::cost::cost;
 use super::lower::Lowering;
 use super::order::Orders;
-use crate::graph::{Graph, distributable, distribute, open_windows, share, shareable, sum_before_window};
+use super::{Plan, Settings, limit};
+use crate::graph::{
+    Graph, contract_before_gather, distributable, distribute, gathered_products, open_windows, share,
+    shareable, sum_before_window,
+};
 
 /// How many plans are compared at most for each kind of rewrite.
 const TRIALS: usize = 24;
@@ -15,16 +19,25 @@ const TRIALS: usize = 24;
 pub(super) fn decide(graph: &Graph, settings: &Settings, orders: &Orders<'_>) -> Graph {
     // Slices move no more and compute no more, and would only blur the comparison. With a product that a locked plan
     // has no order for, a graph is no choice.
-    let time = |graph: &Graph| {
+    let plan = |graph: &Graph| {
         orders.missing.take();
         let lowering = Lowering { whole: true, ..Lowering::new(graph, settings, orders, None) };
         let plan = lowering.run();
-        let missing = orders.missing.take().is_some();
-        if missing { f64::INFINITY } else { cost(&plan, &settings.rates).seconds }
+        orders.missing.take().is_none().then_some(plan)
+    };
+    let time = |graph: &Graph| plan(graph).map_or(f64::INFINITY, |plan| cost(&plan, &settings.rates).seconds);
+    // Here a value is stored that was not.
+    let time_if_it_fits = |graph: &Graph| {
+        let allowed = limit::allowed(graph, settings);
+        let fits = |plan: &Plan| plan.memory() <= allowed;
+        plan(graph).filter(fits).map_or(f64::INFINITY, |plan| cost(&plan, &settings.rates).seconds)
     };
     let graph = improve(graph.clone(), &time, &distributable, &mut |graph, place| distribute(graph, *place));
     let graph = improve(graph, &time, &shareable, &mut share);
-    improve(graph, &time, &open_windows, &mut sum_before_window)
+    let graph = improve(graph, &time, &open_windows, &mut sum_before_window);
+    improve(graph, &time_if_it_fits, &gathered_products, &mut |graph, place| {
+        contract_before_gather(graph, *place)
+    })
 }
 
 /// Makes one rewrite after the other, as long as some make the plan cheaper.
