@@ -15,6 +15,7 @@ mod canonical;
 mod cost;
 mod eliminate;
 mod exact;
+mod forest;
 pub mod generate;
 mod greedy;
 mod interval;
@@ -48,7 +49,7 @@ pub use variants::{Range, Variants, variants};
 use std::sync::atomic::AtomicBool;
 
 /// Plans are kept under this number: it changes when the search finds other plans.
-pub const VERSION: u32 = 5;
+pub const VERSION: u32 = 6;
 
 /// Networks of at most this many operands get the optimum over all trees.
 pub const EXACT_OPERANDS: usize = 12;

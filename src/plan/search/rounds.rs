@@ -3,6 +3,7 @@
 use super::budget::Budget;
 use super::cost::Objective;
 use super::exact::Tables;
+use super::forest::Forest;
 use super::greedy::{Taste, greedy};
 use super::math::{self, LogTable, Random};
 use super::memory::Limit;
@@ -35,6 +36,9 @@ const RISES: [f64; 3] = [1.0, 4.0, 16.0];
 
 /// What a round that has led to nothing better counts for: as if it had ended so many powers of two above the best.
 const FAILURE: f64 = 0.05;
+
+/// From which part of a round on its trees are remembered: before, they are too hot for any part to be good.
+const GATHER: f64 = 0.35;
 
 /// How many rounds run at once, on any number of threads.
 const AT_ONCE: usize = 2;
@@ -104,6 +108,8 @@ pub(super) struct Search<'a, 'b> {
     /// The best start of each way to make them.
     pub(super) firsts: [Option<(f64, Shape)>; WAYS.len()],
     pub(super) rounds: u64,
+    /// Parts of trees that were met, where they are put together.
+    pub(super) forest: Option<Forest>,
     /// What every tree that is kept stays within.
     pub(super) limit: Option<Limit>,
     pub(super) report: &'a mut dyn FnMut(f64, u64),
@@ -134,6 +140,7 @@ impl<'a, 'b> Search<'a, 'b> {
             pool: Vec::new(),
             firsts: [const { None }; WAYS.len()],
             rounds: 0,
+            forest: None,
             limit: None,
             report,
         }
@@ -165,6 +172,25 @@ impl<'a, 'b> Search<'a, 'b> {
 
     pub(super) fn tree(&self, shape: &Shape) -> Tree {
         Tree::new(self.problem, &self.measure, &self.energy, shape)
+    }
+
+    /// Remembers the parts of a tree.
+    pub(super) fn plant(&mut self, tree: &Tree) {
+        let forest = self
+            .forest
+            .get_or_insert_with(|| Forest::new(self.problem, &self.energy.objective, tree.total()));
+        forest.add(tree, &mut self.budget.work);
+    }
+
+    /// The best tree made of what is remembered, if that is better than a tree that was planted.
+    pub(super) fn harvest(&mut self, tree: Tree) -> Tree {
+        let work = &mut self.budget.work;
+        let Some(shape) = self.forest.as_mut().and_then(|forest| forest.shape(&tree.sliced, work)) else {
+            return tree;
+        };
+        let joint = self.tree(&shape);
+        self.offer(&joint);
+        if self.value(&joint) < self.value(&tree) && self.fits(&joint) { joint } else { tree }
     }
 
     /// The logarithm of the objective of a tree.
@@ -261,22 +287,30 @@ impl<'a, 'b> Search<'a, 'b> {
                 };
                 rounds.push((arm, shape));
             }
-            let before = self.pool[0].0;
+            let (before, best) = self.pool[0].clone();
             let found = self.apart(rounds.len(), &|search, k| {
                 let (arm, shape) = &rounds[k];
+                search.plant(&search.tree(&best));
                 let mut tree = search.tree(shape);
+                search.plant(&tree);
                 match hots.get(*arm) {
                     Some(&hot) => search.round(&mut tree, (hot, 18.0), f64::INFINITY, share),
                     None => search.regions(&mut tree, share),
                 }
                 search.descend(&mut tree, share / 3);
-                search.value(&tree)
+                let value = search.value(&tree);
+                search.plant(&tree);
+                let mut tree = search.harvest(tree);
+                if search.value(&tree) < value.min(before) - 1e-6 {
+                    search.descend(&mut tree, share / 9);
+                }
+                (value, search.value(&tree))
             });
             // Old results fade: what a short round found is no measure of long ones.
             gap.iter_mut().for_each(|gap| *gap *= 0.8);
-            for ((arm, _), value) in rounds.iter().zip(found) {
+            for ((arm, _), (value, joint)) in rounds.iter().zip(found) {
                 gap[*arm] = (value - before).max(0.0);
-                if value < before - 1e-6 {
+                if joint < before - 1e-6 {
                     fails[*arm] = 0;
                 }
             }
@@ -332,6 +366,7 @@ impl<'a, 'b> Search<'a, 'b> {
             islands = self.apart(islands.len(), &|search, k| {
                 let (before, shape, rise) = &islands[k];
                 let mut tree = search.tree(shape);
+                search.plant(&tree);
                 // Few sweeps only spoil a tree when they start hot.
                 let sweeps = (share / search.sweep_work()).max(1) as f64;
                 let hot = (1.2 * math::exp2(0.5 * math::log2(1000.0 / sweeps))).clamp(HOTS[2], HOTS[4]);
@@ -343,9 +378,13 @@ impl<'a, 'b> Search<'a, 'b> {
                 } else {
                     (*before, shape.clone(), (rise + 1) % RISES.len())
                 };
-                let mut tree = search.tree(&shape);
+                let tree = search.tree(&shape);
+                search.plant(&tree);
+                let mut tree = search.harvest(tree);
                 search.regions(&mut tree, share / 9 * 2);
                 search.descend(&mut tree, share / 9);
+                search.plant(&tree);
+                let tree = search.harvest(tree);
                 let after = search.value(&tree);
                 if after < value { (after, tree.shape(), rise) } else { (value, shape, rise) }
             });
@@ -378,6 +417,12 @@ impl<'a, 'b> Search<'a, 'b> {
                 total = tree.total();
                 self.budget.work += 20 * tree.count as u64;
                 first = if sweep == 0 { total } else { first };
+                if sweep % 16 == 0
+                    && part > GATHER
+                    && let Some(forest) = &mut self.forest
+                {
+                    forest.add(tree, &mut self.budget.work);
+                }
                 if total > first + rise && hot < 0.5 * cold {
                     // Too hot: what the tree has is being lost.
                     hot *= 1.25;
