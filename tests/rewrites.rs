@@ -32,6 +32,8 @@ fn program(text: &str, sizes: &[(&str, i64)]) -> (Program, Vec<Tensor>) {
             let value = (state >> 33) % 7;
             let value = if declared.dtype == DType::I64 {
                 Scalar::Int(value.into())
+            } else if declared.dtype.is_complex() {
+                Scalar::Complex(value as f64 - 3.0, (state >> 40) as f64 % 5.0 - 2.0)
             } else {
                 Scalar::Real(value as f64 - 3.0)
             };
@@ -171,6 +173,28 @@ fn rows_that_no_table_picks_have_no_effect() {
     let expected = interpret::run(&program, &inputs).expect("indices inside");
     let found = interpret::run_plan(&plan, &inputs).expect("indices inside");
     assert_eq!(found[0].bytes(), expected[0].bytes());
+}
+
+#[test]
+fn complex_tensors_times_real_ones_are_products_of_reals() {
+    let text = "fn f(x: f64[B, N, K], u: c128[K, M], v: c128[M, L]) -> (a: c128[B, N, L], b: f64[B, N, M]) {
+        a[b,n,l] = x[b,n,k] as c128 * u[k,m] * v[m,l]
+        b[b,n,m] = 1 + real((x[b,n,k] - 2j) * u[k,m])
+    }";
+    let plan_of = |sizes: &[(&str, i64)]| {
+        let (program, _) = program(text, sizes);
+        plan(&pipeline::graph(&program), &Settings::default()).expect("small").to_string()
+    };
+    for n in [1, 2, 5, 16, 33] {
+        for k in [1, 3, 24, 40] {
+            let sizes = [("B", 3), ("N", n), ("K", k), ("M", 20), ("L", 9)];
+            check(text, &sizes, |_| vec![()], |graph, ()| Some(graph.clone()));
+            let text = plan_of(&sizes);
+            let made = text.lines().filter(|line| line.starts_with("contract") && line.contains("part"));
+            // Where that is large enough for a product of matrices.
+            assert!(n < 16 || k < 24 || made.count() == 2, "{text}");
+        }
+    }
 }
 
 #[test]

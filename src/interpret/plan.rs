@@ -202,14 +202,25 @@ impl Runner<'_> {
     }
 
     fn contract(&mut self, step: &Contract) -> Outcome<()> {
-        for view in [&step.a, &step.b, &step.out] {
+        // A contraction of reals may count the parts of complex numbers.
+        let parts = [&step.a, &step.b, &step.out].map(|view| {
             let dtype = self.plan.buffers[view.buffer].dtype;
-            assert_eq!(
-                dtype, step.dtype,
+            let in_parts = dtype != step.dtype;
+            assert!(
+                !in_parts || dtype.is_complex() && dtype.real_part() == step.dtype,
                 "bug: a contraction of {} reads or writes {}",
-                step.dtype, view.buffer
+                step.dtype,
+                view.buffer
             );
-        }
+            in_parts
+        });
+        let load = |memory: &Self, view: &View, in_parts: bool, at: i64| {
+            let number = view.buffer.number();
+            match in_parts {
+                false => memory.load(number, at),
+                true => part(memory.load(number, at.div_euclid(2)), at),
+            }
+        };
         let axes_of = |view: &View| view.strides.iter().map(|term| term.0).collect::<Vec<_>>();
         let outer = axes_of(&step.out);
         let mut inner: Vec<AxisId> = Vec::new();
@@ -228,17 +239,27 @@ impl Runner<'_> {
             let out = element_of(&step.out, &at.point);
             let mut total = Total::new(step.dtype);
             if step.accumulate {
-                total.push(at.memory.load(step.out.buffer.number(), out));
+                total.push(load(at.memory, &step.out, parts[2], out));
             }
             at.for_each_point(&inner, &mut |at| {
-                let a = at.memory.load(step.a.buffer.number(), element_of(&step.a, &at.point));
-                let b = at.memory.load(step.b.buffer.number(), element_of(&step.b, &at.point));
+                let a = load(at.memory, &step.a, parts[0], element_of(&step.a, &at.point));
+                let b = load(at.memory, &step.b, parts[1], element_of(&step.b, &at.point));
                 total.push(multiply(a, b, step.dtype));
                 Ok(())
             })?;
             results.push((out, total.value()));
             Ok(())
         })?;
+        if parts[2] {
+            results.sort_unstable_by_key(|result: &(i64, Scalar)| result.0);
+            let whole = |pair: &[(i64, Scalar)]| match pair {
+                [(re, x), (im, y)] if re % 2 == 0 && *im == re + 1 => {
+                    (re / 2, Scalar::Complex(x.re(), y.re()))
+                }
+                _ => panic!("bug: a part of an element of {} is not written", step.out.buffer),
+            };
+            results = results.chunks(2).map(whole).collect();
+        }
         results.into_iter().for_each(|(element, value)| self.store(step.out.buffer, element, value));
         Ok(())
     }
@@ -390,4 +411,9 @@ fn element_of(view: &View, point: &[i64]) -> i64 {
 
 fn is_plain(expr: &Expr<Source>) -> bool {
     !matches!(expr, Expr::Reduce(_) | Expr::Along(_)) && expr.parts().into_iter().all(is_plain)
+}
+
+/// The real or the imaginary part of a value, by the parity of its place.
+fn part(value: Scalar, at: i64) -> Scalar {
+    Scalar::Real(if at.rem_euclid(2) == 0 { value.re() } else { value.im() })
 }

@@ -88,10 +88,12 @@ impl Check<'_> {
     fn part(&self, address: &Address, dtype: DType, low: i128, high: i128) -> Result<(), String> {
         let buffer = &self.loops.buffers[address.buffer];
         let (least, most) = self.affine(address.offset, &address.terms)?;
-        if buffer.dtype != dtype {
+        let in_parts = buffer.dtype.is_complex() && buffer.dtype.real_part() == dtype;
+        if buffer.dtype != dtype && !in_parts {
             return Err(format!("{} of {} is accessed as {dtype}", address.buffer, buffer.dtype));
         }
-        let fits = least + low >= 0 && most + high < i128::from(buffer.elems);
+        let elems = i128::from(buffer.elems) * if in_parts { 2 } else { 1 };
+        let fits = least + low >= 0 && most + high < elems;
         if !fits || address.dynamic.is_some() {
             return Err(format!("{} reaches {}..={}", self.loops.address(address), least + low, most + high));
         }

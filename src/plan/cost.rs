@@ -216,12 +216,15 @@ fn step_cost(plan: &Plan, step: &Step, fixed: &[AxisId], rates: &Rates) -> StepC
             all.retain(|axis| !fixed.contains(axis));
             all.sort_unstable();
             all.dedup();
-            let moved: f64 =
-                [&step.a, &step.b, &step.out].map(|view| view_bytes(plan, view, fixed)).iter().sum();
-            let again = if step.accumulate { view_bytes(plan, &step.out, fixed) } else { 0.0 };
             let each = step.dtype.bytes() as f64;
-            let [left, right, result] =
-                [&step.a, &step.b, &step.out].map(|view| view_bytes(plan, view, fixed) / each);
+            // A view may count the parts of complex numbers.
+            let bytes = |view: &View| {
+                let whole = plan.buffers[view.buffer].dtype.bytes() as f64;
+                view_elems(plan, view, fixed, whole / each) * each
+            };
+            let moved: f64 = [&step.a, &step.b, &step.out].map(bytes).iter().sum();
+            let again = if step.accumulate { bytes(&step.out) } else { 0.0 };
+            let [left, right, result] = [&step.a, &step.b, &step.out].map(|view| bytes(view) / each);
             if let Some(sum) = step.long_sum(&plan.axes, &|axis| fixed.contains(&axis)) {
                 let flops = 2.0 * sum.work(&plan.axes);
                 let cost = loops(named(step.out.buffer), "contract", flops, moved + again);
@@ -229,10 +232,14 @@ fn step_cost(plan: &Plan, step: &Step, fixed: &[AxisId], rates: &Rates) -> StepC
             }
             let macs = points(&plan.axes, &all);
             let shape = StepShape::of(left, right, result, macs);
+            let in_parts = [&step.a, &step.b, &step.out]
+                .iter()
+                .any(|view| plan.buffers[view.buffer].dtype != step.dtype);
             StepCost {
                 name: named(step.out.buffer),
                 kind: "contract",
-                flops: 2.0 * macs,
+                // Operations on complex numbers, as everywhere.
+                flops: if in_parts { macs } else { 2.0 * macs },
                 bytes: moved + again,
                 kernel: Kernel::of(shape.left_free(), shape.right_free(), shape.contracted()).name(),
                 seconds: StepTime::new(rates, step.dtype.bytes() as u64).seconds(&shape),
@@ -340,10 +347,14 @@ fn masked<'a>(
 
 /// The bytes of the elements that a view reaches, without those of a scan's other steps.
 fn view_bytes(plan: &Plan, view: &View, fixed: &[AxisId]) -> f64 {
-    let buffer = &plan.buffers[view.buffer];
+    view_elems(plan, view, fixed, 1.0) * plan.buffers[view.buffer].dtype.bytes() as f64
+}
+
+/// The elements of a view, of whose buffer each counts as so many.
+fn view_elems(plan: &Plan, view: &View, fixed: &[AxisId], parts: f64) -> f64 {
     let moving = view.strides.iter().filter(|(axis, _)| !fixed.contains(axis));
     let reached = moving.fold(1.0, |n, &(axis, _)| n * plan.axes[axis].extent as f64);
-    reached.min(buffer.elems as f64) * buffer.dtype.bytes() as f64
+    reached.min(plan.buffers[view.buffer].elems as f64 * parts)
 }
 
 /// The bytes of operands that are read at so many points.

@@ -29,6 +29,7 @@ pub mod picture;
 mod product;
 #[cfg(test)]
 pub(crate) mod random_tests;
+mod real_parts;
 pub mod report;
 pub mod search;
 mod show;
@@ -195,6 +196,8 @@ pub enum Step {
 }
 
 /// `out = scale * sum(a * b)`, or `out += ..`: every operand dim is one axis.
+///
+/// A contraction of reals may have views of complex buffers, which count real and imaginary parts.
 #[derive(Clone, Debug)]
 pub struct Contract {
     /// The first operand, `dtype`.
@@ -203,7 +206,7 @@ pub struct Contract {
     pub b: View,
     /// The result; its axes are distinct.
     pub out: View,
-    /// The dtype of all three.
+    /// The dtype of all three, or of the parts of those that are complex.
     pub dtype: DType,
     /// Whether the result is added to what is there.
     pub accumulate: bool,

@@ -135,17 +135,24 @@ impl Plan {
             self.verify_read(view.buffer, written)?;
             bound.extend(view.strides.iter().map(|stride| stride.0));
         }
+        let in_parts = |view: &View| {
+            let dtype = self.buffers[view.buffer].dtype;
+            dtype.is_complex() && dtype.real_part() == step.dtype
+        };
         for view in [&step.a, &step.b] {
-            self.verify_view(view, &bound)?;
+            self.verify_view(view, &bound, in_parts(view))?;
         }
         if step.accumulate {
             self.verify_read(step.out.buffer, written)?;
         }
-        let buffers = [&step.a, &step.b, &step.out].map(|view| &self.buffers[view.buffer]);
-        if buffers.iter().any(|buffer| buffer.dtype != step.dtype) {
+        let fits = |view: &View| self.buffers[view.buffer].dtype == step.dtype || in_parts(view);
+        if ![&step.a, &step.b, &step.out].into_iter().all(fits) {
             return Err("a contraction of different dtypes".to_string());
         }
-        self.verify_write(&step.out, &bound, written)
+        self.verify_view(&step.out, &bound, in_parts(&step.out))?;
+        self.verify_writable(step.out.buffer)?;
+        written.insert(step.out.buffer);
+        Ok(())
     }
 
     fn verify_nest(
@@ -217,11 +224,12 @@ impl Plan {
     fn verify_operands(&self, operands: &[Operand], written: &BTreeSet<BufferId>) -> Result<(), String> {
         operands.iter().try_for_each(|operand| {
             self.verify_read(operand.buffer, written)?;
-            self.verify_extent(operand.buffer, operand.offset, operand.dims.iter().copied())
+            self.verify_extent((operand.buffer, false), operand.offset, operand.dims.iter().copied())
         })
     }
 
-    fn verify_view(&self, view: &View, bound: &BTreeSet<AxisId>) -> Result<(), String> {
+    /// Checks a view, which may count the parts of complex numbers.
+    fn verify_view(&self, view: &View, bound: &BTreeSet<AxisId>, in_parts: bool) -> Result<(), String> {
         let mut seen = BTreeSet::new();
         for (axis, _) in &view.strides {
             if !bound.contains(axis) || !seen.insert(*axis) {
@@ -230,13 +238,13 @@ impl Plan {
             }
         }
         let dims = view.strides.iter().map(|&(axis, stride)| (self.axes[axis].extent, stride));
-        self.verify_extent(view.buffer, view.offset, dims)
+        self.verify_extent((view.buffer, in_parts), view.offset, dims)
     }
 
     /// Checks that everything these dims reach is inside the buffer.
     fn verify_extent(
         &self,
-        buffer: BufferId,
+        (buffer, in_parts): (BufferId, bool),
         offset: i64,
         dims: impl Iterator<Item = (u64, i64)>,
     ) -> Result<(), String> {
@@ -249,7 +257,7 @@ impl Plan {
             low += reach.min(0);
             high += reach.max(0);
         }
-        let elems = i128::from(self.buffers[buffer].elems);
+        let elems = i128::from(self.buffers[buffer].elems) * if in_parts { 2 } else { 1 };
         if low < 0 || high >= elems {
             return Err(format!("a view of {buffer} reaches {low}..={high} of {elems} elements"));
         }
@@ -262,7 +270,7 @@ impl Plan {
         bound: &BTreeSet<AxisId>,
         written: &mut BTreeSet<BufferId>,
     ) -> Result<(), String> {
-        self.verify_view(view, bound)?;
+        self.verify_view(view, bound, false)?;
         self.verify_writable(view.buffer)?;
         written.insert(view.buffer);
         Ok(())
