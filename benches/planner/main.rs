@@ -5,15 +5,11 @@
 mod latency;
 #[path = "../speed/memory.rs"]
 mod memory;
+mod runs;
 mod slices;
 
-use einc::pipeline::{self, Settings};
-use einc::plan::search::{
-    MemoryLimit, Network, Objective, Options, Rates, Step, StepTime, evaluate, optimize, steps,
-};
-use einc::{DType, Tensor};
+use einc::plan::search::{MemoryLimit, Network, Objective, Options, Rates, evaluate, optimize};
 use serde_json::Value;
-use std::collections::BTreeMap;
 use std::time::Instant;
 
 fn main() {
@@ -39,20 +35,26 @@ fn main() {
         |name: &str, default: f64| option(name).and_then(|text| text.parse().ok()).unwrap_or(default);
     let (seconds, seeds) = (number("--seconds", 1.0), number("--seeds", 1.0) as u64);
     let only = option("--only").cloned().unwrap_or_default();
-    if arguments.iter().any(|argument| argument == "--small") {
+    if wants("--small") {
         return small(&data);
     }
     if wants("--latency") {
         return each(&data, &only, &mut |name, network| latency::of(name, network));
     }
-    if arguments.iter().any(|argument| argument == "--time") {
-        let rates = option("--rates").map(|path| {
+    let rates = || {
+        let read = option("--rates").map(|path| {
             let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{path}: {error}"));
             Rates::from_json(&text).unwrap_or_else(|| panic!("{path}: no rates"))
         });
-        return times(&data, &only, &rates.unwrap_or_default(), number("--steps", 60.0) as usize);
+        read.unwrap_or_default()
+    };
+    if wants("--time") {
+        return runs::times(&small_networks(&data, &only), &rates(), number("--steps", 60.0) as usize);
     }
-    if arguments.iter().any(|argument| argument == "--verify") {
+    if wants("--objectives") {
+        return runs::objectives(&small_networks(&data, &only), &rates(), seconds);
+    }
+    if wants("--verify") {
         return verify(&data);
     }
     if let Some(limit) = option("--largest").and_then(|text| text.parse::<f64>().ok()) {
@@ -175,116 +177,15 @@ fn each(data: &str, only: &str, visit: &mut dyn FnMut(&str, &Network)) {
     }
 }
 
-/// The seconds of one run of a step on one thread, the least of several.
-fn seconds(network: &Network, step: &Step, of: &dyn Fn(usize) -> Vec<u32>) -> Option<f64> {
-    let (left, right) = (of(step.operands.0), of(step.operands.1));
-    let mut letters: BTreeMap<u32, char> = BTreeMap::new();
-    let mut word = |axes: &[u32]| -> Option<String> {
-        axes.iter()
-            .map(|&axis| {
-                let next = ('a'..='z').chain('A'..='Z').nth(letters.len());
-                let next = letters.get(&axis).copied().or(next)?;
-                letters.insert(axis, next);
-                Some(next)
-            })
-            .collect()
-    };
-    let spec = format!("{},{}->{}", word(&left)?, word(&right)?, word(&step.axes)?);
-    let tensor = |axes: &[u32]| {
-        let shape: Vec<u64> = axes.iter().map(|&axis| network.extents()[axis as usize]).collect();
-        pipeline::random(1, "x", DType::F64, &shape)
-    };
-    let inputs = [tensor(&left)?, tensor(&right)?];
-    let inputs: Vec<&Tensor> = inputs.iter().collect();
-    let (program, _) = pipeline::einsum(&spec, &inputs).ok()?;
-    let executable = pipeline::compile(program, &Settings::default(), &mut |_, _| {}).ok()?;
-    let mut results = executable.results()?;
-    let (mut best, mut runs) = (f64::INFINITY, 0);
-    let start = Instant::now();
-    while runs < 3 || start.elapsed().as_secs_f64() < 0.01 {
-        let before = Instant::now();
-        executable.run(&inputs, &mut results).ok()?;
-        best = best.min(before.elapsed().as_secs_f64());
-        runs += 1;
-    }
-    Some(best)
-}
-
-/// Compares predicted times of steps with measured ones.
-fn times(data: &str, only: &str, rates: &Rates, most: usize) {
-    einc_runtime::pool::set_threads(1);
-    let time = StepTime::new(rates, 8);
-    let (mut predicted, mut measured) = (Vec::new(), Vec::new());
-    for entry in read(&format!("{data}/index.json"))["networks"].as_array().into_iter().flatten() {
-        let name = entry["name"].as_str().unwrap_or_default();
-        let small = entry["best_macs"]["log10_macs"].as_f64().is_some_and(|log| log < 9.5);
-        if !small || !only.split(',').any(|part| name.contains(part)) {
-            continue;
-        }
-        let network = network(&read(&format!("{data}/{name}.json")));
-        let mut options =
-            Options { objective: Objective::Custom(&time), seconds: Some(1.0), ..Options::default() };
-        let Ok(plan) = optimize(&network, &mut options) else { continue };
-        let Ok(steps) = steps(&network, &plan.path, &plan.slices) else { continue };
-        let count = network.inputs().len();
-        let of = |id: usize| -> Vec<u32> {
-            match id.checked_sub(count) {
-                Some(step) => steps[step].axes.clone(),
-                None => {
-                    let mut axes = network.inputs()[id].clone();
-                    axes.sort_unstable();
-                    axes.dedup();
-                    axes
-                }
-            }
-        };
-        // The most expensive steps of different shapes.
-        let mut order: Vec<&Step> = steps.iter().collect();
-        order.sort_by(|a, b| time.seconds(&b.shape).total_cmp(&time.seconds(&a.shape)));
-        order.dedup_by(|a, b| a.shape == b.shape);
-        let mut sums = (0.0, 0.0);
-        for step in order.into_iter().take(most) {
-            if let Some(seconds) = seconds(&network, step, &of) {
-                let guess = time.seconds(&step.shape);
-                if std::env::var_os("EINC_BENCH_STEPS").is_some() {
-                    let shape = &step.shape;
-                    println!(
-                        "  m {:.0} n {:.0} k {:.0} b {:.0}: {:.1} us, predicted {:.1} us",
-                        shape.left_free().exp2(),
-                        shape.right_free().exp2(),
-                        shape.contracted().exp2(),
-                        shape.batch().exp2(),
-                        seconds * 1e6,
-                        guess * 1e6
-                    );
-                }
-                sums = (sums.0 + seconds, sums.1 + guess);
-                measured.push(seconds);
-                predicted.push(guess);
-            }
-        }
-        println!("{name}: {:.4} s measured, {:.4} s predicted", sums.0, sums.1);
-    }
-    println!(
-        "{} steps, rank correlation {:.3}",
-        measured.len(),
-        correlation(&ranks(&measured), &ranks(&predicted))
-    );
-}
-
-fn ranks(values: &[f64]) -> Vec<f64> {
-    let mut order: Vec<usize> = (0..values.len()).collect();
-    order.sort_by(|&a, &b| values[a].total_cmp(&values[b]));
-    let mut ranks = vec![0.0; values.len()];
-    order.iter().enumerate().for_each(|(rank, &k)| ranks[k] = rank as f64);
-    ranks
-}
-
-fn correlation(a: &[f64], b: &[f64]) -> f64 {
-    let mean = |x: &[f64]| x.iter().sum::<f64>() / x.len() as f64;
-    let (p, q) = (mean(a), mean(b));
-    let sum = |f: &dyn Fn(f64, f64) -> f64| a.iter().zip(b).map(|(x, y)| f(x - p, y - q)).sum::<f64>();
-    sum(&|x, y| x * y) / (sum(&|x, _| x * x) * sum(&|_, y| y * y)).sqrt()
+/// The networks that one thread can run.
+fn small_networks(data: &str, only: &str) -> Vec<(String, Network)> {
+    let index = read(&format!("{data}/index.json"));
+    let entries = index["networks"].as_array().into_iter().flatten();
+    let small =
+        entries.filter(|entry| entry["best_macs"]["log10_macs"].as_f64().is_some_and(|log| log < 9.5));
+    let names = small.filter_map(|entry| entry["name"].as_str());
+    let names = names.filter(|name| only.split(',').any(|part| name.contains(part)));
+    names.map(|name| (name.to_string(), network(&read(&format!("{data}/{name}.json"))))).collect()
 }
 
 /// Counts the stored best paths anew.

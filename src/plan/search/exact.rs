@@ -9,7 +9,7 @@
 //! Where the cost of a tree is known already, subsets whose result alone costs more are left out, which leaves few of
 //! many operands. What remains is still the optimum over all trees.
 
-use super::cost::{Objective, StepShape};
+use super::cost::{Objective, StepCost, StepShape};
 use super::math;
 
 /// The largest number of operands that [`solve`] takes.
@@ -103,10 +103,18 @@ pub(super) fn solve_below(
     tables.split.clear();
     tables.split.resize(subsets, 0);
     // Numbers are faster than logarithms, and exact as long as they are whole and below 2^53.
-    let fast = total < 900.0 && !matches!(objective, Objective::Peak | Objective::Custom(_));
+    let fast = total < 900.0 && !matches!(objective, Objective::Peak);
     // Room for what rounding does to sums in another order.
     let known = known + 1e-7;
-    if fast {
+    if let (true, Objective::Custom(custom)) = (fast, objective) {
+        prepare_logarithms(count, axes, tables);
+        tables.leave_out();
+        let cap = known - objective.of_result(0.0, |log| log);
+        if work(&tables.size, cap) > splits {
+            return None;
+        }
+        costs(count, *custom, inputs, tables, cap);
+    } else if fast {
         let cap = math::exp2(known);
         prepare_numbers(count, axes, tables);
         tables.leave_out();
@@ -333,6 +341,26 @@ fn prepare_logarithms(count: usize, axes: &[SmallAxis], tables: &mut Tables) {
         size[set] = touch[set] - inside[set];
         best[set] = f64::NEG_INFINITY;
     }
+}
+
+/// Runs the dynamic program on the costs of steps whose shapes are logarithms, without subsets whose results are larger
+/// than `cap`.
+fn costs(count: usize, custom: &dyn StepCost, inputs: u32, tables: &mut Tables, cap: f64) {
+    let Tables { touch, inside, size, best, split, .. } = tables;
+    (0..count).for_each(|operand| best[1 << operand] = 0.0);
+    let (touch, inside, size) = (&touch[..], &inside[..], &size[..]);
+    let is_input = |set: usize| set.is_power_of_two() && inputs & set as u32 != 0;
+    let step = |_: f64, left: usize, right: usize| {
+        custom.cost(&StepShape {
+            left: size[left],
+            right: size[right],
+            result: size[left | right],
+            all: touch[left | right] - inside[left] - inside[right],
+            left_input: is_input(left),
+            right_input: is_input(right),
+        })
+    };
+    program(count, (best, split), |set| size[set] <= cap, |_| 0.0, step, |_| 0.0);
 }
 
 /// Runs the dynamic program for any objective, without subsets whose results are larger than `cap`.

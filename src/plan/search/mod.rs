@@ -29,6 +29,7 @@ mod region;
 mod rounds;
 mod several;
 mod solve;
+mod stand_in;
 mod starts;
 #[cfg(test)]
 mod tests;

@@ -25,7 +25,7 @@ const SHALLOW: f64 = 20.0;
 const ISLANDS: usize = 8;
 
 /// Sweeps that a tree needs to show what it is worth.
-const TRIAL: u64 = 80;
+pub(super) const TRIAL: u64 = 80;
 
 /// Inverse temperatures at which rounds start, hottest first.
 const HOTS: [f64; 5] = [0.2, 0.4, 0.8, 1.6, 4.0];
@@ -147,11 +147,12 @@ impl<'a, 'b> Search<'a, 'b> {
     }
 
     /// Finds starts and improves them.
-    fn run(&mut self) {
+    pub(super) fn run(&mut self) {
         let plain = greedy(self.problem, Taste::PLAIN, &mut self.random, &mut self.budget.work);
         let (_, shape) = self.offer_path(plain);
         let macs = self.tree(&shape).all.iter().fold(f64::NEG_INFINITY, |sum, &all| math::log2_add(sum, all));
         self.budget.save(macs);
+        self.stand_in();
         let limit = self.budget.work + self.budget.left() / 5;
         self.starts(limit);
         self.anneal(&HOTS);
@@ -324,7 +325,7 @@ impl<'a, 'b> Search<'a, 'b> {
     }
 
     /// The work of a sweep over a whole tree.
-    fn sweep_work(&self) -> u64 {
+    pub(super) fn sweep_work(&self) -> u64 {
         (30 + 3 * self.problem.logs.len().div_ceil(64) as u64) * self.problem.count() as u64
     }
 

@@ -152,13 +152,37 @@ pub struct StepTime {
     table: &'static LogTable,
     step: f64,
     gemm: f64,
-    half: [f64; 3],
+    /// By how much short `m`, `n` and `k` lower that rate.
+    short: [Short; 3],
     loops: f64,
     map: f64,
     /// Seconds for an element in the cache and in memory.
     element: [f64; 2],
     /// Elements that fit the cache.
     cached: f64,
+}
+
+/// `log2(1 + half / x)` for the binary logarithm of `x`, in steps: a search asks for it at every move.
+#[derive(Clone)]
+struct Short {
+    values: Vec<f32>,
+}
+
+impl Short {
+    /// So many for each power of two.
+    const STEPS: f64 = 32.0;
+
+    fn new(half: f64) -> Short {
+        let count = (40.0 * Short::STEPS) as usize;
+        let value = |k: usize| math::log2(1.0 + math::exp2(half - k as f64 / Short::STEPS)) as f32;
+        Short { values: (0..count).map(value).collect() }
+    }
+
+    #[inline]
+    fn at(&self, log: f64) -> f64 {
+        let place = (log * Short::STEPS + 0.5) as usize;
+        self.values.get(place).map_or(0.0, |&value| f64::from(value))
+    }
 }
 
 impl StepTime {
@@ -172,7 +196,7 @@ impl StepTime {
             table: LogTable::get(),
             step: log(rates.step),
             gemm: log(rates.gemm) + wide,
-            half: rates.half.map(log),
+            short: rates.half.map(|half| Short::new(log(half))),
             loops: log(rates.loops) + wide,
             map: log(rates.map),
             element: [log(bytes / rates.cache), log(bytes / rates.memory)],
@@ -186,8 +210,8 @@ impl StepTime {
         let (m, n, k) = (step.left_free(), step.right_free(), step.contracted());
         let compute = match Kernel::of(m, n, k) {
             Kernel::Gemm => {
-                let [hm, hn, hk] = self.half;
-                step.all - self.gemm + add(0.0, hm - m) + add(0.0, hn - n) + add(0.0, hk - k)
+                let [by_m, by_n, by_k] = &self.short;
+                step.all - self.gemm + by_m.at(m) + by_n.at(n) + by_k.at(k)
             }
             Kernel::Loops => step.all - self.loops,
             Kernel::Map => step.all - self.map,

@@ -1,0 +1,177 @@
+//! How long networks run, whole and step by step.
+
+use einc::backend::cranelift;
+use einc::machine::Machine;
+use einc::pipeline::{self, Executable, Settings};
+use einc::plan::search::{Network, Rates};
+use einc::plan::{Goal, Plan, cost};
+use einc::program::Program;
+use einc::{DType, Tensor};
+use std::time::Instant;
+
+/// The objectives whose orders are compared.
+const GOALS: [Goal; 6] = [Goal::Time, Goal::Macs, Goal::Flops, Goal::Size, Goal::Write, Goal::Combo];
+
+/// How long all runs of a network take together, in seconds.
+const SECONDS: f64 = 4.0;
+
+/// A network as a program, with random operands.
+struct Runnable {
+    program: Program,
+    inputs: Vec<Tensor>,
+}
+
+impl Runnable {
+    fn new(network: &Network) -> Option<Runnable> {
+        // Any letter of any script is a label of an einsum string.
+        let letters: Vec<char> = ('a'..='z').chain('\u{4e00}'..='\u{9fff}').collect();
+        let word =
+            |axes: &[u32]| axes.iter().map(|&axis| letters.get(axis as usize)).collect::<Option<String>>();
+        let terms: Option<Vec<String>> = network.inputs().iter().map(|axes| word(axes)).collect();
+        let spec = format!("{}->{}", terms?.join(","), word(network.output())?);
+        let extent = |&axis: &u32| network.extents()[axis as usize];
+        let operands = (0..).zip(network.inputs()).map(|(seed, axes)| {
+            pipeline::random(seed, "x", DType::F64, &axes.iter().map(extent).collect::<Vec<u64>>())
+        });
+        let inputs: Vec<Tensor> = operands.collect::<Option<_>>()?;
+        let (program, _) = pipeline::einsum(&spec, &inputs.iter().collect::<Vec<_>>()).ok()?;
+        Some(Runnable { program, inputs })
+    }
+
+    fn inputs(&self) -> Vec<&Tensor> {
+        self.inputs.iter().collect()
+    }
+}
+
+fn settings(goal: Goal, rates: &Rates, seconds: f64) -> Settings {
+    let mut settings = Settings { threads: Some(1), ..Settings::default() };
+    settings.plan.objective = goal;
+    settings.plan.rates = rates.clone();
+    settings.plan.seconds = Some(seconds);
+    settings
+}
+
+/// Compares whole runs of orders that were sought for different objectives, for so many seconds each.
+pub fn objectives(networks: &[(String, Network)], rates: &Rates, seconds: f64) {
+    let mut ratios = Vec::new();
+    for (name, network) in networks {
+        match compare(name, network, rates, seconds) {
+            Some(ratio) => ratios.push(ratio),
+            None => println!("{name}: does not run"),
+        }
+    }
+    ratios.sort_by(f64::total_cmp);
+    if let (Some(median), Some(worst)) = (ratios.get(ratios.len() / 2), ratios.last()) {
+        let within = ratios.iter().filter(|&&ratio| ratio <= 1.15).count();
+        println!("{} networks: median {median:.3}, worst {worst:.3}, {within} within 1.15", ratios.len());
+    }
+}
+
+/// How many times as long as the fastest of all orders the one for `time` takes.
+fn compare(name: &str, network: &Network, rates: &Rates, seconds: f64) -> Option<f64> {
+    let runnable = Runnable::new(network)?;
+    let inputs = runnable.inputs();
+    let mut programs: Vec<(Goal, Executable, Vec<Tensor>, f64)> = Vec::new();
+    for goal in GOALS {
+        let settings = settings(goal, rates, seconds);
+        let Ok(executable) = pipeline::compile(runnable.program.clone(), &settings, &mut |_, _| {}) else {
+            continue;
+        };
+        let results = executable.results()?;
+        programs.push((goal, executable, results, f64::INFINITY));
+    }
+    // In turns, so that what else the machine does meets all of them.
+    let start = Instant::now();
+    for round in 0.. {
+        if round >= 3 && start.elapsed().as_secs_f64() > SECONDS {
+            break;
+        }
+        for (_, executable, results, best) in &mut programs {
+            let before = Instant::now();
+            executable.run(&inputs, results).ok()?;
+            *best = best.min(before.elapsed().as_secs_f64());
+        }
+    }
+    let fastest = programs.iter().map(|program| program.3).fold(f64::INFINITY, f64::min);
+    let ours = programs.iter().find(|program| program.0 == Goal::Time)?.3;
+    let times: Vec<String> = programs
+        .iter()
+        .map(|(goal, _, _, best)| format!("{goal:?} {:.3}", best * 1e3).to_lowercase())
+        .collect();
+    println!("{name:<44} {:>6.3} x the fastest; ms: {}", ours / fastest, times.join(", "));
+    Some(ours / fastest)
+}
+
+/// Compares predicted times of steps with measured ones: so many of each plan, those that take longest.
+pub fn times(networks: &[(String, Network)], rates: &Rates, most: usize) {
+    let (mut predicted, mut measured) = (Vec::new(), Vec::new());
+    for (name, network) in networks {
+        let Some(runnable) = Runnable::new(network) else { continue };
+        for goal in [Goal::Time, Goal::Macs, Goal::Combo] {
+            let Ok(plan) = pipeline::plan(&runnable.program, &settings(goal, rates, 1.0)) else { continue };
+            let costs = cost(&plan, rates).steps;
+            let mut order: Vec<usize> = (0..costs.len()).collect();
+            order.sort_by(|&a, &b| costs[b].seconds.total_cmp(&costs[a].seconds));
+            let mut sums = (0.0, 0.0);
+            for step in order.into_iter().take(most) {
+                let alone = Plan { steps: vec![plan.steps[step].clone()], ..plan.clone() };
+                let Some(seconds) = run_alone(&alone, &runnable) else { continue };
+                let guess = costs[step].seconds;
+                if std::env::var_os("EINC_BENCH_STEPS").is_some() {
+                    let text = alone.to_string();
+                    let line = text.lines().last().unwrap_or_default();
+                    println!(
+                        "  {:.1} us, predicted {:.1} us, {}: {line}",
+                        seconds * 1e6,
+                        guess * 1e6,
+                        costs[step].kernel
+                    );
+                }
+                sums = (sums.0 + seconds, sums.1 + guess);
+                measured.push(seconds);
+                predicted.push(guess);
+            }
+            println!("{name} for {goal:?}: {:.4} s measured, {:.4} s predicted", sums.0, sums.1);
+        }
+    }
+    println!(
+        "{} steps, rank correlation {:.3}",
+        measured.len(),
+        correlation(&ranks(&measured), &ranks(&predicted))
+    );
+}
+
+/// The seconds of one run of a plan on one thread, the least of several.
+fn run_alone(plan: &Plan, runnable: &Runnable) -> Option<f64> {
+    let compiled = cranelift::compile(plan, &Machine::host()).ok()?;
+    let program = &runnable.program;
+    let outputs = program.outputs.iter().map(|(_, id)| &program.tensors[*id]);
+    let results = outputs.map(|tensor| Tensor::zeros(tensor.dtype, &tensor.shape));
+    let mut results = results.collect::<Option<Vec<Tensor>>>()?;
+    let (inputs, mut best) = (runnable.inputs(), f64::INFINITY);
+    let start = Instant::now();
+    for run in 0.. {
+        if run >= 3 && start.elapsed().as_secs_f64() > 0.01 {
+            break;
+        }
+        let before = Instant::now();
+        compiled.run(&inputs, &mut results, 1).ok()?;
+        best = best.min(before.elapsed().as_secs_f64());
+    }
+    Some(best)
+}
+
+fn ranks(values: &[f64]) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..values.len()).collect();
+    order.sort_by(|&a, &b| values[a].total_cmp(&values[b]));
+    let mut ranks = vec![0.0; values.len()];
+    order.iter().enumerate().for_each(|(rank, &k)| ranks[k] = rank as f64);
+    ranks
+}
+
+fn correlation(a: &[f64], b: &[f64]) -> f64 {
+    let mean = |x: &[f64]| x.iter().sum::<f64>() / x.len() as f64;
+    let (p, q) = (mean(a), mean(b));
+    let sum = |f: &dyn Fn(f64, f64) -> f64| a.iter().zip(b).map(|(x, y)| f(x - p, y - q)).sum::<f64>();
+    sum(&|x, y| x * y) / (sum(&|x, _| x * x) * sum(&|_, y| y * y)).sqrt()
+}
