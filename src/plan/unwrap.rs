@@ -5,14 +5,19 @@
 //!                                                        nest[h,t.1] b2+3[h 7, t.1 1] = o0[h,t.1]
 //! ```
 //!
-//! An index `(a t + c) % n` of one axis is `a t + c - q n` for as long as `q` stays. Takes time linear in the steps.
+//! An index `(a t + c) % n` of one axis is `a t + c - q n` for as long as `q` stays. A short axis that is an exponent, as `l`
+//! is in `o0[v * 2 ** l]`, is cut into its values, for each of which the index is affine too. Takes time linear in the
+//! steps.
 
 use super::{Nest, Plan, Source, Step};
 use crate::expr::{Affine, Axes, Axis, AxisId, Binary, Expr};
-use einc_runtime::Scalar;
+use einc_runtime::{DType, Scalar};
 
 /// The most pieces of an axis.
 const PIECES: usize = 4;
+
+/// The most values of an axis that is an exponent.
+const VALUES: u64 = 8;
 
 /// Cuts every loop nest of a plan.
 pub(super) fn cut(mut plan: Plan) -> Plan {
@@ -25,7 +30,12 @@ fn cut_steps(steps: Vec<Step>, axes: &mut Axes) -> Vec<Step> {
     let mut list = Vec::with_capacity(steps.len());
     for step in steps {
         match step {
-            Step::Nest(nest) => cut_nest(nest, axes, &mut list),
+            Step::Nest(nest) => match exponent(&nest, axes) {
+                Some(axis) => (0..axes[axis].extent).for_each(|value| {
+                    cut_nest(at_value(nest.clone(), axis, value as i64), axes, &mut list);
+                }),
+                None => cut_nest(nest, axes, &mut list),
+            },
             Step::Scan(mut scan) => {
                 scan.body = cut_steps(std::mem::take(&mut scan.body), axes);
                 list.push(Step::Scan(scan));
@@ -138,6 +148,55 @@ fn cut_nest(nest: Nest, axes: &mut Axes, list: &mut Vec<Step>) {
         piece.out.offset = piece.out.offset.saturating_add(piece.out.stride(axis).saturating_mul(start));
         piece.out.strides.iter_mut().filter(|term| term.0 == axis).for_each(|term| term.0 = other);
         cut_nest(piece, axes, list);
+    }
+}
+
+/// A short axis of a nest that is the exponent of a constant, if there is one.
+fn exponent(nest: &Nest, axes: &Axes) -> Option<AxisId> {
+    fn of(expr: &Expr<Source>) -> Option<AxisId> {
+        let own = match expr {
+            Expr::Binary(Binary::Pow, base, by)
+                if matches!(**base, Expr::Const(Scalar::Int(_), DType::I64)) =>
+            {
+                by.affine().and_then(|by| by.axis())
+            }
+            _ => None,
+        };
+        own.or_else(|| expr.parts().into_iter().find_map(of))
+    }
+    let list = nest.reductions.iter().map(|reduction| &reduction.body).chain([&nest.value]);
+    let axis = list.into_iter().find_map(of)?;
+    (nest.axes.contains(&axis) && axes[axis].extent <= VALUES).then_some(axis)
+}
+
+/// A nest for one value of an axis.
+fn at_value(mut nest: Nest, axis: AxisId, value: i64) -> Nest {
+    nest.axes.retain(|own| *own != axis);
+    nest.out.offset = nest.out.offset.saturating_add(nest.out.stride(axis).saturating_mul(value));
+    nest.out.strides.retain(|stride| stride.0 != axis);
+    let bodies = nest.reductions.iter_mut().map(|reduction| &mut reduction.body);
+    bodies.chain([&mut nest.value]).for_each(|expr| fix(expr, axis, value));
+    nest
+}
+
+/// Replaces an axis by a value, and powers and quotients of constants by what they are.
+fn fix(expr: &mut Expr<Source>, axis: AxisId, value: i64) {
+    expr.parts_mut().into_iter().for_each(|part| fix(part, axis, value));
+    let number = |expr: &Expr<Source>| match *expr {
+        Expr::Const(Scalar::Int(number), DType::I64) => i64::try_from(number).ok(),
+        _ => None,
+    };
+    let known = match &*expr {
+        Expr::Index(id) if *id == axis => Some(value),
+        Expr::Binary(op, a, b) => match (op, number(a), number(b)) {
+            (Binary::Pow, Some(a), Some(b)) => u32::try_from(b).ok().and_then(|b| a.checked_pow(b)),
+            (Binary::FloorDiv, Some(a), Some(b)) if b > 0 => Some(a.div_euclid(b)),
+            _ => None,
+        },
+        _ => None,
+    };
+    if let Some(known) = known {
+        *expr = Expr::int(known);
     }
 }
 
