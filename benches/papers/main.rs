@@ -19,6 +19,8 @@ const TIME: Duration = Duration::from_millis(500);
 
 /// The seconds that this thread has run, where the system tells: other programs on the machine do not count.
 fn own_seconds() -> Option<f64> {
+    // Until the thread yields, the system knows them to some milliseconds only.
+    std::thread::yield_now();
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
     Some(text.split(' ').next()?.parse::<f64>().ok()? * 1e-9)
 }
@@ -27,10 +29,10 @@ fn own_seconds() -> Option<f64> {
 fn best(alone: bool, mut call: impl FnMut()) -> f64 {
     call();
     let start = Instant::now();
-    call();
-    // The system counts in steps of some milliseconds.
-    let batch = (0.1 / start.elapsed().as_secs_f64()).clamp(1.0, 1e5) as u32;
     let now = || own_seconds().filter(|_| alone).unwrap_or_else(|| start.elapsed().as_secs_f64());
+    let before = now();
+    call();
+    let batch = (0.1 / (now() - before).max(1e-9)).clamp(1.0, 1e5) as u32;
     let mut best = f64::INFINITY;
     let mut batches = 0;
     while batches < 3 || start.elapsed() < TIME {

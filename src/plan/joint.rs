@@ -93,7 +93,13 @@ impl Joints {
         let Some((reader, partner)) = joint.reader else { return loops.to_vec() };
         let mut partners = Vec::new();
         self.gather(partner, live, &mut partners);
-        let order = for_partner(own, partners.first(), loops);
+        let mut order = for_partner(own, partners.first(), loops);
+        // Vectors run along such a batch axis; the reader packs its operands anyway.
+        let is_unit = |axis: AxisId| operands.iter().all(|factor| factor.view.stride(axis) == 1);
+        if let Some(at) = order.iter().position(|&axis| axes[axis].extent >= SHORT && is_unit(axis)) {
+            let axis = order.remove(at);
+            order.push(axis);
+        }
         let written = if reader + 1 == self.list.len() { loops } else { &[] };
         if self.get(reader).contracts { order } else { contiguous(order, &partners, written, axes) }
     }
@@ -198,6 +204,32 @@ mod tests {
         let stored = factor(vec![(j, 38 * 38), (i, 38), (l, 1)]);
         live.push(vec![stored.clone()]);
         assert_eq!(order(1, [&factors[3], &stored], &live), [k, i, l]);
+    }
+
+    /// `Z[b,o,y,q] = A[b,r,p,q] B[o,r,p,q] C[y,p]`: the sums over `r` are strips along `q`, though their reader sums `p`.
+    #[test]
+    fn strips_stay_innermost() {
+        let mut axes: Axes = IdVec::new();
+        let [b, o, r, p, q, y] =
+            ["b", "o", "r", "p", "q", "y"].map(|name| axes.push(Axis { name: name.to_string(), extent: 16 }));
+        let factor = |list: &[AxisId]| Factor {
+            axes: list.iter().copied().collect(),
+            view: View {
+                buffer: Id::new(0),
+                offset: 0,
+                strides: list.iter().rev().zip([1, 16, 256, 4096]).map(|(&axis, by)| (axis, by)).collect(),
+            },
+        };
+        let order = |tables: [&[AxisId]; 3]| {
+            let factors = tables.map(factor);
+            let live: Vec<Vec<Factor>> = factors.iter().map(|factor| vec![factor.clone()]).collect();
+            let loops = [b, o, y, q];
+            let joints = Joints::new(&factors, &[(0, 1), (3, 2)], &BTreeSet::from(loops));
+            joints.order(0, &factors[..2], &live, &loops, &axes)
+        };
+        assert_eq!(order([&[b, r, p, q], &[o, r, p, q], &[y, p]]), [b, o, p, q]);
+        // One operand lies otherwise.
+        assert_eq!(order([&[b, r, q, p], &[o, r, p, q], &[y, p]]), [b, o, q, p]);
     }
 
     /// Without its reader's other operand at hand a contraction's result lies as its operands do, and an axis of few
