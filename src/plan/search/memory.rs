@@ -140,7 +140,12 @@ impl Search<'_, '_> {
             let sweep = tree.visit_work() * tree.count as u64;
             let hot = [2.0, 4.0, 1.0][round % 3];
             self.slice_tree(&mut tree, hot, share / 2 / sweep);
+            // Trees with other slices have other costs.
+            self.forest = None;
+            self.plant(&tree);
             self.round(&mut tree, (hot, 18.0), f64::INFINITY, share / 2);
+            self.plant(&tree);
+            tree = self.harvest(tree);
             self.slice_tree(&mut tree, 18.0, 0);
             self.give_back(&mut tree);
             self.windows_within(&mut tree);

@@ -498,3 +498,19 @@ fn components_are_searched_apart() {
     let single = optimize(&one, &mut Options { work: Some(10_000_000), ..Options::default() }).unwrap();
     assert!(plan.cost.macs.value() <= 2.0 * single.cost.macs.value() + 5.0 + 35.0 + 35.0 + 1.0);
 }
+
+#[test]
+fn optima_of_sixteen_operands_are_proven_unasked() {
+    for seed in 0..3 {
+        for network in
+            [generate::random_regular(16, 3, 8, seed), generate::random_hypergraph(16, 20, 3, seed)]
+        {
+            let plan = optimize(&network, &mut Options::default()).unwrap();
+            let much = Options { work: Some(200_000_000), ..Options::default() };
+            let best = optimize(&network, &mut { much }).unwrap();
+            assert!(plan.proven || plan.cost.macs.value() < 9e7, "{seed}");
+            assert!(best.proven && best.cost.macs <= plan.cost.macs, "{seed}");
+            assert!(!plan.proven || best.cost.macs == plan.cost.macs, "{seed}");
+        }
+    }
+}
