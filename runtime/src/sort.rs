@@ -12,6 +12,7 @@ pub trait Key: Copy {
 macro_rules! floats {
     ($($type:ty),*) => {$(
         impl Key for $type {
+            #[inline]
             fn order(&self, other: &$type) -> Ordering {
                 self.partial_cmp(other).unwrap_or_else(|| self.is_nan().cmp(&other.is_nan()))
             }
@@ -22,6 +23,7 @@ macro_rules! floats {
 macro_rules! integers {
     ($($type:ty),*) => {$(
         impl Key for $type {
+            #[inline]
             fn order(&self, other: &$type) -> Ordering {
                 self.cmp(other)
             }
