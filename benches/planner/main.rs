@@ -9,6 +9,7 @@ mod runs;
 mod slices;
 
 use einc::plan::search::{MemoryLimit, Network, Objective, Options, Rates, evaluate, optimize};
+use runs::Effort;
 use serde_json::Value;
 use std::time::Instant;
 
@@ -35,6 +36,7 @@ fn main() {
         |name: &str, default: f64| option(name).and_then(|text| text.parse().ok()).unwrap_or(default);
     let (seconds, seeds) = (number("--seconds", 1.0), number("--seeds", 1.0) as u64);
     let only = option("--only").cloned().unwrap_or_default();
+    let work: Option<u64> = option("--work").and_then(|text| text.parse().ok());
     if wants("--small") {
         return small(&data);
     }
@@ -52,7 +54,8 @@ fn main() {
         return runs::times(&small_networks(&data, &only), &rates(), number("--steps", 60.0) as usize);
     }
     if wants("--objectives") {
-        return runs::objectives(&small_networks(&data, &only), &rates(), seconds);
+        let effort = work.map_or(Effort::Seconds(seconds), Effort::Work);
+        return runs::objectives(&small_networks(&data, &only), &rates(), effort);
     }
     if wants("--verify") {
         return verify(&data);
@@ -72,18 +75,18 @@ fn main() {
         let best = entry["best_macs"]["log10_macs"].as_f64().unwrap_or(f64::NAN);
         let mut found = Vec::new();
         let start = Instant::now();
-        let mut work = 0;
+        let mut done = 0;
         for seed in 0..seeds {
             let mut options = Options { seed, seconds: Some(seconds), ..Options::default() };
-            if let Some(work) = option("--work").and_then(|text| text.parse().ok()) {
-                options.work = Some(work);
+            if work.is_some() {
+                options.work = work;
                 options.seconds = None;
             }
             match optimize(&network, &mut options) {
                 Ok(plan) => {
                     let again = evaluate(&network, &plan.path, &plan.slices).map(|cost| cost.macs.log10());
                     assert!(again.is_ok_and(|log| (log - plan.cost.macs.log10()).abs() < 1e-9));
-                    work = plan.work;
+                    done = plan.work;
                     found.push(plan.cost.macs.log10());
                 }
                 Err(refusal) => println!("{name}: {refusal}"),
@@ -95,7 +98,7 @@ fn main() {
         println!(
             "{name:<44} {median:>9.4} {best:>9.4} {:>9.4}  {:>8.2e} {elapsed:>7.2}",
             median - best,
-            work as f64
+            done as f64
         );
         gaps.push(median - best);
     }

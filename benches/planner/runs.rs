@@ -43,19 +43,29 @@ impl Runnable {
     }
 }
 
-fn settings(goal: Goal, rates: &Rates, seconds: f64) -> Settings {
+/// How long to search: in seconds, or in units of work.
+#[derive(Clone, Copy)]
+pub enum Effort {
+    Seconds(f64),
+    Work(u64),
+}
+
+fn settings(goal: Goal, rates: &Rates, effort: Effort) -> Settings {
     let mut settings = Settings { threads: Some(1), ..Settings::default() };
     settings.plan.objective = goal;
     settings.plan.rates = rates.clone();
-    settings.plan.seconds = Some(seconds);
+    match effort {
+        Effort::Seconds(seconds) => settings.plan.seconds = Some(seconds),
+        Effort::Work(work) => settings.plan.work = Some(work),
+    }
     settings
 }
 
-/// Compares whole runs of orders that were sought for different objectives, for so many seconds each.
-pub fn objectives(networks: &[(String, Network)], rates: &Rates, seconds: f64) {
+/// Compares whole runs of orders that were sought for different objectives, with so much effort each.
+pub fn objectives(networks: &[(String, Network)], rates: &Rates, effort: Effort) {
     let mut ratios = Vec::new();
     for (name, network) in networks {
-        match compare(name, network, rates, seconds) {
+        match compare(name, network, rates, effort) {
             Some(ratio) => ratios.push(ratio),
             None => println!("{name}: does not run"),
         }
@@ -68,12 +78,12 @@ pub fn objectives(networks: &[(String, Network)], rates: &Rates, seconds: f64) {
 }
 
 /// How many times as long as the fastest of all orders the one for `time` takes.
-fn compare(name: &str, network: &Network, rates: &Rates, seconds: f64) -> Option<f64> {
+fn compare(name: &str, network: &Network, rates: &Rates, effort: Effort) -> Option<f64> {
     let runnable = Runnable::new(network)?;
     let inputs = runnable.inputs();
     let mut programs: Vec<(Goal, Executable, Vec<Tensor>, f64)> = Vec::new();
     for goal in GOALS {
-        let settings = settings(goal, rates, seconds);
+        let settings = settings(goal, rates, effort);
         let Ok(executable) = pipeline::compile(runnable.program.clone(), &settings, &mut |_, _| {}) else {
             continue;
         };
@@ -108,7 +118,10 @@ pub fn times(networks: &[(String, Network)], rates: &Rates, most: usize) {
     for (name, network) in networks {
         let Some(runnable) = Runnable::new(network) else { continue };
         for goal in [Goal::Time, Goal::Macs, Goal::Combo] {
-            let Ok(plan) = pipeline::plan(&runnable.program, &settings(goal, rates, 1.0)) else { continue };
+            let Ok(plan) = pipeline::plan(&runnable.program, &settings(goal, rates, Effort::Seconds(1.0)))
+            else {
+                continue;
+            };
             let costs = cost(&plan, rates).steps;
             let mut order: Vec<usize> = (0..costs.len()).collect();
             order.sort_by(|&a, &b| costs[b].seconds.total_cmp(&costs[a].seconds));

@@ -221,7 +221,7 @@ impl<'a> Orders<'a> {
                 None => {}
             }
         }
-        let time = StepTime::new(&self.settings.rates, product.bytes);
+        let time = StepTime::new(&self.settings.rates, product.bytes, &product.extents);
         let mut options = Options {
             objective: self.settings.objective.of(&time),
             memory: limit.map(MemoryLimit::Peak),
@@ -293,7 +293,7 @@ impl Product {
 
     /// The predicted seconds of an order.
     fn seconds(&self, network: &Network, path: &[(usize, usize)], settings: &Settings) -> Option<f64> {
-        let time = StepTime::new(&settings.rates, self.bytes);
+        let time = StepTime::new(&settings.rates, self.bytes, &self.extents);
         Some(steps(network, path, &[]).ok()?.iter().map(|step| time.seconds(&step.shape)).sum())
     }
 }

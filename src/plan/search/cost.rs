@@ -47,12 +47,12 @@ impl StepShape {
 
     /// The axes of the first operand and the result only: `m`.
     pub fn left_free(&self) -> f64 {
-        (self.left - self.batch() - self.contracted()).max(0.0)
+        (self.all - self.right).max(0.0)
     }
 
     /// The axes of the second operand and the result only: `n`.
     pub fn right_free(&self) -> f64 {
-        (self.right - self.batch() - self.contracted()).max(0.0)
+        (self.all - self.left).max(0.0)
     }
 }
 

@@ -8,6 +8,7 @@ use super::math::{self, LogTable};
 use super::{StepCost, StepShape};
 use serde_json::{Value, json};
 use std::fmt;
+use std::sync::OnceLock;
 
 /// What a step becomes in native code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,48 +147,61 @@ impl Default for Rates {
     }
 }
 
+/// Where both operands and the result share so many axes, an element of memory takes twice as long, and so on up to so
+/// many axes: the more there are, the shorter are the runs in which all three have them in one order.
+const SHARED: (f64, f64) = (8.0, 16.0);
+
 /// The time of a step of a network whose elements have so many bytes.
 #[derive(Clone)]
 pub struct StepTime {
     table: &'static LogTable,
     step: f64,
     gemm: f64,
-    /// By how much short `m`, `n` and `k` lower that rate.
-    short: [Short; 3],
+    half: [f64; 3],
     loops: f64,
     map: f64,
     /// Seconds for an element in the cache and in memory.
     element: [f64; 2],
     /// Elements that fit the cache.
     cached: f64,
+    /// How many axes a power of two of elements has, about.
+    axes: f64,
+    apart: &'static Apart,
 }
 
-/// `log2(1 + half / x)` for the binary logarithm of `x`, in steps: a search asks for it at every move.
-#[derive(Clone)]
-struct Short {
-    values: Vec<f32>,
+/// By how much a number of shared axes slows down what moves through memory, as a binary logarithm.
+struct Apart {
+    values: Vec<f64>,
 }
 
-impl Short {
-    /// So many for each power of two.
-    const STEPS: f64 = 32.0;
+impl Apart {
+    /// So many for each axis, of which there may be a fraction: a search knows elements.
+    const STEPS: f64 = 4.0;
 
-    fn new(half: f64) -> Short {
-        let count = (40.0 * Short::STEPS) as usize;
-        let value = |k: usize| math::log2(1.0 + math::exp2(half - k as f64 / Short::STEPS)) as f32;
-        Short { values: (0..count).map(value).collect() }
+    /// The table, which is computed once.
+    fn get() -> &'static Apart {
+        static TABLE: OnceLock<Apart> = OnceLock::new();
+        TABLE.get_or_init(|| {
+            let factor = |k: usize| 1.0 + k as f64 / Apart::STEPS / SHARED.0;
+            Apart {
+                values: (0..=(SHARED.1 * Apart::STEPS) as usize).map(|k| math::log2(factor(k))).collect(),
+            }
+        })
     }
 
     #[inline]
-    fn at(&self, log: f64) -> f64 {
-        let place = (log * Short::STEPS + 0.5) as usize;
-        self.values.get(place).map_or(0.0, |&value| f64::from(value))
+    fn of(&self, axes: f64) -> f64 {
+        let place = (axes * Apart::STEPS + 0.5) as usize;
+        self.values[place.min(self.values.len() - 1)]
     }
 }
 
 impl StepTime {
-    /// The model of a machine.
-    pub fn new(rates: &Rates, element_bytes: u64) -> StepTime {
+    /// The model of a machine, for steps over axes of such extents.
+    pub fn new(rates: &Rates, element_bytes: u64, extents: &[u64]) -> StepTime {
+        let logs: Vec<f64> =
+            extents.iter().filter(|&&extent| extent > 1).map(|&extent| math::log2(extent as f64)).collect();
+        let total: f64 = logs.iter().sum();
         let bytes = element_bytes.max(1) as f64;
         let log = math::log2;
         // Half as many bytes are twice as many lanes.
@@ -196,11 +210,13 @@ impl StepTime {
             table: LogTable::get(),
             step: log(rates.step),
             gemm: log(rates.gemm) + wide,
-            short: rates.half.map(|half| Short::new(log(half))),
+            half: rates.half.map(log),
             loops: log(rates.loops) + wide,
             map: log(rates.map),
             element: [log(bytes / rates.cache), log(bytes / rates.memory)],
             cached: log(rates.cache_bytes / bytes),
+            axes: if total > 0.0 { logs.len() as f64 / total } else { 0.0 },
+            apart: Apart::get(),
         }
     }
 
@@ -210,15 +226,19 @@ impl StepTime {
         let (m, n, k) = (step.left_free(), step.right_free(), step.contracted());
         let compute = match Kernel::of(m, n, k) {
             Kernel::Gemm => {
-                let [by_m, by_n, by_k] = &self.short;
-                step.all - self.gemm + by_m.at(m) + by_n.at(n) + by_k.at(k)
+                let [hm, hn, hk] = self.half;
+                step.all - self.gemm + add(0.0, hm - m) + add(0.0, hn - n) + add(0.0, hk - k)
             }
             Kernel::Loops => step.all - self.loops,
             Kernel::Map => step.all - self.map,
         };
         let moved = add(add(step.left, step.right), step.result);
-        let level = usize::from(moved > self.cached);
-        add(add(self.step, compute), moved + self.element[level])
+        let element = if moved > self.cached {
+            self.element[1] + self.apart.of(step.batch() * self.axes)
+        } else {
+            self.element[0]
+        };
+        add(add(self.step, compute), moved + element)
     }
 
     /// The seconds that a step takes; infinity beyond the range of floats.
@@ -261,7 +281,7 @@ mod tests {
     #[test]
     fn times_are_sums_of_what_a_step_does() {
         let rates = Rates::SHIPPED;
-        let time = StepTime::new(&rates, 8);
+        let time = StepTime::new(&rates, 8, &[1024; 3]);
         let seconds = |m, n, k| time.seconds(&gemm(m, n, k));
         let near = |have: f64, want: f64| assert!((have / want - 1.0).abs() < 1e-3, "{have} {want}");
         let [hm, hn, hk] = rates.half;
@@ -271,8 +291,20 @@ mod tests {
         // A dot product is loops.
         near(seconds(1.0, 1.0, 100.0), rates.step + 100.0 / rates.loops + 201.0 * 8.0 / rates.cache);
         assert!(seconds(2.0, n, n) > seconds(4.0, n, n) / 2.0);
-        let single = StepTime::new(&rates, 4);
+        let single = StepTime::new(&rates, 4, &[1024; 3]);
         near(seconds(n, n, n) / single.seconds(&gemm(n, n, n)), 2.0);
+    }
+
+    #[test]
+    fn batches_of_many_axes_move_slowly() {
+        // Two tensors of 2^24 elements, all of whose axes are batches: one axis, or 24 of extent 2.
+        let shape = StepShape { left: 24.0, right: 24.0, result: 24.0, all: 24.0, ..gemm(1.0, 1.0, 1.0) };
+        let moved = 3.0 * 8.0 * 24.0f64.exp2() / Rates::SHIPPED.memory;
+        let seconds = |extents: &[u64]| StepTime::new(&Rates::SHIPPED, 8, extents).seconds(&shape);
+        let (whole, apart) = (seconds(&[1 << 24]), seconds(&[2; 24]));
+        // An eighth more for one axis, at most twice more for many.
+        let more = (2.0 - 1.0 / 8.0) * moved;
+        assert!(((apart - whole) / more - 1.0).abs() < 0.01, "{whole} {apart} {more}");
     }
 
     #[test]
@@ -288,7 +320,7 @@ mod tests {
 
     #[test]
     fn steps_beyond_all_floats_have_a_time() {
-        let time = StepTime::new(&Rates::SHIPPED, 8);
+        let time = StepTime::new(&Rates::SHIPPED, 8, &[2; 9]);
         let log = time.log2_seconds(&StepShape {
             left: 2000.0,
             right: 2000.0,
