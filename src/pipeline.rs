@@ -10,10 +10,12 @@ mod arguments;
 pub mod ckks;
 mod locate;
 mod phase;
+mod ranges;
 pub mod show_slots;
 
 pub use arguments::{Arrays, arguments, bindings, random, take_sizes};
 pub use phase::{Phase, enter, phase};
+pub use ranges::declare_ranges;
 
 use crate::backend::Unsupported;
 #[cfg(feature = "cranelift")]

@@ -268,6 +268,9 @@ impl Module {
     ) -> Result<Compiled, Error> {
         let fail = |diagnostics| Error::new(diagnostics, &self.sources);
         let (program, _) = pipeline::check(&self.module, entry, bindings).map_err(fail)?;
+        if let Some(late) = &settings.plan.late {
+            pipeline::declare_ranges(&self.module, &program, late);
+        }
         let executable = pipeline::compile(program, settings, &mut |_, _| ()).map_err(fail)?;
         Ok(Compiled { executable, sources: Arc::clone(&self.sources) })
     }

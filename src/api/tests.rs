@@ -153,3 +153,38 @@ fn a_function_of_many_operands_takes_known_trees_for_further_sizes() {
     }
     assert_eq!(before.unwrap(), "Late { products: 1, searches: 2 }");
 }
+
+#[test]
+fn a_function_of_many_operands_knows_trees_for_declared_sizes_from_the_first_call() {
+    // A chain of fifteen matrices, the sizes of which alternate.
+    let names: Vec<String> = (0..15).map(|k| format!("a{k}")).collect();
+    let shape = |k: usize| if k.is_multiple_of(2) { "N, K" } else { "K, N" };
+    let params: Vec<String> =
+        names.iter().enumerate().map(|(k, name)| format!("{name}: f64[{}]", shape(k))).collect();
+    let factors: Vec<String> =
+        names.iter().enumerate().map(|(k, name)| format!("{name}[i{k}, i{}]", k + 1)).collect();
+    let text = format!(
+        "dim N in 2..=40, K in 1..20\nfn chain({}) -> (s: f64[N, K]) {{ s[i0, i15] = {} }}",
+        params.join(", "),
+        factors.join(" * ")
+    );
+    let module = Module::parse(&text).unwrap();
+    let chain = module.function("chain", &Sizes::new(), &Settings::default()).unwrap();
+    for (n, k) in [(3u64, 4u64), (40, 1), (2, 19), (5, 5), (40, 19)] {
+        // All rows of ones: the product is known.
+        let ones = |rows: u64, columns: u64| {
+            let mut ones = Tensor::zeros(DType::F64, &[rows, columns]).unwrap();
+            (0..ones.elems()).for_each(|at| ones.set(at, Scalar::Real(1.0 / columns as f64)));
+            ones
+        };
+        let matrices: Vec<Tensor> =
+            (0..15).map(|of| if of % 2 == 0 { ones(n, k) } else { ones(k, n) }).collect();
+        let arrays: Vec<(&str, &dyn Operand)> =
+            names.iter().map(String::as_str).zip(matrices.iter().map(|m| m as &dyn Operand)).collect();
+        let results = chain.call(&arrays).unwrap();
+        let found = results.first().as_slice::<f64>().unwrap();
+        assert!(found.iter().all(|x| (x * k as f64 - 1.0).abs() < 1e-12), "{n} {k}: {found:?}");
+        let known = format!("{:?}", chain.settings.plan.late.as_ref().unwrap());
+        assert_eq!(known, "Late { products: 1, searches: 2 }", "{n} {k}");
+    }
+}

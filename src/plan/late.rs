@@ -2,14 +2,15 @@
 //!
 //! The first extents of a product get a search of their own. With the second ones it is known which axes are bound
 //! late: a few trees are searched then, for ranges about all extents seen so far, and further extents within the ranges
-//! take the tree that costs them least without any search. Products of so few operands that their optimum is found at
+//! take the tree that costs them least without any search. Where the program declares the ranges, they are known at the
+//! first extents. Products of so few operands that their optimum is found at
 //! once are not kept here. The trees follow from the extents seen and their order alone.
 
 use super::search::{Network, Objective, Options, Range, Refusal, Variants, variants};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// How many times as long, and as short, as what was seen the ranges reach.
 const REACH: u64 = 8;
@@ -21,9 +22,16 @@ const WORK: u64 = 20_000_000;
 #[derive(Default)]
 pub struct Late {
     products: Mutex<HashMap<Structure, Product>>,
+    /// What finds the products at the ends of the ranges that are declared for sizes.
+    declared: OnceLock<Ends>,
+    /// What it found.
+    ends: OnceLock<Vec<Network>>,
     /// How many times something was searched: an order, or trees for a range.
     searches: AtomicU64,
 }
+
+/// Finds the products of a program at the ends of the ranges of its sizes.
+type Ends = Box<dyn Fn() -> Vec<Network> + Send + Sync>;
 
 /// A product without its extents.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -41,6 +49,8 @@ struct Product {
     /// The order for each of them.
     paths: Vec<Vec<(usize, usize)>>,
     variants: Option<Variants>,
+    /// The extents at the ends of declared ranges, one of which is at its end each time.
+    ends: Vec<Vec<u64>>,
 }
 
 /// How many extents of a product are remembered.
@@ -56,6 +66,19 @@ impl fmt::Debug for Late {
 }
 
 impl Late {
+    /// Says how to find the products at the ends of declared ranges: that is done once, if a product is searched.
+    pub(crate) fn declare(&self, ends: impl Fn() -> Vec<Network> + Send + Sync + 'static) {
+        self.declared.get_or_init(|| Box::new(ends));
+    }
+
+    /// The extents of a product at the ends of declared ranges; none where it is another product there.
+    fn ends_of(&self, network: &Network) -> Vec<Vec<u64>> {
+        let Some(find) = self.declared.get() else { return Vec::new() };
+        let is_same = |end: &&Network| (end.inputs(), end.output()) == (network.inputs(), network.output());
+        let ends = self.ends.get_or_init(find).iter().filter(is_same);
+        ends.map(|end| end.extents().to_vec()).collect()
+    }
+
     /// The order of a product for its extents, of those that are known if that can be; `search` finds an order for the
     /// very extents, and `what` names what else it depends on.
     ///
@@ -77,7 +100,20 @@ impl Late {
         let Some(known) = products.get_mut(&key) else {
             let path = self.count(|| search(options))?;
             let extents = network.extents().to_vec();
-            products.insert(key, Product { seen: vec![extents], paths: vec![path.clone()], variants: None });
+            let mut product = Product {
+                seen: vec![extents],
+                paths: vec![path],
+                variants: None,
+                ends: self.ends_of(network),
+            };
+            if !product.ends.is_empty() {
+                self.count(|| product.learn(network, options))?;
+                if let Some(path) = product.choose(network, &options.objective) {
+                    product.paths[0] = path;
+                }
+            }
+            let path = product.paths[0].clone();
+            products.insert(key, product);
             return Ok(path);
         };
         if let Some(at) = known.seen.iter().position(|seen| seen == network.extents()) {
@@ -119,12 +155,15 @@ impl Product {
         Some(plan.path)
     }
 
-    /// Finds trees for ranges about all extents seen and these.
+    /// Finds trees for the declared ranges, and for ranges about all extents seen and these where they lie outside.
     fn learn(&mut self, network: &Network, options: &mut Options<'_>) -> Result<(), Refusal> {
         let all = || self.seen.iter().map(Vec::as_slice).chain([network.extents()]);
         let mut ranges: Vec<(Vec<u64>, Range)> = Vec::new();
         for axis in 0..network.extents().len() {
-            let extents: Vec<u64> = all().map(|seen| seen[axis]).collect();
+            let seen = all().map(|seen| seen[axis]);
+            let ends = self.ends.iter().map(|end| end[axis]);
+            let declared = (ends.clone().min().unwrap_or(u64::MAX), ends.clone().max().unwrap_or(0));
+            let extents: Vec<u64> = seen.clone().chain(ends).collect();
             let (Some(&low), Some(&high)) = (extents.iter().min(), extents.iter().max()) else { continue };
             if low == high || low == 0 {
                 continue;
@@ -134,7 +173,10 @@ impl Product {
                 range.axes.push(axis as u32);
                 continue;
             }
-            let (low, high) = ((low / REACH).max(1), high.saturating_mul(REACH));
+            let (low, high) = match (low, high) == declared {
+                true => declared,
+                false => ((low / REACH).max(1), high.saturating_mul(REACH)),
+            };
             ranges.push((extents, Range { axes: vec![axis as u32], low, high }));
         }
         let ranges: Vec<Range> = ranges.into_iter().map(|(_, range)| range).collect();

@@ -147,6 +147,7 @@ impl Checker<'_> {
             }
         }
         self.check_dim_ranges(scope);
+        self.keep_bound(scope);
         if self.diagnostics.iter().any(|d| d.severity == crate::diagnostic::Severity::Error) && self.concrete
         {
             return Err(Reported);
@@ -263,14 +264,29 @@ impl Checker<'_> {
                 let ExprKind::Range { start, end, inclusive } = &range.kind else { continue };
                 let (Ok(start), Ok(end)) = (self.size(scope, start), self.size(scope, end)) else { continue };
                 let values = (self.sizes.value(dim), self.sizes.value(&start), self.sizes.value(&end));
-                if let (Ok(Some(value)), Ok(Some(low)), Ok(Some(high))) = values
-                    && (value < low || value > high || (value == high && !inclusive))
-                {
+                let (Ok(Some(value)), Ok(Some(low)), Ok(Some(end))) = values else { continue };
+                let high = if *inclusive { end } else { end.saturating_sub(1) };
+                if (low..=high).contains(&value) {
+                    self.program.dim_ranges.insert(spec.name.text.clone(), (low, high));
+                } else {
                     let message = format!("`{}` = {value} lies outside its range", spec.name);
                     self.error(Code::SizeCondition, message, range.span, "the declared range");
                 }
             }
         }
+    }
+
+    /// Keeps the values of the free dims and of the dtype variables for who asks at which sizes the program is.
+    fn keep_bound(&mut self, scope: &Scope) {
+        for (name, dim) in &scope.dims {
+            if let Dim::Bound(size) = dim
+                && let Ok(Some(value)) = self.sizes.value(size)
+            {
+                self.program.bound.dims.insert(name.clone(), value);
+            }
+        }
+        let types = scope.types.iter().map(|(name, &dtype)| (name.clone(), dtype));
+        self.program.bound.dtypes.extend(types);
     }
 
     /// Checks conditions on sizes; those that equate sizes are taken for granted where values are missing.

@@ -105,6 +105,8 @@ impl Program {
             cpu: Default::default(),
             encryption: Vec::new(),
             plans: Vec::new(),
+            bound: Bindings::default(),
+            dim_ranges: BTreeMap::new(),
             ranges: HashMap::new(),
         }
     }

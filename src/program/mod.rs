@@ -48,7 +48,7 @@ use crate::id::IdVec;
 use crate::id_type;
 use crate::source::Span;
 use einc_runtime::DType;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
 id_type! {
@@ -83,6 +83,10 @@ pub struct Program {
     pub encryption: Vec<(String, String, Span)>,
     /// The plans of `@plan("file")`.
     pub plans: Vec<GivenPlan>,
+    /// The values that its free dims and dtype variables have; no arrays.
+    pub bound: Bindings,
+    /// The least and greatest value of the free dims that are declared with a range.
+    pub dim_ranges: BTreeMap<String, (i64, i64)>,
     /// The least and greatest value of integer tensors whose values the checker could bound.
     pub ranges: HashMap<TensorId, (i128, i128)>,
 }
