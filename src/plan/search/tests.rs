@@ -514,3 +514,22 @@ fn optima_of_sixteen_operands_are_proven_unasked() {
         }
     }
 }
+
+#[test]
+fn orders_for_a_measured_cost_are_no_worse_than_those_for_what_stands_in_for_it() {
+    for seed in 0..4 {
+        let network = generate::random_hypergraph(60, 80, 3, seed);
+        let time = StepTime::new(&Rates::SHIPPED, 8, network.extents());
+        let objective = Objective::Custom(&time);
+        let order = |objective: Objective<'_>, work: u64| {
+            let mut options = Options { objective, work: Some(work), ..Options::default() };
+            optimize(&network, &mut options).unwrap().path
+        };
+        let value = |path: &[(usize, usize)]| objective.log2_value(&network, path, &[]).unwrap();
+        let found = value(&order(objective, 30_000_000));
+        for weight in [16.0, 64.0] {
+            let other = value(&order(Objective::Combo(weight), 10_000_000));
+            assert!(found <= other + 1e-9, "seed {seed}, weight {weight}: {found} {other}");
+        }
+    }
+}
