@@ -41,7 +41,8 @@ fn main() {
         return small(&data);
     }
     if wants("--latency") {
-        return each(&data, &only, &mut |name, network| latency::of(name, network));
+        names(&data, &only).iter().for_each(|(name, _)| latency::of(name, &load(&data, name)));
+        return;
     }
     let rates = || {
         let read = option("--rates").map(|path| {
@@ -63,16 +64,10 @@ fn main() {
     if let Some(limit) = option("--largest").and_then(|text| text.parse::<f64>().ok()) {
         return sliced(&data, &only, limit, seconds);
     }
-    let index = read(&format!("{data}/index.json"));
     let mut gaps = Vec::new();
     println!("{:<44} {:>9} {:>9} {:>9}  {:>8} {:>7}", "network", "macs", "best", "gap", "work", "s");
-    for entry in index["networks"].as_array().into_iter().flatten() {
-        let name = entry["name"].as_str().unwrap_or_default();
-        if !only.split(',').any(|part| name.contains(part)) {
-            continue;
-        }
-        let network = network(&read(&format!("{data}/{name}.json")));
-        let best = entry["best_macs"]["log10_macs"].as_f64().unwrap_or(f64::NAN);
+    for (name, best) in names(&data, &only) {
+        let network = load(&data, &name);
         let mut found = Vec::new();
         let start = Instant::now();
         let mut done = 0;
@@ -170,33 +165,32 @@ fn peaks() {
     }
 }
 
-/// Calls something on each network of the data.
-fn each(data: &str, only: &str, visit: &mut dyn FnMut(&str, &Network)) {
-    for entry in read(&format!("{data}/index.json"))["networks"].as_array().into_iter().flatten() {
-        let name = entry["name"].as_str().unwrap_or_default();
-        if only.split(',').any(|part| name.contains(part)) {
-            visit(name, &network(&read(&format!("{data}/{name}.json"))));
-        }
-    }
+/// The networks of the data whose names contain one of some parts, and the decimal logarithms of the multiply-adds of
+/// their best known orders.
+fn names(data: &str, only: &str) -> Vec<(String, f64)> {
+    let index = read(&format!("{data}/index.json"));
+    let entries = index["networks"].as_array().into_iter().flatten().map(|entry| {
+        let best = entry["best_macs"]["log10_macs"].as_f64().unwrap_or(f64::NAN);
+        (entry["name"].as_str().unwrap_or_default().to_string(), best)
+    });
+    entries.filter(|(name, _)| only.split(',').any(|part| name.contains(part))).collect()
+}
+
+/// Reads a network of the data.
+fn load(data: &str, name: &str) -> Network {
+    network(&read(&format!("{data}/{name}.json")))
 }
 
 /// The networks that one thread can run.
 fn small_networks(data: &str, only: &str) -> Vec<(String, Network)> {
-    let index = read(&format!("{data}/index.json"));
-    let entries = index["networks"].as_array().into_iter().flatten();
-    let small =
-        entries.filter(|entry| entry["best_macs"]["log10_macs"].as_f64().is_some_and(|log| log < 9.5));
-    let names = small.filter_map(|entry| entry["name"].as_str());
-    let names = names.filter(|name| only.split(',').any(|part| name.contains(part)));
-    names.map(|name| (name.to_string(), network(&read(&format!("{data}/{name}.json"))))).collect()
+    let small = names(data, only).into_iter().filter(|(_, best)| *best < 9.5);
+    small.map(|(name, _)| (name.clone(), load(data, &name))).collect()
 }
 
 /// Counts the stored best paths anew.
 fn verify(data: &str) {
-    let index = read(&format!("{data}/index.json"));
-    for entry in index["networks"].as_array().into_iter().flatten() {
-        let name = entry["name"].as_str().unwrap_or_default();
-        let network = network(&read(&format!("{data}/{name}.json")));
+    for (name, best) in names(data, "") {
+        let network = load(data, &name);
         let file = read(&format!("{data}/best_paths/{name}.json"));
         let pairs = if file.is_array() { &file } else { &file["path"] };
         let path: Vec<(usize, usize)> = pairs
@@ -207,7 +201,7 @@ fn verify(data: &str) {
             .collect();
         match evaluate(&network, &path, &[]) {
             Ok(cost) => {
-                println!("{name}: {:.5} stored {}", cost.macs.log10(), entry["best_macs"]["log10_macs"])
+                println!("{name}: {:.5} stored {best}", cost.macs.log10())
             }
             Err(refusal) => println!("{name}: {refusal}"),
         }
@@ -216,19 +210,13 @@ fn verify(data: &str) {
 
 /// Plans under a limit of the largest result.
 fn sliced(data: &str, only: &str, limit: f64, seconds: f64) {
-    let index = read(&format!("{data}/index.json"));
-    for entry in index["networks"].as_array().into_iter().flatten() {
-        let name = entry["name"].as_str().unwrap_or_default();
-        if !only.split(',').any(|part| name.contains(part)) {
-            continue;
-        }
-        let network = network(&read(&format!("{data}/{name}.json")));
+    for (name, best) in names(data, only) {
+        let network = load(data, &name);
         let memory = Some(MemoryLimit::Largest(limit.exp2()));
         match optimize(&network, &mut Options { memory, seconds: Some(seconds), ..Options::default() }) {
             Ok(plan) => println!(
-                "{name}: log10 macs {:.4}, best unsliced {:.4}, log2 size {:.2}, {} slices",
+                "{name}: log10 macs {:.4}, best unsliced {best:.4}, log2 size {:.2}, {} slices",
                 plan.cost.macs.log10(),
-                entry["best_macs"]["log10_macs"].as_f64().unwrap_or(f64::NAN),
                 plan.cost.size.log2(),
                 plan.slices.len()
             ),

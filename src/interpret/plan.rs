@@ -205,9 +205,9 @@ impl Runner<'_> {
         // A contraction of reals may count the parts of complex numbers.
         let parts = [&step.a, &step.b, &step.out].map(|view| {
             let dtype = self.plan.buffers[view.buffer].dtype;
-            let in_parts = dtype != step.dtype;
+            let in_parts = step.counts_parts_of(dtype);
             assert!(
-                !in_parts || dtype.is_complex() && dtype.real_part() == step.dtype,
+                in_parts || dtype == step.dtype,
                 "bug: a contraction of {} reads or writes {}",
                 step.dtype,
                 view.buffer

@@ -235,7 +235,7 @@ fn step_cost(plan: &Plan, step: &Step, fixed: &[AxisId], rates: &Rates) -> StepC
             let shape = StepShape::of(left, right, result, macs);
             let in_parts = [&step.a, &step.b, &step.out]
                 .iter()
-                .any(|view| plan.buffers[view.buffer].dtype != step.dtype);
+                .any(|view| step.counts_parts_of(plan.buffers[view.buffer].dtype));
             StepCost {
                 name: named(step.out.buffer),
                 kind: "contract",

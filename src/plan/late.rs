@@ -160,10 +160,9 @@ impl Product {
         let all = || self.seen.iter().map(Vec::as_slice).chain([network.extents()]);
         let mut ranges: Vec<(Vec<u64>, Range)> = Vec::new();
         for axis in 0..network.extents().len() {
-            let seen = all().map(|seen| seen[axis]);
             let ends = self.ends.iter().map(|end| end[axis]);
-            let declared = (ends.clone().min().unwrap_or(u64::MAX), ends.clone().max().unwrap_or(0));
-            let extents: Vec<u64> = seen.clone().chain(ends).collect();
+            let extents: Vec<u64> = all().map(|seen| seen[axis]).chain(ends.clone()).collect();
+            let declared = (ends.clone().min().unwrap_or(u64::MAX), ends.max().unwrap_or(0));
             let (Some(&low), Some(&high)) = (extents.iter().min(), extents.iter().max()) else { continue };
             if low == high || low == 0 {
                 continue;

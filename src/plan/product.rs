@@ -21,6 +21,11 @@ const SWEEP_WORK: u64 = 1 << 13;
 const COMPLEX_WORK: u64 = 64;
 
 impl Contract {
+    /// Whether it is one of reals and counts real and imaginary parts in views of buffers of that dtype.
+    pub fn counts_parts_of(&self, dtype: DType) -> bool {
+        dtype.is_complex() && dtype.real_part() == self.dtype
+    }
+
     /// The axes that the result has and those that it lacks; the axes of scans around are held.
     pub fn free_and_summed(&self, held: &dyn Fn(AxisId) -> bool) -> (Vec<AxisId>, Vec<AxisId>) {
         let listed = [&self.out, &self.a, &self.b].into_iter().flat_map(|view| &view.strides);

@@ -135,10 +135,7 @@ impl Plan {
             self.verify_read(view.buffer, written)?;
             bound.extend(view.strides.iter().map(|stride| stride.0));
         }
-        let in_parts = |view: &View| {
-            let dtype = self.buffers[view.buffer].dtype;
-            dtype.is_complex() && dtype.real_part() == step.dtype
-        };
+        let in_parts = |view: &View| step.counts_parts_of(self.buffers[view.buffer].dtype);
         for view in [&step.a, &step.b] {
             self.verify_view(view, &bound, in_parts(view))?;
         }

@@ -106,15 +106,7 @@ pub(super) fn solve_below(
     let fast = total < 900.0 && !matches!(objective, Objective::Peak);
     // Room for what rounding does to sums in another order.
     let known = known + 1e-7;
-    if let (true, Objective::Custom(custom)) = (fast, objective) {
-        prepare_logarithms(count, axes, tables);
-        tables.leave_out();
-        let cap = known - objective.of_result(0.0, |log| log);
-        if work(&tables.size, cap) > splits {
-            return None;
-        }
-        costs(count, *custom, inputs, tables, cap);
-    } else if fast {
+    if fast && !matches!(objective, Objective::Custom(_)) {
         let cap = math::exp2(known);
         prepare_numbers(count, axes, tables);
         tables.leave_out();
@@ -130,7 +122,10 @@ pub(super) fn solve_below(
         if work(&tables.size, cap) > splits {
             return None;
         }
-        logarithms(count, objective, inputs, tables, cap);
+        match objective {
+            Objective::Custom(custom) if fast => costs(count, *custom, inputs, tables, cap),
+            _ => logarithms(count, objective, inputs, tables, cap),
+        }
     }
     let best = tables.best[subsets - 1];
     let log2 = match (count, fast) {
@@ -343,23 +338,32 @@ fn prepare_logarithms(count: usize, axes: &[SmallAxis], tables: &mut Tables) {
     }
 }
 
+/// The shape of the step that joins two subsets, from tables of logarithms.
+#[inline]
+fn shape(
+    (touch, inside, size): (&[f64], &[f64], &[f64]),
+    inputs: u32,
+    left: usize,
+    right: usize,
+) -> StepShape {
+    let is_input = |set: usize| set.is_power_of_two() && inputs & set as u32 != 0;
+    StepShape {
+        left: size[left],
+        right: size[right],
+        result: size[left | right],
+        all: touch[left | right] - inside[left] - inside[right],
+        left_input: is_input(left),
+        right_input: is_input(right),
+    }
+}
+
 /// Runs the dynamic program on the costs of steps whose shapes are logarithms, without subsets whose results are larger
 /// than `cap`.
 fn costs(count: usize, custom: &dyn StepCost, inputs: u32, tables: &mut Tables, cap: f64) {
     let Tables { touch, inside, size, best, split, .. } = tables;
     (0..count).for_each(|operand| best[1 << operand] = 0.0);
     let (touch, inside, size) = (&touch[..], &inside[..], &size[..]);
-    let is_input = |set: usize| set.is_power_of_two() && inputs & set as u32 != 0;
-    let step = |_: f64, left: usize, right: usize| {
-        custom.cost(&StepShape {
-            left: size[left],
-            right: size[right],
-            result: size[left | right],
-            all: touch[left | right] - inside[left] - inside[right],
-            left_input: is_input(left),
-            right_input: is_input(right),
-        })
-    };
+    let step = |_: f64, left, right| custom.cost(&shape((touch, inside, size), inputs, left, right));
     program(count, (best, split), |set| size[set] <= cap, |_| 0.0, step, |_| 0.0);
 }
 
@@ -395,16 +399,7 @@ fn logarithms(count: usize, objective: &Objective<'_>, inputs: u32, tables: &mut
                 if best[left].max(best[right]) >= least {
                     continue;
                 }
-                let is_input = |s: usize| s.is_power_of_two() && inputs & s as u32 != 0;
-                let shape = StepShape {
-                    left: size[left],
-                    right: size[right],
-                    result: size[set],
-                    all: touch[set] - inside[left] - inside[right],
-                    left_input: is_input(left),
-                    right_input: is_input(right),
-                };
-                let cost = objective.step(&shape);
+                let cost = objective.step(&shape((touch, inside, size), inputs, left, right));
                 if objective.is_largest() {
                     cost.max(best[left]).max(best[right])
                 } else {
