@@ -148,7 +148,7 @@ fn mutants_neither_crash_nor_hang() {
             let text = || String::from_utf8_lossy(bytes).into_owned();
             assert!(outcome.is_ok(), "{name}: a panic, told above, for {bytes:?}:\n{}", text());
             assert!(
-                start.elapsed() < Duration::from_secs(5),
+                start.elapsed() < Duration::from_secs(60),
                 "{name}: {:?} for\n{}",
                 start.elapsed(),
                 text()

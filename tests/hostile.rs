@@ -86,7 +86,7 @@ fn deep_and_many_calls_take_no_time() {
             let (code, _, error) = folder.einc(command);
             assert_eq!(code, 0, "{error}");
             assert!(
-                start.elapsed() < Duration::from_secs(15),
+                start.elapsed() < Duration::from_secs(120),
                 "{command:?} {:?}: {text:.60}",
                 start.elapsed()
             );

@@ -68,5 +68,5 @@ fn a_lost_process_is_an_error_and_no_endless_wait() {
     let wrong = format!("[ \"$OMPI_COMM_WORLD_RANK\" = 1 ] && exec \"$EINC\" run none.ein; {run}");
     let Some((code, error)) = mpirun(&folder, "2", &wrong) else { return };
     assert!(code != 0 && error.contains("none.ein"), "{code}: {error}");
-    assert!(start.elapsed() < Duration::from_secs(60));
+    assert!(start.elapsed() < Duration::from_secs(300));
 }

@@ -223,10 +223,8 @@ mod tests {
                 .map(|plan| Plan { seconds: first.seconds, ..plan })
                 .unwrap()
         );
-        let start = std::time::Instant::now();
         let again = cache.optimize(&network, &mut options(2_000_000), "").unwrap();
-        assert!(start.elapsed().as_micros() < 5000);
-        assert_eq!(first, again);
+        assert_eq!(first, again, "a plan holds the seconds of its search: a second search would differ");
         // Less effort is answered, too; another objective or seed is not.
         assert_eq!(cache.optimize(&network, &mut options(1000), "").unwrap().path, first.path);
         let other = cache.optimize(&network, &mut Options { seed: 3, ..options(1000) }, "").unwrap();
