@@ -24,6 +24,7 @@ struct Workspace<T> {
     row_c: *mut isize,
     sum_a: *mut isize,
     sum_b: *mut isize,
+    sum_packed: *mut isize,
     column_b: *mut isize,
     column_c: *mut isize,
 }
@@ -50,9 +51,9 @@ impl<T> Workspace<T> {
             area
         };
         let [a, b, tile] = ready.areas().map(|len| area(len * size_of::<T>()).cast());
-        let [row_a, row_c, sum_a, sum_b, column_b, column_c] =
+        let [row_a, row_c, sum_a, sum_b, sum_packed, column_b, column_c] =
             ready.offsets().map(|len| area(len * size_of::<isize>()).cast());
-        Workspace { a, b, tile, row_a, row_c, sum_a, sum_b, column_b, column_c }
+        Workspace { a, b, tile, row_a, row_c, sum_a, sum_b, sum_packed, column_b, column_c }
     }
 }
 
@@ -187,7 +188,6 @@ impl<T: HasKernels> Work<'_, T> {
             return;
         }
         let transpose = self.kernels.transpose;
-        let run = ready.sums.first().filter(|axis| axis.b == 1 && axis.extent >= 8);
         let area = ready.panel_columns * ready.sums_block;
         let mut number = 0;
         while number < panels.len() {
@@ -195,14 +195,14 @@ impl<T: HasKernels> Work<'_, T> {
             let to = unsafe { space.b.add(number * area) };
             let from = unsafe { self.b.offset(panel.b) };
             let columns = unsafe { self.panel_columns(&panel, number) };
-            if let Some(run) = run {
+            if ready.b_run >= 8 {
                 unsafe {
                     pack::columns_of_runs(
                         transpose,
                         from,
                         columns,
                         offsets_of_sums,
-                        run.extent,
+                        ready.b_run,
                         sums.start,
                         panel.room,
                         to,
@@ -258,7 +258,7 @@ impl<T: HasKernels> Work<'_, T> {
                         self.a,
                         offsets_of_rows,
                         offsets_of_sums,
-                        ready.sums[0].extent,
+                        ready.a_run,
                         sums.start,
                         to,
                         ready.a_stride(),
@@ -278,17 +278,22 @@ impl<T: HasKernels> Work<'_, T> {
     /// Computes a block of C: its rows by its panels.
     unsafe fn tiles(&self, rows: usize, panels: &Range<usize>, sums: usize, a_at: usize, accumulate: bool) {
         let (ready, space) = (self.ready, &self.space);
-        let row_sums = ready.sums.first().map_or((0, 0), |axis| (axis.a, axis.b));
+        let a_sum = ready.sums.first().map_or(0, |axis| axis.a);
         // SAFETY: the offsets are those of the block, and its places are good by the promise to `run`.
-        let first_sum = unsafe { if sums > 0 { (*space.sum_a, *space.sum_b) } else { (0, 0) } };
+        let a_first = unsafe { if sums > 0 { *space.sum_a } else { 0 } };
+        let mut room = 0;
         for number in 0..panels.len() {
             let panel = ready.panel(panels.start + number);
-            let (b, b_k) = unsafe {
+            let (b, b_sums) = unsafe {
                 if ready.b_unpacked {
-                    (self.b.offset(panel.b + first_sum.1), row_sums.1)
+                    (self.b.offset(panel.b), space.sum_b)
                 } else {
+                    if room != panel.room {
+                        room = panel.room;
+                        (0..sums).for_each(|p| *space.sum_packed.add(p) = (p * room) as isize);
+                    }
                     let area = ready.panel_columns * ready.sums_block;
-                    (space.b.add(number * area).cast_const(), panel.room as isize)
+                    (space.b.add(number * area).cast_const(), space.sum_packed)
                 }
             };
             let (c, scattered) = match ready.panels {
@@ -311,7 +316,7 @@ impl<T: HasKernels> Work<'_, T> {
                 let (a, a_row, a_k) = unsafe {
                     if ready.a_unpacked {
                         let row = ready.rows.first().map_or(0, |axis| axis.from);
-                        (self.a.offset(*space.row_a.add(start) + first_sum.0), row, row_sums.0)
+                        (self.a.offset(*space.row_a.add(start) + a_first), row, a_sum)
                     } else if ready.a_runs {
                         let stride = ready.a_stride();
                         (space.a.add(a_at + start * stride).cast_const(), stride as isize, 1)
@@ -325,7 +330,7 @@ impl<T: HasKernels> Work<'_, T> {
                     a_row,
                     a_k,
                     b,
-                    b_k,
+                    b_sums,
                     last,
                     c,
                     c_rows: unsafe { space.row_c.add(start) },
@@ -384,7 +389,7 @@ pub(super) unsafe fn run_listed<T: HasKernels>(
     c: *mut T,
 ) {
     let row = ready.rows.first().map_or(0, |axis| axis.from);
-    let sum = ready.sums.first().map_or((0, 0), |axis| (axis.a, axis.b));
+    let sum = ready.sums.first().map_or(0, |axis| axis.a);
     for listed in ready.listed.iter().flatten() {
         // SAFETY: the caller's promise; tiles lie within C.
         unsafe {
@@ -392,9 +397,9 @@ pub(super) unsafe fn run_listed<T: HasKernels>(
                 k: ready.sums_len,
                 a: a.offset(listed.a),
                 a_row: row,
-                a_k: sum.0,
+                a_k: sum,
                 b: b.offset(listed.b),
-                b_k: sum.1,
+                b_sums: ready.listed_sums.as_ptr(),
                 last: listed.last,
                 c: c.offset(listed.c),
                 c_rows: ready.listed_rows.as_ptr(),

@@ -16,7 +16,8 @@ pub(super) struct Tile<T> {
     pub a_k: isize,
     /// Columns of B are side by side.
     pub b: *const T,
-    pub b_k: isize,
+    /// Where the columns of each sum start, from `b`.
+    pub b_sums: *const isize,
     /// How many columns of the last vector exist, at least 1.
     pub last: usize,
     /// Columns of C are side by side.
@@ -79,7 +80,7 @@ pub(super) unsafe fn real<V: Vector, const ROWS: usize, const VECTORS: usize, co
     // SAFETY: the caller's promise; offsets stay within the tile.
     unsafe {
         let mask = V::mask(tile.last);
-        let (mut a, mut b) = (tile.a, tile.b);
+        let mut a = tile.a;
         let mut sums = [[V::zero(); VECTORS]; ROWS];
         if tile.k >= 64 {
             // C is far away as a rule, and needed at once when the sums are done.
@@ -91,7 +92,8 @@ pub(super) unsafe fn real<V: Vector, const ROWS: usize, const VECTORS: usize, co
                 V::prefetch(row.wrapping_add(VECTORS * V::LANES - 1));
             }
         }
-        for _ in 0..tile.k {
+        for p in 0..tile.k {
+            let b = tile.b.offset(*tile.b_sums.add(p));
             let mut columns = [V::zero(); VECTORS];
             for (j, column) in columns.iter_mut().enumerate() {
                 let at = b.add(j * V::LANES);
@@ -104,7 +106,6 @@ pub(super) unsafe fn real<V: Vector, const ROWS: usize, const VECTORS: usize, co
                 }
             }
             a = a.offset(tile.a_k);
-            b = b.offset(tile.b_k);
         }
         for (i, sum) in sums.iter().enumerate() {
             let row = tile.c.offset(*tile.c_rows.add(i));

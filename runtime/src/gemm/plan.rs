@@ -102,6 +102,9 @@ pub(super) struct Ready {
     /// Whether kernels read rows or columns where they are.
     pub a_unpacked: bool,
     pub b_unpacked: bool,
+    /// How many sums that follow each other are side by side in A, and in B.
+    pub a_run: usize,
+    pub b_run: usize,
     /// Whether packed rows of A keep their sums side by side.
     pub a_runs: bool,
     /// The extent of the innermost sums, where those of B are side by side and the next ones of A.
@@ -110,6 +113,8 @@ pub(super) struct Ready {
     pub listed: Option<Vec<Listed>>,
     /// Where the rows of a tile start in C, for listed tiles.
     pub listed_rows: Vec<isize>,
+    /// Where the sums are in B, for listed tiles.
+    pub listed_sums: Vec<isize>,
 }
 
 /// Groups of axes, not yet in order.
@@ -206,6 +211,18 @@ fn product(extents: impl Iterator<Item = usize>) -> Option<usize> {
     // A zero anywhere makes the product zero, however large the rest is.
     let extents: Vec<usize> = extents.collect();
     if extents.contains(&0) { Some(0) } else { extents.into_iter().try_fold(1usize, usize::checked_mul) }
+}
+
+/// How many positions that follow each other are side by side by one stride of each axis, at least 1.
+fn run_of(axes: impl Iterator<Item = (usize, isize)>) -> usize {
+    let mut run = 1;
+    for (extent, stride) in axes {
+        if stride != run as isize {
+            break;
+        }
+        run *= extent;
+    }
+    run
 }
 
 /// How well columns fill vectors if these axes are the columns, 0 to 1, and whether they are side by side in C.
@@ -313,6 +330,8 @@ impl Ready {
             }
             _ => None,
         };
+        let a_run = run_of(sums.iter().map(|axis| (axis.extent, axis.a)));
+        let b_run = run_of(sums.iter().map(|axis| (axis.extent, axis.b)));
         let rows_apart = rows.first().is_none_or(|axis| axis.from != 1 || axis.extent < 8);
         let batch_len = product(batch.iter().map(|axis| axis.extent))?;
         let rows_len = product(rows.iter().map(|axis| axis.extent))?;
@@ -339,11 +358,13 @@ impl Ready {
             a_area: 0,
             a_unpacked: false,
             b_unpacked: false,
-            a_runs: a_box.is_some()
-                || sums.first().is_some_and(|axis| axis.a == 1 && (axis.extent >= 8 || rows_apart)),
+            a_run,
+            b_run,
+            a_runs: a_box.is_some() || a_run >= 8 || a_run > 1 && rows_apart,
             a_box,
             listed: None,
             listed_rows: Vec::new(),
+            listed_sums: Vec::new(),
             batch,
             rows,
             columns,
@@ -404,12 +425,12 @@ impl Ready {
             Panels::Flat => block,
         };
         self.panels_block = self.panels_block.min(self.panels_len().max(1));
+        let few_rows = self.rows_len <= 2 * self.tile_rows;
         self.b_unpacked = self.way == Way::Blocks
-            && self.sums.len() <= 1
             && self.columns.first().is_none_or(|axis| axis.from == 1)
             && matches!(self.panels, Panels::Runs { .. })
-            && self.rows_len <= 2 * self.tile_rows;
-        if self.b_unpacked && self.panels_len() > 3 {
+            && (self.sums.len() <= 1 && few_rows || self.overlaps::<T>());
+        if self.b_unpacked && few_rows && self.sums.len() <= 1 && self.panels_len() > 3 {
             // Little is used twice but C: go along the rows of B, a few at once, as far as C stays in the cache.
             self.sums_block = self.sums_block.min(if self.rows_len <= 2 { 4 } else { 64 });
             let columns = if self.rows_len <= 2 { 8192 } else { 65536 / self.rows_len };
@@ -422,19 +443,27 @@ impl Ready {
         let row_bytes = self.rows.first().map_or(0, |axis| axis.from.unsigned_abs() * size_of::<T>());
         let spread_out = !row_bytes.is_multiple_of(4096) || self.rows_len <= 1;
         let reads_well = self.a_runs && spread_out && self.panels_len() <= PANELS_UNPACKED;
-        self.a_unpacked =
-            self.sums.len() <= 1 && self.rows.len() <= 1 && (self.panels_len() <= 2 || reads_well);
+        let one_after_another = self.sums.len() <= 1 || self.a_run == self.sums_len;
+        self.a_unpacked = one_after_another && self.rows.len() <= 1 && (self.panels_len() <= 2 || reads_well);
+    }
+
+    /// Whether B is read through windows: packed it would be larger, by far, than it is. No stride of its sums is one of
+    /// pages, which would share few sets of the cache.
+    fn overlaps<T>(&self) -> bool {
+        let all = self.columns.iter().map(|axis| (axis.extent, axis.from));
+        let all = all.chain(self.sums.iter().map(|axis| (axis.extent, axis.b)));
+        let reach = all.fold(1, |reach: usize, (extent, stride)| {
+            reach.saturating_add(stride.unsigned_abs().saturating_mul(extent - 1))
+        });
+        let is_page = |axis: &Shared| axis.b != 0 && (axis.b * size_of::<T>() as isize) % 4096 == 0;
+        reach.saturating_mul(2) <= self.sums_len.saturating_mul(self.columns_len)
+            && self.sums.len() > 1
+            && !self.sums.iter().any(|axis| axis.extent > 4 && is_page(axis))
     }
 
     /// Whether runs of columns follow each other in C, while cut on their own they leave vectors or tiles half empty.
     fn runs_on<T>(&self, run: usize, kernels: &Kernels<T>) -> bool {
-        let mut joined = 1;
-        for axis in &self.columns {
-            if axis.c != joined as isize {
-                break;
-            }
-            joined *= axis.extent;
-        }
+        let joined = run_of(self.columns.iter().map(|axis| (axis.extent, axis.c)));
         let tile = self.lanes * kernels.vectors;
         // Tiles with columns of two such stretches are written one by one.
         let are_few = joined.is_multiple_of(tile) || joined >= 8 * tile;
@@ -469,6 +498,8 @@ impl Ready {
             }
         }
         self.listed_rows = (0..self.tile_rows.min(self.rows_len) as isize).map(|i| i * row.c).collect();
+        let sum = self.sums.first().map_or(0, |axis| axis.b);
+        self.listed_sums = (0..self.sums_len as isize).map(|p| p * sum).collect();
         self.listed = Some(listed);
     }
 
@@ -535,13 +566,14 @@ impl Ready {
         [a, b, 8 * MOST_COLUMNS]
     }
 
-    /// Offsets one thread keeps: rows of A and C, sums of A and B, columns of B and C.
-    pub fn offsets(&self) -> [usize; 6] {
+    /// Offsets one thread keeps: rows of A and C, sums of A, B and packed B, columns of B and C.
+    pub fn offsets(&self) -> [usize; 7] {
         let columns = match self.panels {
             Panels::Runs { .. } => self.panel_columns,
             Panels::Flat => self.panels_block * self.panel_columns,
         };
-        [self.rows_block, self.rows_block, self.sums_block, self.sums_block, columns, columns]
+        let (rows, sums) = (self.rows_block, self.sums_block);
+        [rows, rows, sums, sums, sums, columns, columns]
     }
 }
 

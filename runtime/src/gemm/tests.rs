@@ -393,6 +393,49 @@ fn rows_times_windows_of_short_rows() {
     }
 }
 
+/// `C[o,y,x] = sum over c, u, v of A[o,c,u,v] * B[c,y+u,x+v]`: columns are read where they lie, but for strides of pages, and
+/// the sums of A are one run.
+#[test]
+fn rows_times_windows_of_long_rows() {
+    let mut numbers = Numbers(31);
+    // Rows, channels, points, taps, and the elements of a row and of a channel where there are more than points.
+    let cases = [
+        (17, 30, [5, 64], [3, 3], None),
+        (8, 9, [4, 50], [2, 3], None),
+        (19, 13, [3, 97], [1, 5], Some([101, 101 * 3])),
+        (21, 11, [6, 48], [3, 1], Some([48, 4096])),
+        (3, 5, [2, 17], [2, 2], None),
+        (100, 1, [2, 33], [2, 9], None),
+    ];
+    for (number, (o, c, [p, q], [u, v], laid)) in cases.into_iter().enumerate() {
+        for (dtype, swapped) in DTYPES.into_iter().flat_map(|dtype| [(dtype, false), (dtype, true)]) {
+            let [row, channel] = laid.unwrap_or([q + v - 1, (p + u - 1) * (q + v - 1)]);
+            let axis = |extent: u64, a: u64, b: u64, c: u64| {
+                let (a, b) = if swapped { (b, a) } else { (a, b) };
+                Axis { extent, a: a as i64, b: b as i64, c: c as i64 }
+            };
+            let gemm = Gemm {
+                dtype,
+                batch: vec![],
+                m: vec![axis(o, c * u * v, 0, p * q)],
+                n: vec![axis(p, 0, row, q), axis(q, 0, 1, 1)],
+                k: vec![axis(c, u * v, channel, 0), axis(u, v, row, 0), axis(v, 1, 1, 0)],
+                accumulate: number % 2 == 1,
+            };
+            let image = (c - 1) * channel + (p + u - 2) * row + q + v - 1;
+            let mut lens = [o * c * u * v, image, o * p * q].map(|len| len as usize);
+            if swapped {
+                lens.swap(0, 1);
+            }
+            if number < 4 && dtype == DType::F32 {
+                let ready = GemmPlan::new(&gemm).unwrap().ready;
+                assert_eq!((ready.b_unpacked, ready.a_run), (number < 3, (c * u * v) as usize), "{gemm:?}");
+            }
+            check_any(&Problem { gemm, lens }, &mut numbers, 1 + number % 3);
+        }
+    }
+}
+
 /// `C[j,i,l] = sum over k of A[k,l] * B[j,i,k,l]` and the like: lanes of the batch that are apart in the result.
 #[test]
 fn batches_side_by_side_in_the_operands_alone() {
