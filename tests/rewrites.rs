@@ -5,8 +5,8 @@
 
 use crate::support::{Invocation, Opened, open};
 use einc::graph::{
-    Graph, contract_before_gather, distributable, distribute, gathered_products, open_windows, share,
-    shareable, sum_before_window,
+    Graph, contract_before_gather, distributable, distribute, gathered_products, open_windows, repeats,
+    share, share_repeats, shareable, sum_before_window,
 };
 use einc::plan::{self, Settings, cost, plan};
 use einc::program::Program;
@@ -102,6 +102,36 @@ fn contractions_are_shared_with_named_tensors() {
         let (made, ..) = check(other, &[("N", n)], shareable, share);
         assert!(made == 0 || n == 1);
     }
+}
+
+#[test]
+fn factors_that_a_product_repeats_are_contracted_once() {
+    let cycle = "fn f(A: f64[B, N, N]) -> (q: f64[B]) {
+        q[b] = A[b,i,j] * A[b,j,k] * A[b,k,l] * A[b,l,m] * A[b,m,p] * A[b,p,i]
+    }";
+    for n in SIZES {
+        check(cycle, &[("B", 2), ("N", n)], repeats, share_repeats);
+    }
+    let (made, before, after) = check(cycle, &[("B", 2), ("N", 12)], repeats, share_repeats);
+    // The planner finds it: two products of matrices and a sum over their elements, for each of the batch.
+    let least = 2.0 * (2.0 * 2.0 * 12f64.powi(3) + 2.0 * 12.0 * 12.0);
+    assert!(made == 2 && before <= least && after <= least, "{made}: {before} and {after}");
+    // Factors that are read in other places, complex ones, and several of different tensors.
+    let other = "fn f(A: c128[N, N], x: c128[N, 2], y: c128[N]) -> (g: c128[2, 2], h: c128) {
+        g[a,b] = x[i,a] * A[i,j] * y[j] * x[k,b] * A[k,l] * y[l]
+        h = A[i,j] * A[i,j] * x[i,0] * x[j,1] * A[k,l] * A[k,l] * x[k,0] * x[l,1]
+    }";
+    for n in SIZES {
+        let (made, ..) = check(other, &[("N", n)], repeats, share_repeats);
+        assert!(made > 0 || n == 1);
+    }
+    // What else reads the index that is summed is no part of the same contraction, nor is a transpose.
+    let none = "fn f(A: f64[N, N], B: f64[N, N], x: f64[N]) -> (q: f64, r: f64[N, N]) {
+        q = A[i,j] * B[j,k] * x[j] * A[k,l] * B[i,l]
+        r[i,l] = A[i,j] * B[k,j] * A[k,m] * B[m,l]
+    }";
+    let (made, ..) = check(none, &[("N", 5)], repeats, share_repeats);
+    assert_eq!(made, 0);
 }
 
 #[test]

@@ -74,7 +74,7 @@ pub fn share(graph: &Graph, place: &Shared) -> Option<Graph> {
 }
 
 /// How a contraction can stand for factors of a term.
-fn matched(graph: &Graph, known: NodeId, reader: (NodeId, usize)) -> Option<Shared> {
+pub(super) fn matched(graph: &Graph, known: NodeId, reader: (NodeId, usize)) -> Option<Shared> {
     let (own, other) = (graph.node(known), graph.node(reader.0));
     let (Op::Contract(mine), Op::Contract(theirs)) = (&own.op, &other.op) else { return None };
     let ([mine], term) = (&mine[..], &theirs[reader.1]) else { return None };
@@ -82,14 +82,23 @@ fn matched(graph: &Graph, known: NodeId, reader: (NodeId, usize)) -> Option<Shar
     if !plain || mine.operands.len() < 2 || mine.operands.len() > term.operands.len() || mine.sum.is_empty() {
         return None;
     }
-    let mut search =
-        Search { graph, mine, term, value: other.axes(), gone: Vec::new(), axes: BTreeMap::new() };
-    search.run().then_some(Shared { known, reader, gone: search.gone, axes: search.axes }).map(
-        |mut shared| {
-            shared.gone.sort_unstable();
-            shared
-        },
-    )
+    let (gone, axes) = matches(graph, mine, term, other.axes())?;
+    Some(Shared { known, reader, gone, axes })
+}
+
+/// The operands of a term that those of another match, and the axes of the term that its axes become; `value` holds the axes
+/// of the value of the term.
+pub(super) fn matches(
+    graph: &Graph,
+    mine: &Term,
+    term: &Term,
+    value: Vec<AxisId>,
+) -> Option<(Vec<usize>, BTreeMap<AxisId, AxisId>)> {
+    let mut search = Search { graph, mine, term, value, gone: Vec::new(), axes: BTreeMap::new() };
+    search.run().then(|| {
+        search.gone.sort_unstable();
+        (search.gone, search.axes)
+    })
 }
 
 /// A search for factors, one operand of the contraction after the other.

@@ -1,6 +1,6 @@
 //! Decides which rewrites of contractions pay, by planning with and without each: which sums inside products are
 //! multiplied out (`X (W + s B A)` is one product with a merged matrix or two with thin factors), which contractions
-//! are read in others, which operands of windows are summed before the windows are opened, and which rows are multiplied
+//! are read in others, which factors that a product repeats are contracted once, which operands of windows are summed before the windows are opened, and which rows are multiplied
 //! before tables pick them.
 
 use super::cost::cost;
@@ -8,8 +8,8 @@ use super::lower::Lowering;
 use super::order::Orders;
 use super::{Plan, Settings, limit};
 use crate::graph::{
-    Graph, contract_before_gather, distributable, distribute, gathered_products, open_windows, share,
-    shareable, sum_before_window,
+    Graph, contract_before_gather, distributable, distribute, gathered_products, open_windows, repeats,
+    share, share_repeats, shareable, sum_before_window,
 };
 
 /// How many plans are compared at most for each kind of rewrite.
@@ -34,6 +34,7 @@ pub(super) fn decide(graph: &Graph, settings: &Settings, orders: &Orders<'_>) ->
     };
     let graph = improve(graph.clone(), &time, &distributable, &mut |graph, place| distribute(graph, *place));
     let graph = improve(graph, &time, &shareable, &mut share);
+    let graph = improve(graph, &time_if_it_fits, &repeats, &mut share_repeats);
     let graph = improve(graph, &time, &open_windows, &mut sum_before_window);
     improve(graph, &time_if_it_fits, &gathered_products, &mut |graph, place| {
         contract_before_gather(graph, *place)
