@@ -3,10 +3,16 @@
 
 use std::cmp::Ordering;
 
+/// How many values are compared at once with the least that is kept.
+const AT_ONCE: usize = 32;
+
 /// A type that rows can be sorted by.
 pub trait Key: Copy {
     /// Ascending order, NaN after everything, `-0.0` equal to `0.0`.
     fn order(&self, other: &Self) -> Ordering;
+
+    /// Whether its order to the other is [`Ordering::Greater`], without a branch.
+    fn is_above(&self, other: &Self) -> bool;
 }
 
 macro_rules! floats {
@@ -15,6 +21,12 @@ macro_rules! floats {
             #[inline]
             fn order(&self, other: &$type) -> Ordering {
                 self.partial_cmp(other).unwrap_or_else(|| self.is_nan().cmp(&other.is_nan()))
+            }
+
+            #[inline(always)]
+            #[allow(clippy::neg_cmp_op_on_partial_ord)]
+            fn is_above(&self, other: &$type) -> bool {
+                !(*self <= *other) & (*other == *other)
             }
         }
     )*};
@@ -26,6 +38,11 @@ macro_rules! integers {
             #[inline]
             fn order(&self, other: &$type) -> Ordering {
                 self.cmp(other)
+            }
+
+            #[inline(always)]
+            fn is_above(&self, other: &$type) -> bool {
+                *self > *other
             }
         }
     )*};
@@ -69,13 +86,19 @@ pub fn argtopk<T: Key>(row: &[T], positions: &mut [i64]) {
         best.select_nth_unstable_by(k - 1, descending);
         best.truncate(k);
         let mut least = row[best[k - 1] as usize];
-        for (at, value) in row.iter().enumerate().skip(room) {
-            if value.order(&least) == Ordering::Greater {
-                best.push(at as i64);
-                if best.len() == room {
-                    best.select_nth_unstable_by(k - 1, descending);
-                    best.truncate(k);
-                    least = row[best[k - 1] as usize];
+        for (number, values) in row[room..].chunks(AT_ONCE).enumerate() {
+            // Most have nothing to offer, which vectors tell.
+            if !values.iter().fold(false, |any, value| any | value.is_above(&least)) {
+                continue;
+            }
+            for (at, value) in values.iter().enumerate() {
+                if value.is_above(&least) {
+                    best.push((room + number * AT_ONCE + at) as i64);
+                    if best.len() == room {
+                        best.select_nth_unstable_by(k - 1, descending);
+                        best.truncate(k);
+                        least = row[best[k - 1] as usize];
+                    }
                 }
             }
         }

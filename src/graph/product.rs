@@ -43,13 +43,20 @@ fn collect_factors(expr: &Expr<NodeId>, dtype: DType, product: &mut Product) -> 
         }
         // Dividing by a number is multiplying by its inverse, but only a power of two has one without rounding; a
         // contraction rounds its sums anyway, which is more than this.
-        Expr::Binary(Binary::Div, a, b) if dtype.is_float() => match **b {
-            Expr::Const(Scalar::Real(by), _) if by != 0.0 && by.is_finite() => {
-                product.scale = multiply(product.scale, Scalar::Real(1.0 / by), dtype)?;
-                collect_factors(a, dtype, product)?;
-            }
-            _ => product.factors.push(expr.clone()),
-        },
+        Expr::Binary(Binary::Div, a, b) if dtype.is_float() || dtype.is_complex() => {
+            let inverse = match **b {
+                Expr::Const(Scalar::Real(by), _) if by != 0.0 && by.is_finite() => Scalar::Real(1.0 / by),
+                Expr::Const(Scalar::Complex(by, 0.0), _) if by != 0.0 && by.is_finite() => {
+                    Scalar::Complex(1.0 / by, 0.0)
+                }
+                _ => {
+                    product.factors.push(expr.clone());
+                    return Some(());
+                }
+            };
+            product.scale = multiply(product.scale, inverse, dtype)?;
+            collect_factors(a, dtype, product)?;
+        }
         _ => product.factors.push(expr.clone()),
     }
     Some(())

@@ -5,7 +5,7 @@ use super::thin::ROWS;
 use super::{Axis, Gemm};
 
 /// Panels for which rows are not packed if they need not be.
-const PANELS_UNPACKED: usize = 16;
+const PANELS_UNPACKED: usize = 96;
 
 /// An axis of rows or columns: stride in its operand, stride in C.
 #[derive(Clone, Copy, Debug, PartialEq)]
