@@ -2,7 +2,7 @@
 
 use super::build::{Builder, Lin};
 use super::expr::{Point, Scope, Val};
-use crate::expr::{Affine, Binary, Expr, Outside, Read};
+use crate::expr::{Affine, Axes, AxisId, Binary, Expr, Outside, Read};
 use crate::fault::Checked;
 use crate::loops::*;
 use crate::plan::{Operand, Source};
@@ -14,7 +14,7 @@ impl Builder {
         let operand = &scope.operands[number as usize];
         let mut address = Affine { terms: Vec::new(), constant: operand.offset };
         for (index, &(extent, stride)) in read.indices.iter().zip(&operand.dims) {
-            let affine = index.affine()?;
+            let affine = self.affine_at(index, point)?;
             let inside = match read.outside {
                 Outside::Never | Outside::Trust => true,
                 _ => self.inside(&affine, extent, point),
@@ -29,6 +29,12 @@ impl Builder {
 
     /// Whether an affine index stays within an extent in all lanes.
     pub(super) fn inside(&self, affine: &Affine, extent: u64, point: &Point) -> bool {
+        let (low, high) = self.reach(affine, point);
+        low >= 0 && high < i128::from(extent)
+    }
+
+    /// The least and greatest value of an affine index over the loops and lanes.
+    pub(super) fn reach(&self, affine: &Affine, point: &Point) -> (i128, i128) {
         let (mut low, mut high) = self.bounds(&point.lin(affine));
         if let Some((axis, lanes)) = point.vector {
             let by = affine.terms.iter().find(|term| term.0 == axis).map_or(0, |term| term.1);
@@ -36,7 +42,30 @@ impl Builder {
             low += reach.min(0);
             high += reach.max(0);
         }
-        low >= 0 && high < i128::from(extent)
+        (low, high)
+    }
+
+    /// What an affine index makes of one value of an axis, and the least and greatest value of its rest, over all values of
+    /// axes that are not known yet.
+    pub(super) fn spread(
+        &self,
+        affine: &Affine,
+        axis: AxisId,
+        axes: &Axes,
+        outer: &Point,
+    ) -> (i128, i128, i128) {
+        let by = affine.terms.iter().find(|term| term.0 == axis).map_or(0, |term| term.1);
+        let (mut low, mut high) = (i128::from(affine.constant), i128::from(affine.constant));
+        for &(other, by) in affine.terms.iter().filter(|term| term.0 != axis) {
+            let (least, most) = match outer.axes.iter().find(|known| known.0 == other) {
+                Some((_, lin)) => self.bounds(lin),
+                None => (0, i128::from(axes[other].extent) - 1),
+            };
+            let ends = [least, most].map(|end| end * i128::from(by));
+            low += ends[0].min(ends[1]);
+            high += ends[0].max(ends[1]);
+        }
+        (i128::from(by), low, high)
     }
 
     /// A load without computed indices: a vector if the lanes lie side by side, a scalar if they are one element.
@@ -102,7 +131,7 @@ impl Builder {
         let mut computed: Option<ValueId> = None;
         let mut inside: Option<ValueId> = None;
         for (dim, (index, &(extent, stride))) in read.indices.iter().zip(&operand.dims).enumerate() {
-            let affine = index.affine();
+            let affine = self.affine_at(index, point);
             let fits = affine.as_ref().is_some_and(|affine| self.inside(affine, extent, point));
             let free = fits || matches!(read.outside, Outside::Never | Outside::Trust);
             if let (true, Some(affine)) = (free, &affine) {

@@ -4,6 +4,7 @@ mod access;
 mod along;
 mod apart;
 mod build;
+mod clamped;
 mod columns;
 mod contract;
 mod copies;

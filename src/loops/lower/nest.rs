@@ -5,6 +5,7 @@
 //! where that shares loads between them or hides the latency of additions.
 
 use super::build::{Builder, Lin};
+use super::clamped::unclamped;
 use super::expr::{Point, Scope, Val, small_exponent, view_at};
 use super::join;
 use super::ranges;
@@ -101,13 +102,16 @@ impl Builder {
             return;
         }
         let mut pieces: Vec<Piece> = Vec::new();
+        // One axis is cut where indices are clamped: each cut triples the code.
+        let outside = choice.order.iter().filter(|&&axis| choice.vector != Some(axis));
+        let cut = outside.filter_map(|&axis| Some((axis, unclamped(task, axis, axes, outer, self)?))).next();
         for &axis in &choice.order {
             let extent = i64::try_from(axes[axis].extent).unwrap_or(i64::MAX);
             let inside = if choice.vector == Some(axis) {
                 inside_of(task, axis, axes, outer, self)
                     .filter(|range| range.1 - range.0 >= choice.lanes.into())
             } else {
-                None
+                cut.filter(|cut| cut.0 == axis).map(|cut| cut.1)
             };
             pieces.push(Piece { axis, start: Lin::default(), extent, inside });
         }
@@ -456,7 +460,7 @@ impl Choice {
         cut(first, 1, 1);
         let rest = cut(last, lanes, count);
         cut(last, lanes, rest);
-        if lanes > 1 {
+        if lanes > 1 || piece.inside.is_some() {
             cut(piece.extent, 1, 1);
         }
         list
@@ -478,18 +482,8 @@ fn inside_of(task: &Task, axis: AxisId, axes: &Axes, outer: &Point, builder: &Bu
                 continue;
             }
             let Some(affine) = index.affine() else { continue };
-            let by = affine.terms.iter().find(|term| term.0 == axis).map_or(0, |term| term.1);
-            let (mut low, mut high) = (i128::from(affine.constant), i128::from(affine.constant));
-            for &(other, by) in affine.terms.iter().filter(|term| term.0 != axis) {
-                let (least, most) = match outer.axes.iter().find(|known| known.0 == other) {
-                    Some((_, lin)) => builder.bounds(lin),
-                    None => (0, i128::from(axes[other].extent) - 1),
-                };
-                let ends = [least, most].map(|end| end * i128::from(by));
-                low += ends[0].min(ends[1]);
-                high += ends[0].max(ends[1]);
-            }
-            let (by, end) = (i128::from(by), i128::from(dim.0) - 1);
+            let (by, low, high) = builder.spread(&affine, axis, axes, outer);
+            let end = i128::from(dim.0) - 1;
             // low + by x >= 0 and high + by x <= end
             let (from, to) = if by > 0 {
                 (-low.div_euclid(by), (end - high).div_euclid(by))
