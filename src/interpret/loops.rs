@@ -94,7 +94,7 @@ impl Runner<'_> {
                     return Err(Fault { place, tensor, checked: site.checked, extent: site.extent, value });
                 }
             }
-            Stmt::Gemm(gemm, addresses) => self.gemm(*gemm, addresses),
+            Stmt::Gemm(gemm, addresses, wanted) => self.gemm(*gemm, addresses, wanted.as_ref()),
             Stmt::Permute(permute, [from, to]) => {
                 let permute = &self.loops.permutes[*permute];
                 let axes: Vec<Axis> = permute
@@ -236,12 +236,20 @@ impl Runner<'_> {
         }
     }
 
-    fn gemm(&mut self, id: GemmId, [a, b, c]: &[Address; 3]) {
+    fn gemm(&mut self, id: GemmId, [a, b, c]: &[Address; 3], wanted: Option<&Address>) {
         let gemm = &self.loops.gemms[id];
         let free: Vec<Axis> = [&gemm.batch, &gemm.m, &gemm.n].into_iter().flatten().copied().collect();
+        let choice: Vec<Axis> =
+            free.iter().zip(&gemm.wanted).map(|(axis, &stride)| Axis { a: stride, ..*axis }).collect();
+        let chosen = wanted.map(|wanted| (wanted.buffer, self.element(wanted), points(&choice)));
         let [at_a, at_b, at_c] = [a, b, c].map(|address| self.element(address));
         let zero = if gemm.dtype.is_complex() { DType::C128 } else { gemm.dtype };
-        for point in points(&free) {
+        for (nth, point) in points(&free).into_iter().enumerate() {
+            if let Some((buffer, at, list)) = &chosen
+                && !truth(self.read(*buffer, DType::Bool, at + list[nth][0]))
+            {
+                continue;
+            }
             let mut sum = number(0, zero);
             for inner in points(&gemm.k) {
                 let x = self.read(a.buffer, gemm.dtype, at_a + point[0] + inner[0]);

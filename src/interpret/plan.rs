@@ -12,7 +12,7 @@ use super::along::along;
 use super::eval::{Access, Evaluate, Memory, Node, Outcome, Prepare, Range, ranges};
 use super::join::{Join, Total};
 use super::program::place_inside;
-use super::value::multiply;
+use super::value::{multiply, truth};
 use crate::expr::{AxisId, Expr, Read};
 use crate::fault::{Checked, Fault};
 use crate::id::Id;
@@ -237,6 +237,13 @@ impl Runner<'_> {
         let mut evaluate = Evaluate::new(&*self, self.point.clone(), 0);
         evaluate.for_each_point(&outer, &mut |at| {
             let out = element_of(&step.out, &at.point);
+            if let Some(wanted) = &step.wanted
+                && !truth(at.memory.load(wanted.buffer.number(), element_of(wanted, &at.point)))
+            {
+                // Nothing may depend on it.
+                results.push((out, Scalar::Real(f64::NAN)));
+                return Ok(());
+            }
             let mut total = Total::new(step.dtype);
             if step.accumulate {
                 total.push(load(at.memory, &step.out, parts[2], out));

@@ -278,8 +278,9 @@ pub enum Stmt {
     If(ValueId, Vec<Stmt>, Vec<Stmt>),
     /// Ends the program with a fault unless `0 <= value < extent`.
     Check(ValueId, u64, SiteId),
-    /// Calls a matrix product on `[a, b, c]`; inside a parallel loop it runs on the worker's own thread.
-    Gemm(GemmId, [Address; 3]),
+    /// Calls a matrix product on `[a, b, c]`, and on the `bool`s that say what of it is wanted if it has strides for these;
+    /// inside a parallel loop it runs on the worker's own thread.
+    Gemm(GemmId, [Address; 3], Option<Address>),
     /// Copies from the first address to the second; not inside a parallel loop.
     Permute(PermuteId, [Address; 2]),
     /// Writes the positions, as `i64`, that put a row in order.

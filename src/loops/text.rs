@@ -179,9 +179,13 @@ impl Loops {
                 }
                 writeln!(out, "{pad}}}")
             }
-            Stmt::Gemm(gemm, [a, b, c]) => {
+            Stmt::Gemm(gemm, [a, b, c], wanted) => {
                 let [a, b, c] = [a, b, c].map(|address| self.address(address));
-                writeln!(out, "{gemm} {c} = {a} * {b}")
+                write!(out, "{gemm} {c} = {a} * {b}")?;
+                match wanted {
+                    Some(wanted) => writeln!(out, " where {}", self.address(wanted)),
+                    None => writeln!(out),
+                }
             }
             Stmt::Permute(permute, [from, to]) => {
                 writeln!(out, "{permute} {} = {}", self.address(to), self.address(from))

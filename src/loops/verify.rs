@@ -150,19 +150,28 @@ impl Check<'_> {
                 self.inner(then)?;
                 self.inner(otherwise)
             }
-            Stmt::Gemm(gemm, addresses) => {
+            Stmt::Gemm(gemm, addresses, wanted) => {
                 let gemm = &self.loops.gemms[*gemm];
                 let axes = || [&gemm.batch, &gemm.m, &gemm.n, &gemm.k].into_iter().flatten();
+                let strides = if wanted.is_some() { axes().count() } else { 0 };
+                if gemm.wanted.len() != strides {
+                    return Err("a matrix product whose wanted elements are not told".to_string());
+                }
                 if axes().any(|axis| axis.extent == 0) {
                     return Ok(());
                 }
-                for (number, address) in addresses.iter().enumerate() {
-                    let reach = axes().map(|axis| {
-                        let stride = [axis.a, axis.b, axis.c][number];
+                for (number, address) in addresses.iter().chain(wanted).enumerate() {
+                    let reach = axes().enumerate().map(|(at, axis)| {
+                        let wanted = gemm.wanted.get(at).copied().unwrap_or(0);
+                        let stride = [axis.a, axis.b, axis.c, wanted][number];
                         i128::from(stride) * (i128::from(axis.extent) - 1)
                     });
                     let (low, high) =
                         reach.fold((0, 0), |(low, high), by| (low + by.min(0), high + by.max(0)));
+                    if number == 3 {
+                        self.part(address, DType::Bool, low, high)?;
+                        continue;
+                    }
                     // Wrapping products do not depend on the sign.
                     let dtype = match (gemm.dtype, self.loops.buffers[address.buffer].dtype) {
                         (DType::I32, dtype @ DType::U32) | (DType::I64, dtype @ DType::U64) => dtype,

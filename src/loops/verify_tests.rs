@@ -80,10 +80,18 @@ fn map(from: u32, to: u32) -> Stmt {
 #[test]
 fn matrix_products_and_copies_are_of_their_memorys_dtype() {
     let axis = Axis { extent: 3, a: 3, b: 1, c: 1 };
-    let gemm = |dtype| Gemm { dtype, batch: vec![axis], m: vec![], n: vec![], k: vec![], accumulate: false };
+    let gemm = |dtype| Gemm {
+        dtype,
+        batch: vec![axis],
+        m: vec![],
+        n: vec![],
+        k: vec![],
+        accumulate: false,
+        wanted: vec![],
+    };
     let addresses = || [at(1, 0, &[]), at(1, 0, &[]), at(1, 5, &[])];
     let with = |dtype, memory| {
-        let mut loops = loops(&[], vec![vec![Stmt::Gemm(GemmId(0), addresses())]]);
+        let mut loops = loops(&[], vec![vec![Stmt::Gemm(GemmId(0), addresses(), None)]]);
         loops.buffers[BufferId(1)].dtype = memory;
         loops.gemms.push(gemm(dtype));
         verify(&loops)

@@ -159,7 +159,8 @@ impl Step {
     pub fn for_each_buffer(&self, visit: &mut dyn FnMut(BufferId)) {
         match self {
             Step::Contract(step) => {
-                [&step.a, &step.b, &step.out].into_iter().for_each(|view: &View| visit(view.buffer));
+                let views = [&step.a, &step.b].into_iter().chain(&step.wanted).chain([&step.out]);
+                views.for_each(|view: &View| visit(view.buffer));
             }
             Step::Nest(step) => {
                 step.operands.iter().for_each(|operand| visit(operand.buffer));

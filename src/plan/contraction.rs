@@ -144,6 +144,7 @@ impl Lowering<'_> {
                     out,
                     dtype: site.dtype,
                     accumulate: last && accumulate,
+                    wanted: None,
                     place: site.place,
                 }));
             } else {

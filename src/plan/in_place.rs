@@ -135,7 +135,7 @@ impl Step {
     fn map_buffers(&mut self, to: &mut dyn FnMut(BufferId) -> BufferId) {
         match self {
             Step::Contract(step) => {
-                for view in [&mut step.a, &mut step.b, &mut step.out] {
+                for view in [&mut step.a, &mut step.b, &mut step.out].into_iter().chain(&mut step.wanted) {
                     view.buffer = to(view.buffer);
                 }
             }

@@ -38,6 +38,7 @@ mod spread;
 mod tests;
 mod unwrap;
 mod verify;
+mod wanted;
 
 pub use convolution::LongSum;
 pub use cost::{Cost, StepCost, cost, flops_as_written};
@@ -210,6 +211,8 @@ pub struct Contract {
     pub dtype: DType,
     /// Whether the result is added to what is there.
     pub accumulate: bool,
+    /// The `bool`s that say which elements of the result are wanted: the others hold anything afterwards.
+    pub wanted: Option<View>,
     /// The statement's place.
     pub place: Span,
 }

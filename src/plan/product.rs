@@ -77,6 +77,7 @@ fn step_workspace(plan: &Plan, step: &Step, held: &mut Vec<AxisId>, (threads, al
 }
 
 fn gemm_of<'a>(contract: &Contract, axes: &Axes, list: impl Iterator<Item = &'a AxisId>) -> Gemm {
+    let list: Vec<AxisId> = list.copied().collect();
     // Wrapping products do not depend on the sign.
     let dtype = match contract.dtype {
         DType::U32 => DType::I32,
@@ -84,8 +85,8 @@ fn gemm_of<'a>(contract: &Contract, axes: &Axes, list: impl Iterator<Item = &'a 
         dtype => dtype,
     };
     let accumulate = contract.accumulate;
-    let mut gemm = Gemm { dtype, batch: vec![], m: vec![], n: vec![], k: vec![], accumulate };
-    for &id in list {
+    let mut gemm = Gemm { dtype, batch: vec![], m: vec![], n: vec![], k: vec![], accumulate, wanted: vec![] };
+    for &id in &list {
         let [a, b, c] = [&contract.a, &contract.b, &contract.out].map(|view| view.stride(id));
         let axis = Axis { extent: axes[id].extent, a, b, c };
         match (a != 0, b != 0, c != 0) {
@@ -95,6 +96,22 @@ fn gemm_of<'a>(contract: &Contract, axes: &Axes, list: impl Iterator<Item = &'a 
             _ => &mut gemm.batch,
         }
         .push(axis);
+    }
+    if let Some(wanted) = &contract.wanted {
+        // In the order of the groups, as the axes were put there.
+        let group = |id: AxisId| {
+            let [a, b, c] = [&contract.a, &contract.b, &contract.out].map(|view| view.stride(id) != 0);
+            match (a, b, c) {
+                (_, _, false) => 3,
+                (true, false, true) => 1,
+                (false, true, true) => 2,
+                _ => 0,
+            }
+        };
+        for number in 0..4 {
+            let of_group = list.iter().filter(|&&id| group(id) == number);
+            gemm.wanted.extend(of_group.map(|&id| wanted.stride(id)));
+        }
     }
     gemm
 }

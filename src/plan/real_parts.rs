@@ -214,7 +214,7 @@ fn in_parts(view: &View, part: AxisId) -> Option<View> {
 }
 
 /// Whether a contraction is a product of matrices of the library.
-fn is_product(plan: &Plan, contract: &Contract, held: &[AxisId]) -> bool {
+pub(super) fn is_product(plan: &Plan, contract: &Contract, held: &[AxisId]) -> bool {
     let is_held = |axis: AxisId| held.contains(&axis);
     let (free, summed) = contract.free_and_summed(&is_held);
     contract.long_sum(&plan.axes, &is_held).is_none()

@@ -26,7 +26,11 @@ impl Plan {
             Step::Contract(step) => {
                 let equals = if step.accumulate { "+=" } else { "=" };
                 let [a, b, out] = [&step.a, &step.b, &step.out].map(|view| self.show_view(view));
-                writeln!(f, "{indent}contract {out} {equals} {a} * {b}")
+                write!(f, "{indent}contract {out} {equals} {a} * {b}")?;
+                match &step.wanted {
+                    Some(wanted) => writeln!(f, " where {}", self.show_view(wanted)),
+                    None => writeln!(f),
+                }
             }
             Step::Nest(step) => {
                 let loops = self.names(&step.axes);

@@ -142,6 +142,13 @@ impl Plan {
         if step.accumulate {
             self.verify_read(step.out.buffer, written)?;
         }
+        if let Some(wanted) = &step.wanted {
+            self.verify_read(wanted.buffer, written)?;
+            self.verify_view(wanted, &step.out.strides.iter().map(|stride| stride.0).collect(), false)?;
+            if self.buffers[wanted.buffer].dtype != einc_runtime::DType::Bool {
+                return Err("what is wanted of a contraction is said by no `bool`s".to_string());
+            }
+        }
         let fits = |view: &View| self.buffers[view.buffer].dtype == step.dtype || in_parts(view);
         if ![&step.a, &step.b, &step.out].into_iter().all(fits) {
             return Err("a contraction of different dtypes".to_string());

@@ -22,6 +22,7 @@ struct Workspace<T> {
     tile: *mut T,
     row_a: *mut isize,
     row_c: *mut isize,
+    row_wanted: *mut isize,
     sum_a: *mut isize,
     sum_b: *mut isize,
     sum_packed: *mut isize,
@@ -51,9 +52,9 @@ impl<T> Workspace<T> {
             area
         };
         let [a, b, tile] = ready.areas().map(|len| area(len * size_of::<T>()).cast());
-        let [row_a, row_c, sum_a, sum_b, sum_packed, column_b, column_c] =
+        let [row_a, row_c, row_wanted, sum_a, sum_b, sum_packed, column_b, column_c] =
             ready.offsets().map(|len| area(len * size_of::<isize>()).cast());
-        Workspace { a, b, tile, row_a, row_c, sum_a, sum_b, sum_packed, column_b, column_c }
+        Workspace { a, b, tile, row_a, row_c, row_wanted, sum_a, sum_b, sum_packed, column_b, column_c }
     }
 }
 
@@ -114,17 +115,22 @@ struct Work<'a, T: 'static> {
 ///
 /// # Safety
 /// The operands must be good for every index of the part, `memory` for [`workspace_bytes`], and nobody else may use
-/// `memory` or the part's elements of C meanwhile.
+/// `memory` or the part's elements of C meanwhile. So must `wanted` be where what is wanted is chosen.
 pub(super) unsafe fn run<T: HasKernels>(
     ready: &Ready,
     kernels: &'static Kernels<T>,
     part: &Part,
     [a, b]: [*const T; 2],
     c: *mut T,
+    wanted: *const u8,
     memory: *mut u8,
 ) {
     // SAFETY: the caller's promise.
     let work = Work { ready, kernels, a, b, c, space: unsafe { Workspace::new(ready, memory) } };
+    // SAFETY: the caller's promise.
+    if ready.chooses && !unsafe { work.wants_any(&part.rows, wanted) } {
+        return;
+    }
     let stays = ready.a_stays(part.rows.len(), part.sums.len());
     let mut packed = false;
     for panels in blocks(&part.panels, ready.panels_block) {
@@ -139,10 +145,11 @@ pub(super) unsafe fn run<T: HasKernels>(
                 for rows in blocks(&part.rows, ready.rows_block) {
                     let at = if stays { number * ready.a_block() } else { 0 };
                     offsets(free(&ready.rows), rows.clone(), work.space.row_a, work.space.row_c);
+                    let count = if ready.chooses { work.choose(rows.clone(), wanted) } else { rows.len() };
                     if !(ready.a_unpacked || stays && packed) {
-                        work.pack_rows(rows.len(), &sums, at);
+                        work.pack_rows(count, &sums, at);
                     }
-                    work.tiles(rows.len(), &panels, sums.len(), at, accumulate);
+                    work.tiles(count, &panels, sums.len(), at, accumulate);
                 }
             }
         }
@@ -157,6 +164,41 @@ fn blocks(range: &Range<usize>, len: usize) -> impl Iterator<Item = Range<usize>
 }
 
 impl<T: HasKernels> Work<'_, T> {
+    /// Whether any row is wanted.
+    ///
+    /// # Safety
+    /// `wanted` is good for the rows.
+    unsafe fn wants_any(&self, rows: &Range<usize>, wanted: *const u8) -> bool {
+        blocks(rows, self.ready.rows_block).any(|rows| {
+            // SAFETY: the caller's promise; each area has room for the rows of a block.
+            unsafe {
+                offsets(free(&self.ready.rows), rows.clone(), self.space.row_a, self.space.row_c);
+                self.choose(rows, wanted) > 0
+            }
+        })
+    }
+
+    /// Keeps the offsets of the rows of a block that are wanted; how many there are.
+    ///
+    /// # Safety
+    /// The offsets of the rows must have been written, and `wanted` is good for them.
+    unsafe fn choose(&self, rows: Range<usize>, wanted: *const u8) -> usize {
+        let Workspace { row_a, row_c, row_wanted, .. } = self.space;
+        let axes = self.ready.rows.iter().map(|axis| (axis.extent, axis.wanted, axis.wanted));
+        let mut kept = 0;
+        // SAFETY: the caller's promise; each area has room for the rows of a block.
+        unsafe {
+            offsets(axes, rows.clone(), row_wanted, row_wanted);
+            for at in 0..rows.len() {
+                if *wanted.offset(*row_wanted.add(at)) != 0 {
+                    (*row_a.add(kept), *row_c.add(kept)) = (*row_a.add(at), *row_c.add(at));
+                    kept += 1;
+                }
+            }
+        }
+        kept
+    }
+
     /// The columns of a panel, from its start in B.
     ///
     /// # Safety

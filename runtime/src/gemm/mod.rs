@@ -17,6 +17,7 @@
 //!     n: vec![Axis { extent: 2, a: 0, b: 3, c: 1 }],
 //!     k: vec![Axis { extent: 3, a: 1, b: 1, c: 0 }],
 //!     accumulate: false,
+//!     wanted: vec![],
 //! })
 //! .unwrap();
 //! let (a, b, mut c) = ([1f64, 2.0, 3.0, 4.0, 5.0, 6.0], [1f64, 0.0, 1.0, 0.0, 2.0, 0.0], [0f64; 4]);
@@ -76,6 +77,9 @@ pub struct Gemm {
     pub k: Vec<Axis>,
     /// Whether the result is added to what is there.
     pub accumulate: bool,
+    /// The stride of each axis, batch, m, n and k, in a tensor of bytes: elements of the result where its byte is 0 are not
+    /// wanted, and are not written. Empty where all are.
+    pub wanted: Vec<i64>,
 }
 
 /// A contraction made ready to run on this machine.
@@ -168,11 +172,29 @@ pub unsafe fn gemm(
     workspace: *mut u8,
     threads: usize,
 ) {
+    assert!(!plan.ready.chooses, "what is wanted has to be told");
+    // SAFETY: the caller's promise; nothing is read of what is wanted.
+    unsafe { gemm_where(plan, [a, b], c, std::ptr::null(), workspace, threads) };
+}
+
+/// [`gemm`] of a plan that computes only what is wanted.
+///
+/// # Safety
+/// As [`gemm`], and `wanted` points to the byte of index 0, good for every index of the plan's axes, if the plan has such
+/// strides.
+pub unsafe fn gemm_where(
+    plan: &GemmPlan,
+    [a, b]: [*const u8; 2],
+    c: *mut u8,
+    wanted: *const u8,
+    workspace: *mut u8,
+    threads: usize,
+) {
     let (a, b) = if plan.ready.swapped { (b, a) } else { (a, b) };
     with_elements!(
         plan.dtype,
         // SAFETY: the caller's promise.
-        T => unsafe { run::<T>(plan, [a.cast(), b.cast()], c.cast(), workspace, threads) },
+        T => unsafe { run::<T>(plan, [a.cast(), b.cast()], c.cast(), wanted, workspace, threads) },
         else unreachable!("plans have kernels")
     );
 }
@@ -195,6 +217,7 @@ unsafe fn run<T: HasKernels>(
     plan: &GemmPlan,
     [a, b]: [*const T; 2],
     c: *mut T,
+    wanted: *const u8,
     workspace: *mut u8,
     threads: usize,
 ) {
@@ -211,11 +234,12 @@ unsafe fn run<T: HasKernels>(
     let work = work_of_one.saturating_mul(ready.batch_len);
     let threads = threads.min(pool::threads()).min(work / WORTH_A_THREAD).max(1);
     let one = |index: usize| {
-        let (mut rest, mut at) = (index, (0, 0, 0));
+        let (mut rest, mut at) = (index, [0; 4]);
         for axis in &ready.batch {
             let index = (rest % axis.extent) as isize;
             rest /= axis.extent;
-            at = (at.0 + index * axis.a, at.1 + index * axis.b, at.2 + index * axis.c);
+            let strides = [axis.a, axis.b, axis.c, axis.wanted];
+            at.iter_mut().zip(strides).for_each(|(at, stride)| *at += index * stride);
         }
         at
     };
@@ -229,15 +253,18 @@ unsafe fn run<T: HasKernels>(
     let aligned = workspace.align_offset(64);
     let (shared_c, space) = (Shared(c), Shared(workspace.wrapping_add(aligned)));
     let (shared_a, shared_b) = (Shared(a.cast_mut()), Shared(b.cast_mut()));
+    let shared_wanted = Shared(wanted.cast_mut());
     let at = |index: usize| {
         let at = one(index);
         // SAFETY: the caller's promise: batch offsets stay within the operands.
         unsafe {
             let operands =
-                [shared_a.get().offset(at.0).cast_const(), shared_b.get().offset(at.1).cast_const()];
-            (operands, shared_c.get().offset(at.2))
+                [shared_a.get().offset(at[0]).cast_const(), shared_b.get().offset(at[1]).cast_const()];
+            (operands, shared_c.get().offset(at[2]))
         }
     };
+    // Null where all is wanted.
+    let wanted_at = |index: usize| shared_wanted.get().cast_const().wrapping_offset(one(index)[3]);
     let by_batch = ready.batch_len >= threads || ready.listed.is_some();
     match ready.way {
         Way::Blocks => {
@@ -251,7 +278,7 @@ unsafe fn run<T: HasKernels>(
                             Some(_) => drive::run_listed(ready, kernels, operands, c),
                             None => {
                                 let memory = space.get().add(thread * bytes_of_one);
-                                drive::run(ready, kernels, part, operands, c, memory);
+                                drive::run(ready, kernels, part, operands, c, wanted_at(index), memory);
                             }
                         }
                     }

@@ -7,21 +7,23 @@ use super::{Axis, Gemm};
 /// Panels for which rows are not packed if they need not be.
 const PANELS_UNPACKED: usize = 96;
 
-/// An axis of rows or columns: stride in its operand, stride in C.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// An axis of rows or columns: stride in its operand, stride in C, stride in what says which elements are wanted.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Free {
     pub extent: usize,
     pub from: isize,
     pub c: isize,
+    pub wanted: isize,
 }
 
 /// An axis that is summed over, or of the batch (then with a stride in C).
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Shared {
     pub extent: usize,
     pub a: isize,
     pub b: isize,
     pub c: isize,
+    pub wanted: isize,
 }
 
 /// How columns are cut into panels.
@@ -75,6 +77,8 @@ pub(super) struct Ready {
     /// Whether the caller's operands change places.
     pub swapped: bool,
     pub accumulate: bool,
+    /// Whether only rows that are wanted are computed.
+    pub chooses: bool,
     pub batch: Vec<Shared>,
     pub rows: Vec<Free>,
     pub columns: Vec<Free>,
@@ -130,8 +134,13 @@ impl Groups {
     fn of(gemm: &Gemm) -> Option<Groups> {
         let mut groups = Groups { batch: vec![], rows: vec![], columns: vec![], sums: vec![] };
         let (mut reach_a, mut reach_b, mut reach_c) = (0i64, 0i64, 0i64);
-        for &Axis { extent, a, b, c } in gemm.batch.iter().chain(&gemm.m).chain(&gemm.n).chain(&gemm.k) {
-            for (reach, stride) in [(&mut reach_a, a), (&mut reach_b, b), (&mut reach_c, c)] {
+        let mut reach_wanted = 0i64;
+        let list = gemm.batch.iter().chain(&gemm.m).chain(&gemm.n).chain(&gemm.k);
+        for (number, &Axis { extent, a, b, c }) in list.enumerate() {
+            let wanted = gemm.wanted.get(number).copied().unwrap_or(0);
+            let reaches =
+                [(&mut reach_a, a), (&mut reach_b, b), (&mut reach_c, c), (&mut reach_wanted, wanted)];
+            for (reach, stride) in reaches {
                 let last = i64::try_from(extent).ok()?.saturating_sub(1).max(0);
                 *reach = reach.checked_add(stride.checked_abs()?.checked_mul(last)?)?;
             }
@@ -139,27 +148,59 @@ impl Groups {
                 continue;
             }
             let extent = usize::try_from(extent).ok()?;
-            let [a, b, c] = [a, b, c].map(|stride| stride as isize);
+            let [a, b, c, wanted] = [a, b, c, wanted].map(|stride| stride as isize);
             match (a != 0, b != 0, c != 0) {
-                (true, false, true) => groups.rows.push(Free { extent, from: a, c }),
-                (false, true, true) => groups.columns.push(Free { extent, from: b, c }),
-                (_, _, true) => groups.batch.push(Shared { extent, a, b, c }),
-                (_, _, false) => groups.sums.push(Shared { extent, a, b, c }),
+                (true, false, true) => groups.rows.push(Free { extent, from: a, c, wanted }),
+                (false, true, true) => groups.columns.push(Free { extent, from: b, c, wanted }),
+                (_, _, true) => groups.batch.push(Shared { extent, a, b, c, wanted }),
+                (_, _, false) if wanted == 0 => groups.sums.push(Shared { extent, a, b, c, wanted }),
+                // A sum is wanted as a whole.
+                (_, _, false) => return None,
             }
         }
         // Offsets count elements; the bytes they become must be addressable too.
         let widest = i64::MAX / 16;
-        (reach_a <= widest && reach_b <= widest && reach_c <= widest).then_some(groups)
+        [reach_a, reach_b, reach_c, reach_wanted].into_iter().all(|reach| reach <= widest).then_some(groups)
+    }
+
+    /// Makes the axes that choose what is wanted those of rows and of the batch; whether operands change places for that.
+    fn choose(&mut self) -> bool {
+        let count = |axes: &[Free]| {
+            let chosen = axes.iter().filter(|axis| axis.wanted != 0);
+            chosen.fold(1usize, |n, axis| n.saturating_mul(axis.extent))
+        };
+        // Vectors run along what is side by side in C.
+        let runs = |axes: &[Free]| axes.iter().any(|axis| axis.c == 1 && axis.wanted == 0);
+        let swapped = match (runs(&self.rows), runs(&self.columns)) {
+            (false, true) => false,
+            (true, false) => true,
+            _ => count(&self.columns) > count(&self.rows),
+        };
+        if swapped {
+            self.swap();
+        }
+        let batch = &mut self.batch;
+        self.columns.retain(|&Free { extent, from, c, wanted }| {
+            if wanted != 0 {
+                batch.push(Shared { extent, a: 0, b: from, c, wanted });
+            }
+            wanted == 0
+        });
+        swapped
     }
 
     fn merge(&mut self) {
         let chained = |inner: isize, extent: usize, outer: isize| inner * extent as isize == outer;
         let free = |p: &Free, q: &Free| {
-            (chained(p.from, p.extent, q.from) && chained(p.c, p.extent, q.c))
+            let all = [(p.from, q.from), (p.c, q.c), (p.wanted, q.wanted)];
+            all.into_iter()
+                .all(|(inner, outer)| chained(inner, p.extent, outer))
                 .then_some(Free { extent: p.extent * q.extent, ..*p })
         };
         let shared = |p: &Shared, q: &Shared| {
-            (chained(p.a, p.extent, q.a) && chained(p.b, p.extent, q.b) && chained(p.c, p.extent, q.c))
+            let all = [(p.a, q.a), (p.b, q.b), (p.c, q.c), (p.wanted, q.wanted)];
+            all.into_iter()
+                .all(|(inner, outer)| chained(inner, p.extent, outer))
                 .then_some(Shared { extent: p.extent * q.extent, ..*p })
         };
         merge(&mut self.rows, free);
@@ -244,7 +285,8 @@ fn split_box(sums: &mut Vec<Shared>, most: usize) -> Option<usize> {
     if cut == extent {
         sums.remove(of_b);
     } else {
-        sums[of_b] = Shared { extent: extent / cut, a: a * cut as isize, b: cut as isize, c: 0 };
+        sums[of_b] =
+            Shared { extent: extent / cut, a: a * cut as isize, b: cut as isize, ..Shared::default() };
     }
     sums.retain(|axis| *axis != middle);
     sums.splice(0..0, [inner, middle]);
@@ -255,6 +297,8 @@ impl Ready {
     /// Makes a contraction ready for those kernels. `None` where it is too large to address.
     pub fn new<T>(gemm: &Gemm, kernels: &Kernels<T>) -> Option<Ready> {
         let mut groups = Groups::of(gemm)?;
+        let chooses = !gemm.wanted.is_empty();
+        let turned = chooses && groups.choose();
         groups.merge();
         let lanes = kernels.lanes;
         let score = |axes: &[Free]| {
@@ -285,7 +329,9 @@ impl Ready {
             rows.is_empty() && matches!(columns, [axis] if (axis.from, axis.c) == (1, 1) && axis.extent >= 16)
         };
         let swept_as_is = is_swept(&groups.rows, &groups.columns);
-        let way = if rows_len.min(columns_len) <= ROWS && groups.sums.iter().any(has_runs) {
+        let way = if chooses {
+            Way::Blocks
+        } else if rows_len.min(columns_len) <= ROWS && groups.sums.iter().any(has_runs) {
             Way::Dots
         } else if swept_as_is || is_swept(&groups.columns, &groups.rows) {
             Way::Sweeps
@@ -297,6 +343,7 @@ impl Ready {
             Way::Blocks
         };
         let swapped = match way {
+            _ if chooses => false,
             Way::Dots => rows_len > columns_len,
             Way::Sweeps => !swept_as_is,
             Way::Runs => !runs_as_is,
@@ -342,8 +389,9 @@ impl Ready {
             way,
             lanes_len,
             c_lane,
-            swapped,
+            swapped: swapped || turned,
             accumulate: gemm.accumulate,
+            chooses,
             batch_len,
             rows_len,
             columns_len,
@@ -371,7 +419,7 @@ impl Ready {
             sums,
         };
         ready.cut(kernels);
-        if way == Way::Blocks {
+        if way == Way::Blocks && !chooses {
             ready.list();
         }
         Some(ready)
@@ -444,7 +492,10 @@ impl Ready {
         let spread_out = !row_bytes.is_multiple_of(4096) || self.rows_len <= 1;
         let reads_well = self.a_runs && spread_out && self.panels_len() <= PANELS_UNPACKED;
         let one_after_another = self.sums.len() <= 1 || self.a_run == self.sums_len;
-        self.a_unpacked = one_after_another && self.rows.len() <= 1 && (self.panels_len() <= 2 || reads_well);
+        self.a_unpacked = !self.chooses
+            && one_after_another
+            && self.rows.len() <= 1
+            && (self.panels_len() <= 2 || reads_well);
     }
 
     /// Whether B is read through windows: packed it would be larger, by far, than it is. No stride of its sums is one of
@@ -482,7 +533,7 @@ impl Ready {
         if !is_straight || work > 64 * 64 * 64 || tiles > 64 || work == 0 {
             return;
         }
-        let row = self.rows.first().copied().unwrap_or(Free { extent: 1, from: 0, c: 0 });
+        let row = self.rows.first().copied().unwrap_or(Free { extent: 1, ..Free::default() });
         let mut listed = Vec::with_capacity(tiles);
         for panel in 0..self.panels_len() {
             let panel = self.panel(panel);
@@ -523,7 +574,8 @@ impl Ready {
                 // The first panels of a run take one vector more, if they do not come out even.
                 let (each, more) = (vectors / of_run, vectors % of_run);
                 let start = (part * each + part.min(more)) * self.lanes;
-                let inner = self.columns.first().copied().unwrap_or(Free { extent: 1, from: 0, c: 1 });
+                let inner =
+                    self.columns.first().copied().unwrap_or(Free { extent: 1, c: 1, ..Free::default() });
                 let room = (each + usize::from(part < more)) * self.lanes;
                 let (mut b, mut c) = (start as isize * inner.from, start as isize);
                 let mut rest = run;
@@ -566,14 +618,14 @@ impl Ready {
         [a, b, 8 * MOST_COLUMNS]
     }
 
-    /// Offsets one thread keeps: rows of A and C, sums of A, B and packed B, columns of B and C.
-    pub fn offsets(&self) -> [usize; 7] {
+    /// Offsets one thread keeps: rows of A, of C and of what is wanted, sums of A, B and packed B, columns of B and C.
+    pub fn offsets(&self) -> [usize; 8] {
         let columns = match self.panels {
             Panels::Runs { .. } => self.panel_columns,
             Panels::Flat => self.panels_block * self.panel_columns,
         };
         let (rows, sums) = (self.rows_block, self.sums_block);
-        [rows, rows, sums, sums, sums, columns, columns]
+        [rows, rows, if self.chooses { rows } else { 0 }, sums, sums, sums, columns, columns]
     }
 }
 

@@ -53,6 +53,7 @@ fn problem(dtype: DType, axes: &[(u64, [bool; 3])], orders: [&[usize]; 3], accum
         n: group([false, true, true]),
         k: group([true, true, false]),
         accumulate,
+        wanted: vec![],
     };
     Problem { gemm, lens }
 }
@@ -107,6 +108,24 @@ fn check<T: HasKernels + Element>(problem: &Problem, numbers: &mut Numbers, thre
         sum.2 += x.re() * y.im() + x.im() * y.re();
         sizes[at_c] += (x.re().abs() + x.im().abs()) * (y.re().abs() + y.im().abs());
     });
+    // Elements that are not wanted stay what they are.
+    let chosen: Vec<Axis> = axes
+        .iter()
+        .zip(&wanted.wanted)
+        .filter(|(axis, _)| axis.c != 0 || axis.extent == 1)
+        .map(|(axis, &stride)| Axis { a: stride, ..*axis })
+        .collect();
+    let mut choice: Vec<u8> = Vec::new();
+    let mut kept = vec![true; lens[2]];
+    let visit = &mut |[at, _, at_c]: [usize; 3]| {
+        while choice.len() <= at {
+            choice.push(u8::from(numbers.below(5) < 2));
+        }
+        kept[at_c] = choice[at] != 0;
+    };
+    if !wanted.wanted.is_empty() {
+        walk(&chosen, visit);
+    }
     for level in [Level::Plain, Level::Wide, Level::Widest] {
         if level > Level::of_machine() {
             continue;
@@ -117,20 +136,22 @@ fn check<T: HasKernels + Element>(problem: &Problem, numbers: &mut Numbers, thre
         let guard = workspace.len() - 64;
         // SAFETY: the vectors are as long as the axes reach, and nobody else uses them.
         unsafe {
-            gemm(
-                &plan,
-                a.as_ptr().cast(),
-                b.as_ptr().cast(),
-                c.as_mut_ptr().cast(),
-                workspace.as_mut_ptr(),
-                threads,
-            );
+            let operands = [a.as_ptr().cast(), b.as_ptr().cast()];
+            let (c, memory) = (c.as_mut_ptr().cast(), workspace.as_mut_ptr());
+            match wanted.wanted.is_empty() {
+                true => gemm(&plan, operands[0], operands[1], c, memory, threads),
+                false => gemm_where(&plan, operands, c, choice.as_ptr(), memory, threads),
+            }
         }
         assert!(workspace[guard..].iter().all(|&byte| byte == 0x7f), "{level:?} {problem:?}");
         let epsilon = if matches!(wanted.dtype, DType::F32 | DType::C64) { 1.2e-7 } else { 2.3e-16 };
         for (at, (value, old)) in c.iter().zip(&before).enumerate() {
             let (value, old) = (value.to_scalar(), old.to_scalar());
             let sum = sums[at];
+            if !wanted.wanted.is_empty() && !kept[at] {
+                assert!(value == old, "{level:?} {problem:?}: what is not wanted is written at {at}");
+                continue;
+            }
             if let (Scalar::Int(value), Scalar::Int(old)) = (value, old) {
                 let expected = sum.0.wrapping_add(if wanted.accumulate { old } else { 0 });
                 assert_eq!(
@@ -339,6 +360,7 @@ fn a_vector_times_windows() {
                 n: vec![axis(p, 0, width, q), axis(q, 0, 1, 1)],
                 k: vec![axis(u, v, width, 0), axis(v, 1, 1, 0)],
                 accumulate: number % 2 == 1,
+                wanted: vec![],
             };
             let mut lens = [n * u * v, n * height * width, n * p * q].map(|len| len as usize);
             if swapped {
@@ -380,6 +402,7 @@ fn rows_times_windows_of_short_rows() {
                 n: vec![axis(n, 0, height * width, o * p * q), axis(p, 0, width, y), axis(q, 0, 1, x)],
                 k: vec![axis(u, v, width, 0), axis(v, 1, 1, 0)],
                 accumulate: number % 2 == 1,
+                wanted: vec![],
             };
             let mut lens = [o * u * v, n * height * width, n * o * p * q].map(|len| len as usize);
             if swapped {
@@ -421,6 +444,7 @@ fn rows_times_windows_of_long_rows() {
                 n: vec![axis(p, 0, row, q), axis(q, 0, 1, 1)],
                 k: vec![axis(c, u * v, channel, 0), axis(u, v, row, 0), axis(v, 1, 1, 0)],
                 accumulate: number % 2 == 1,
+                wanted: vec![],
             };
             let image = (c - 1) * channel + (p + u - 2) * row + q + v - 1;
             let mut lens = [o * c * u * v, image, o * p * q].map(|len| len as usize);
@@ -432,6 +456,61 @@ fn rows_times_windows_of_long_rows() {
                 assert_eq!((ready.b_unpacked, ready.a_run), (number < 3, (c * u * v) as usize), "{gemm:?}");
             }
             check_any(&Problem { gemm, lens }, &mut numbers, 1 + number % 3);
+        }
+    }
+}
+
+/// `C[b,t,e,f] = sum over d of X[b,t,d] * W[e,d,f]` where some triples of b, t and e are wanted, in both orders; and a batch
+/// of such products whose rows are chosen by one axis of theirs, or none.
+#[test]
+fn some_rows_are_wanted() {
+    let mut numbers = Numbers(37);
+    for (number, [b, t, e, d, f]) in
+        [[2, 30, 3, 17, 40], [1, 5, 2, 9, 3], [3, 70, 1, 40, 17], [1, 20, 2, 520, 19]].into_iter().enumerate()
+    {
+        for (dtype, swapped) in DTYPES.into_iter().flat_map(|dtype| [(dtype, false), (dtype, true)]) {
+            let axis = |extent: u64, a: u64, b: u64, c: u64| {
+                let (a, b) = if swapped { (b, a) } else { (a, b) };
+                Axis { extent, a: a as i64, b: b as i64, c: c as i64 }
+            };
+            let rows = vec![axis(b, t * d, 0, t * e * f), axis(t, d, 0, e * f)];
+            let columns = vec![axis(e, 0, d * f, f), axis(f, 0, 1, 1)];
+            let (m, n) = if swapped { (columns, rows) } else { (rows, columns) };
+            let strides = [[t * e, e].map(|by| by as i64), [1, 0]];
+            let strides = if swapped { [strides[1], strides[0]] } else { strides };
+            let gemm = Gemm {
+                dtype,
+                batch: vec![],
+                m,
+                n,
+                k: vec![axis(d, 1, f, 0)],
+                accumulate: number % 2 == 1,
+                wanted: [&strides[0][..], &strides[1][..], &[0]].concat(),
+            };
+            let mut lens = [b * t * d, e * d * f, b * t * e * f].map(|len| len as usize);
+            if swapped {
+                lens.swap(0, 1);
+            }
+            check_any(&Problem { gemm, lens }, &mut numbers, 1 + number % 3);
+            let batch = axis(e, t * d, d * f, t * f);
+            for wanted in [[0, 1, 0, 0], [1, 0, 0, 0], [t as i64, 1, 0, 0]] {
+                let (row, column) = (axis(t, d, 0, f), axis(f, 0, 1, 1));
+                let wanted = if swapped { vec![wanted[0], 0, wanted[1], 0] } else { wanted.to_vec() };
+                let gemm = Gemm {
+                    dtype,
+                    batch: vec![batch],
+                    m: vec![if swapped { column } else { row }],
+                    n: vec![if swapped { row } else { column }],
+                    k: vec![axis(d, 1, f, 0)],
+                    accumulate: number % 2 == 0,
+                    wanted,
+                };
+                let mut lens = [e * t * d, e * d * f, e * t * f].map(|len| len as usize);
+                if swapped {
+                    lens.swap(0, 1);
+                }
+                check_any(&Problem { gemm, lens }, &mut numbers, 1 + number % 3);
+            }
         }
     }
 }
@@ -480,6 +559,7 @@ fn operands_that_repeat_and_negative_strides() {
         n: vec![Axis { extent: 20, a: 0, b: 3, c: 1 }],
         k: vec![Axis { extent: 3, a: 0, b: -1, c: 0 }],
         accumulate: false,
+        wanted: vec![],
     };
     for level in [Level::Plain, Level::Wide, Level::Widest] {
         if level > Level::of_machine() {
@@ -507,7 +587,8 @@ fn operands_that_repeat_and_negative_strides() {
 #[test]
 fn what_has_no_kernels_or_is_too_large_is_refused() {
     let axis = |extent, a, b, c| Axis { extent, a, b, c };
-    let gemm = |dtype, k| Gemm { dtype, batch: vec![], m: vec![], n: vec![], k, accumulate: false };
+    let gemm =
+        |dtype, k| Gemm { dtype, batch: vec![], m: vec![], n: vec![], k, accumulate: false, wanted: vec![] };
     assert!(GemmPlan::new(&gemm(DType::F32, vec![axis(3, 1, 1, 0)])).is_some());
     assert!(GemmPlan::new(&gemm(DType::F16, vec![axis(3, 1, 1, 0)])).is_none());
     assert!(GemmPlan::new(&gemm(DType::Bool, vec![])).is_none());

@@ -395,14 +395,21 @@ pub(super) extern "C" fn shared(
 }
 
 /// Runs a matrix product.
-pub(super) extern "C" fn gemm(frame: *const u64, number: i64, a: *const u8, b: *const u8, c: *mut u8) {
+pub(super) extern "C" fn gemm(
+    frame: *const u64,
+    number: i64,
+    a: *const u8,
+    b: *const u8,
+    c: *mut u8,
+    wanted: *const u8,
+) {
     // SAFETY: as in `parallel`.
     let host = unsafe { &*(frame.read() as *const Host) };
     let plan = &host.gemms[number as usize];
     // SAFETY: `verify` holds the addresses and strides of every product inside its buffers, whose memory is as large as
     // the plan says; the plan's results overlap no operand; the workspace is as large as the largest product asks, and
     // products run one after the other.
-    unsafe { einc_runtime::gemm::gemm(plan, a, b, c, host.workspace, host.threads) }
+    unsafe { einc_runtime::gemm::gemm_where(plan, [a, b], c, wanted, host.workspace, host.threads) }
 }
 
 /// Transforms or convolves rows; a transform has no `k`.
@@ -432,6 +439,7 @@ pub(super) extern "C" fn gemm_alone(
     a: *const u8,
     b: *const u8,
     c: *mut u8,
+    wanted: *const u8,
 ) {
     // SAFETY: as in `parallel`.
     let host = unsafe { &*(frame.read() as *const Host) };
@@ -441,7 +449,7 @@ pub(super) extern "C" fn gemm_alone(
     // one thread, and a worker runs one product after the other.
     unsafe {
         let workspace = host.workspace.add(worker * host.alone_bytes);
-        einc_runtime::gemm::gemm(plan, a, b, c, workspace, 1);
+        einc_runtime::gemm::gemm_where(plan, [a, b], c, wanted, workspace, 1);
     }
 }
 

@@ -373,15 +373,20 @@ impl Translator<'_, '_, '_> {
                 self.builder.switch_to_block(blocks[2]);
                 self.builder.seal_block(blocks[2]);
             }
-            Stmt::Gemm(gemm, addresses) => {
+            Stmt::Gemm(gemm, addresses, wanted) => {
                 let bytes = self.shared.loops.gemms[*gemm].dtype.bytes();
                 let number = self.builder.ins().iconst(types::I64, i64::from(gemm.0));
                 let [a, b, c] = addresses.each_ref().map(|address| self.whole_pointer(address, bytes));
+                let wanted = match wanted {
+                    Some(address) => self.whole_pointer(address, DType::Bool.bytes()),
+                    None => self.builder.ins().iconst(types::I64, 0),
+                };
                 if self.alone {
-                    let args = [self.frame, self.scratch, number, a, b, c];
-                    self.host("einc_gemm_alone", &[types::I64; 6], None, &args);
+                    let args = [self.frame, self.scratch, number, a, b, c, wanted];
+                    self.host("einc_gemm_alone", &[types::I64; 7], None, &args);
                 } else {
-                    self.host("einc_gemm", &[types::I64; 5], None, &[self.frame, number, a, b, c]);
+                    let args = [self.frame, number, a, b, c, wanted];
+                    self.host("einc_gemm", &[types::I64; 6], None, &args);
                 }
             }
             Stmt::Permute(permute, addresses) => {
@@ -600,7 +605,9 @@ fn collect_buffers(list: &[Stmt], used: &mut std::collections::BTreeSet<BufferId
             Stmt::Let(_, Op::Load(_, address)) | Stmt::Store(address, _) => {
                 used.insert(address.buffer);
             }
-            Stmt::Gemm(_, addresses) => used.extend(addresses.iter().map(|address| address.buffer)),
+            Stmt::Gemm(_, addresses, wanted) => {
+                used.extend(addresses.iter().chain(wanted).map(|address| address.buffer));
+            }
             Stmt::Permute(_, addresses) => used.extend(addresses.iter().map(|address| address.buffer)),
             Stmt::Fourier(_, addresses) => used.extend(addresses.iter().map(|address| address.buffer)),
             Stmt::Sort(sort) => used.extend([sort.row.buffer, sort.positions.buffer]),

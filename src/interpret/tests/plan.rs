@@ -55,7 +55,15 @@ fn reduced(number: u32) -> P {
 }
 
 fn contract(a: View, b: View, out: View, accumulate: bool) -> Step {
-    Step::Contract(Contract { a, b, out, dtype: DType::I64, accumulate, place: Span::default() })
+    Step::Contract(Contract {
+        a,
+        b,
+        out,
+        dtype: DType::I64,
+        accumulate,
+        wanted: None,
+        place: Span::default(),
+    })
 }
 
 fn nest(axes: &[AxisId], operands: Vec<Operand>, value: P, out: View) -> Step {

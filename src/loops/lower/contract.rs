@@ -16,7 +16,7 @@ impl Builder {
         let held = |axis: AxisId| point.axes.iter().any(|known| known.0 == axis);
         let (free, summed) = contract.free_and_summed(&held);
         if let Some(gemm) = contract.product(axes, (&free, &summed)) {
-            let addresses = [&contract.a, &contract.b, &contract.out].map(|view| {
+            let address = |view: &View| {
                 let held = view.strides.iter().filter(|stride| held(stride.0));
                 let lin =
                     held.fold(Lin::constant(view.offset), |sum, &(axis, by)| sum.plus(point.axis(axis), by));
@@ -26,10 +26,12 @@ impl Builder {
                     terms: lin.terms,
                     dynamic: None,
                 }
-            });
+            };
+            let addresses = [&contract.a, &contract.b, &contract.out].map(address);
+            let wanted = contract.wanted.as_ref().map(address);
             let known = self.loops.gemms.iter().find(|(_, known)| **known == gemm).map(|(id, _)| id);
             let id = known.unwrap_or_else(|| self.loops.gemms.push(gemm));
-            self.push(Stmt::Gemm(id, addresses));
+            self.push(Stmt::Gemm(id, addresses, wanted));
             self.forget();
             return;
         }
