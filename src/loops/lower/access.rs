@@ -120,6 +120,17 @@ impl Builder {
         } else if let Some(value) = self.plain_load(read, read.dtype, scope, point) {
             return Val::One(value);
         }
+        if let Outside::Else(other) = &read.outside {
+            let is_outside = |(index, &(extent, _)): (&Expr<Source>, &(u64, i64))| {
+                self.affine_at(index, point).is_some_and(|affine| {
+                    let (low, high) = self.reach(&affine, point);
+                    high < 0 || low >= i128::from(extent)
+                })
+            };
+            if read.indices.iter().zip(&operand.dims).any(is_outside) {
+                return self.value(other, scope, point);
+            }
+        }
         let lanes = self.guarded_lanes(read, operand, point);
         if point.lanes() > 1 && lanes.is_none() {
             return self.lane_by_lane(expr, scope, point);

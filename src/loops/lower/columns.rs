@@ -282,6 +282,7 @@ impl Builder {
                 },
                 extent: i64::try_from(axes[axis].extent).unwrap_or(i64::MAX),
                 inside: None,
+                cuts: Default::default(),
             })
             .collect();
         self.pieces(&task, axes, pieces, point, columns.machine);

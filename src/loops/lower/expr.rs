@@ -381,6 +381,9 @@ impl Builder {
         expr: &Expr<Source>,
     ) -> Val {
         let [condition, then, otherwise] = parts;
+        if let Some(holds) = self.decided(condition, point) {
+            return self.value(if holds { then } else { otherwise }, scope, point);
+        }
         let lazy = may_fail(then) || may_fail(otherwise);
         if point.lanes() > 1 && (lazy || vector_lanes(then.dtype()) != point.lanes()) {
             return self.lane_by_lane(expr, scope, point);

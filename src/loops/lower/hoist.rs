@@ -84,7 +84,8 @@ impl Builder {
             alone: true,
         };
         let extent = i64::try_from(axes[inner].extent).unwrap_or(i64::MAX);
-        let piece = Piece { axis: inner, start: Default::default(), extent, inside: None };
+        let piece =
+            Piece { axis: inner, start: Default::default(), extent, inside: None, cuts: Default::default() };
         self.one_piece(&row, axes, piece, point, hoisted.machine);
     }
 }

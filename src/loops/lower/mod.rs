@@ -8,6 +8,7 @@ mod clamped;
 mod columns;
 mod contract;
 mod copies;
+mod cut;
 mod expr;
 mod fourier;
 mod hoist;

@@ -6,6 +6,7 @@
 
 use super::build::{Builder, Lin};
 use super::clamped::unclamped;
+use super::cut::cuts;
 use super::expr::{Point, Scope, Val, small_exponent, view_at};
 use super::join;
 use super::ranges;
@@ -58,6 +59,8 @@ pub(super) struct Piece {
     pub(super) start: Lin,
     pub(super) extent: i64,
     pub(super) inside: Option<(i64, i64)>,
+    /// Where conditions on the axis change, ascending, and whether the parts between may fill vectors wherever they are.
+    pub(super) cuts: (Vec<i64>, bool),
 }
 
 /// What was decided about a nest.
@@ -113,7 +116,11 @@ impl Builder {
             } else {
                 cut.filter(|cut| cut.0 == axis).map(|cut| cut.1)
             };
-            pieces.push(Piece { axis, start: Lin::default(), extent, inside });
+            let cuts = match choice.order.last() {
+                Some(&last) if last == axis => cuts(task, axis, extent),
+                _ => Default::default(),
+            };
+            pieces.push(Piece { axis, start: Lin::default(), extent, inside, cuts });
         }
         let scope = Scope { axes, operands: task.operands, reduced: task.given.to_vec() };
         self.blocked(task, &scope, pieces, &choice.blocks, outer, &choice, machine);
@@ -171,7 +178,7 @@ impl Builder {
             let length = block.min(to - from);
             self.looped(&name, (from, to, block), parallel, &mut |builder, start| {
                 let mut pieces = pieces.clone();
-                pieces[at] = Piece { axis, start, extent: length, inside: None };
+                pieces[at] = Piece { axis, start, extent: length, inside: None, cuts: Default::default() };
                 builder.blocked(task, scope, pieces, inner, outer, choice, machine);
             });
         }
@@ -457,6 +464,21 @@ impl Choice {
             (end - start) / i64::from(lanes)
         };
         let (first, last) = piece.inside.unwrap_or((0, piece.extent));
+        if !piece.cuts.0.is_empty() {
+            let mut ends = piece.cuts.0.clone();
+            ends.extend([first, last, piece.extent]);
+            ends.sort_unstable();
+            let mut from = 0;
+            for end in ends {
+                if piece.cuts.1 || from >= first && end <= last {
+                    let rest = cut(end, lanes, count);
+                    cut(end, lanes, rest);
+                }
+                cut(end, 1, 1);
+                from = end;
+            }
+            return list;
+        }
         cut(first, 1, 1);
         let rest = cut(last, lanes, count);
         cut(last, lanes, rest);

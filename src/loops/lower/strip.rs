@@ -238,7 +238,7 @@ impl Builder {
         };
         let extent = i64::try_from(len).unwrap_or(i64::MAX);
         let start = point.axis(strips.axis).clone();
-        let piece = Piece { axis: strips.axis, start, extent, inside: None };
+        let piece = Piece { axis: strips.axis, start, extent, inside: None, cuts: Default::default() };
         self.one_piece(&task, &axes, piece, point, strips.machine);
     }
 
