@@ -304,6 +304,13 @@ impl Runner<'_> {
         let mut evaluate = Evaluate::new(&*self, self.point.clone(), 0);
         evaluate.for_each_point(&loops, &mut |at| {
             at.memory.watched.point.set(results.len() as u64);
+            if let Some(wanted) = &step.wanted
+                && !truth(at.memory.load(wanted.buffer.number(), element_of(wanted, &at.point)))
+            {
+                // Nothing may depend on it.
+                results.push((element_of(&step.out, &at.point), Scalar::Real(f64::NAN)));
+                return Ok(());
+            }
             at.locals.clear();
             for ((reduction, body), loops) in step.reductions.iter().zip(&bodies).zip(&inner) {
                 let mut join = Join::new(reduction.op, reduction.body.dtype());

@@ -164,6 +164,7 @@ impl Step {
             }
             Step::Nest(step) => {
                 step.operands.iter().for_each(|operand| visit(operand.buffer));
+                step.wanted.iter().for_each(|wanted| visit(wanted.buffer));
                 visit(step.out.buffer);
             }
             Step::Along(step) => {

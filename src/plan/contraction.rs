@@ -99,6 +99,7 @@ impl Lowering<'_> {
             reductions: Vec::new(),
             value: Expr::number(0.0, site.dtype),
             out,
+            wanted: None,
             place: site.place,
         }));
     }
@@ -291,6 +292,7 @@ impl Lowering<'_> {
             reductions: parts.reductions,
             value,
             out,
+            wanted: None,
             place: site.place,
         }));
     }

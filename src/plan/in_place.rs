@@ -141,6 +141,7 @@ impl Step {
             }
             Step::Nest(step) => {
                 step.operands.iter_mut().for_each(|operand| operand.buffer = to(operand.buffer));
+                step.wanted.iter_mut().for_each(|wanted| wanted.buffer = to(wanted.buffer));
                 step.out.buffer = to(step.out.buffer);
             }
             Step::Along(step) => {

@@ -303,6 +303,7 @@ impl<'a> Lowering<'a> {
             reductions: parts.reductions,
             value,
             out,
+            wanted: None,
             place: node.place,
         }));
     }

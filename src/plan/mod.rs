@@ -248,6 +248,8 @@ pub struct Nest {
     pub value: Expr<Source>,
     /// Where it goes.
     pub out: View,
+    /// The `bool`s that say which elements of the result are wanted: the others hold anything afterwards.
+    pub wanted: Option<View>,
     /// The statement's place.
     pub place: Span,
 }

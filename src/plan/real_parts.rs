@@ -327,6 +327,7 @@ fn signed_parts(
             reductions: Vec::new(),
             value,
             out: View { buffer, offset, strides },
+            wanted: None,
             place: contract.place,
         })
     };

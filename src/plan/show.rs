@@ -21,21 +21,26 @@ impl fmt::Display for Plan {
 }
 
 impl Plan {
+    fn show_wanted(&self, wanted: &Option<View>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match wanted {
+            Some(wanted) => writeln!(f, " where {}", self.show_view(wanted)),
+            None => writeln!(f),
+        }
+    }
+
     fn show_step(&self, step: &Step, indent: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match step {
             Step::Contract(step) => {
                 let equals = if step.accumulate { "+=" } else { "=" };
                 let [a, b, out] = [&step.a, &step.b, &step.out].map(|view| self.show_view(view));
                 write!(f, "{indent}contract {out} {equals} {a} * {b}")?;
-                match &step.wanted {
-                    Some(wanted) => writeln!(f, " where {}", self.show_view(wanted)),
-                    None => writeln!(f),
-                }
+                self.show_wanted(&step.wanted, f)
             }
             Step::Nest(step) => {
                 let loops = self.names(&step.axes);
                 let value = Shown(&step.value, &self.axes);
-                writeln!(f, "{indent}nest[{loops}] {} = {value}", self.show_view(&step.out))?;
+                write!(f, "{indent}nest[{loops}] {} = {value}", self.show_view(&step.out))?;
+                self.show_wanted(&step.wanted, f)?;
                 for (k, reduction) in step.reductions.iter().enumerate() {
                     let body = Shown(&reduction.body, &self.axes);
                     let over = self.names(&reduction.axes);

@@ -30,7 +30,7 @@ fn cut_steps(steps: Vec<Step>, axes: &mut Axes) -> Vec<Step> {
     let mut list = Vec::with_capacity(steps.len());
     for step in steps {
         match step {
-            Step::Nest(nest) => match exponent(&nest, axes) {
+            Step::Nest(nest) if nest.wanted.is_none() => match exponent(&nest, axes) {
                 Some(axis) => (0..axes[axis].extent).for_each(|value| {
                     cut_nest(at_value(nest.clone(), axis, value as i64), axes, &mut list);
                 }),

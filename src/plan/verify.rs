@@ -142,13 +142,7 @@ impl Plan {
         if step.accumulate {
             self.verify_read(step.out.buffer, written)?;
         }
-        if let Some(wanted) = &step.wanted {
-            self.verify_read(wanted.buffer, written)?;
-            self.verify_view(wanted, &step.out.strides.iter().map(|stride| stride.0).collect(), false)?;
-            if self.buffers[wanted.buffer].dtype != einc_runtime::DType::Bool {
-                return Err("what is wanted of a contraction is said by no `bool`s".to_string());
-            }
-        }
+        self.verify_wanted(&step.wanted, &step.out, written)?;
         let fits = |view: &View| self.buffers[view.buffer].dtype == step.dtype || in_parts(view);
         if ![&step.a, &step.b, &step.out].into_iter().all(fits) {
             return Err("a contraction of different dtypes".to_string());
@@ -157,6 +151,21 @@ impl Plan {
         self.verify_writable(step.out.buffer)?;
         written.insert(step.out.buffer);
         Ok(())
+    }
+
+    fn verify_wanted(
+        &self,
+        wanted: &Option<View>,
+        out: &View,
+        written: &BTreeSet<BufferId>,
+    ) -> Result<(), String> {
+        let Some(wanted) = wanted else { return Ok(()) };
+        self.verify_read(wanted.buffer, written)?;
+        self.verify_view(wanted, &out.strides.iter().map(|stride| stride.0).collect(), false)?;
+        match self.buffers[wanted.buffer].dtype {
+            einc_runtime::DType::Bool => Ok(()),
+            dtype => Err(format!("what is wanted is said by {dtype}")),
+        }
     }
 
     fn verify_nest(
@@ -168,6 +177,7 @@ impl Plan {
         let mut bound = around.clone();
         bound.extend(&step.axes);
         self.verify_operands(&step.operands, written)?;
+        self.verify_wanted(&step.wanted, &step.out, written)?;
         for (k, reduction) in step.reductions.iter().enumerate() {
             let mut inner = bound.clone();
             inner.extend(&reduction.axes);

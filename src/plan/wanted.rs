@@ -1,10 +1,10 @@
-//! Leaves out of matrix products what only a condition would read where it does not hold.
+//! Leaves out of matrix products, and of loop nests behind them, what only a condition would read where it does not hold.
 //!
 //! ```text
 //! contract b2[b 600, t 4, e 1, f 9] = ..             nest[b,t,e] b4[b 30, t 3, e 1] = (o0[b,t,e] != 0)
-//! nest[b,t,e,f] b2[..] = gelu(o0[b,t,e,f])           contract b2[b 600, ..] = .. where b4[b 30, t 3, e 1]
-//! contract b3[b 90, t 3, e 1] = b2[..] * ..     =>   nest[b,t,e,f] b2[..] = gelu(o0[b,t,e,f])
-//! nest[b,t] b5[b 30, t 1] = r0                       contract b3[..] = b2[..] * .. where b4[..]
+//! nest[b,t,e,f] b6[..] = gelu(o0[b,t,e,f])           contract b2[b 600, ..] = .. where b4[b 30, t 3, e 1]
+//! contract b3[b 90, t 3, e 1] = b6[..] * ..     =>   nest[b,t,e,f] b6[..] = gelu(o0[b,t,e,f]) where b4[..]
+//! nest[b,t] b5[b 30, t 1] = r0                       contract b3[..] = b6[..] * .. where b4[..]
 //!   r0 = sum[e](select(o1[b,t,e] != 0, o2[b,t,e], 0))  ..
 //! ```
 //!
@@ -18,6 +18,9 @@ use crate::expr::{Affine, AxisId, Expr, Outside};
 
 /// How many multiply-adds there must be for each value of a condition: fewer are soon done.
 const LEAST_WORK: u64 = 512;
+
+/// How many elements of a loop nest there must be for each.
+const LEAST_ROW: u64 = 16;
 
 /// Which elements of a value are read: those where a condition of a nest holds.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,6 +49,25 @@ pub(super) fn choose(mut plan: Plan) -> Plan {
             None => found.push((choice, vec![(number, view)])),
         }
     }
+    // Functions of what is left out are left out too.
+    for number in 0..plan.steps.len() {
+        let Step::Nest(nest) = &plan.steps[number] else { continue };
+        let points = nest.axes.iter().fold(1u64, |n, &axis| n.saturating_mul(plan.axes[axis].extent));
+        // What may end the program is computed.
+        let is_own = nest.reductions.is_empty()
+            && !nest.value.can_fail()
+            && plan.buffers[nest.out.buffer].dtype.is_float();
+        let Some(choice) = wanted(&plan, nest.out.buffer, number).filter(|_| is_own) else { continue };
+        let Some(axes) = placed(&plan, &choice, &nest.out) else { continue };
+        let rows = axes.iter().fold(1u64, |n, &(axis, _)| n.saturating_mul(plan.axes[axis].extent));
+        let known = found.iter_mut().find(|(known, readers)| {
+            (known.nest, &known.condition) == (choice.nest, &choice.condition)
+                && readers.iter().any(|reader| reader.0 < number)
+        });
+        if let Some(known) = known.filter(|_| points / rows.max(1) >= LEAST_ROW) {
+            known.1.push((number, View { buffer: nest.out.buffer, offset: 0, strides: axes }));
+        }
+    }
     let mut masks: Vec<(usize, Step)> = Vec::new();
     for (choice, readers) in found {
         let Step::Nest(nest) = &plan.steps[choice.nest] else { continue };
@@ -58,13 +80,16 @@ pub(super) fn choose(mut plan: Plan) -> Plan {
         let out = View { buffer: mask, offset: 0, strides: row_major(&plan, &axes) };
         let first = readers.iter().map(|reader| reader.0).min().unwrap_or(0);
         for (number, view) in readers {
-            if let Step::Contract(contract) = &mut plan.steps[number] {
-                contract.wanted = Some(View { buffer: mask, ..view });
+            let view = Some(View { buffer: mask, ..view });
+            match &mut plan.steps[number] {
+                Step::Contract(contract) => contract.wanted = view,
+                Step::Nest(nest) => nest.wanted = view,
+                _ => {}
             }
         }
         let mut operands = operands;
         let value = compact(&choice.condition, &mut operands);
-        let nest = Nest { axes, operands, reductions: Vec::new(), value, out, place };
+        let nest = Nest { axes, operands, reductions: Vec::new(), value, out, wanted: None, place };
         masks.push((first, Step::Nest(nest)));
     }
     masks.sort_by_key(|mask| mask.0);
@@ -313,12 +338,17 @@ mod tests {
             s.output(h);
         }
         let plan = plan_of(&s.program);
+        let nests =
+            plan.steps.iter().filter(|step| matches!(step, Step::Nest(nest) if nest.wanted.is_some()));
+        let nests = nests.count();
         let contracts = plan.steps.iter().filter_map(|step| match step {
             Step::Contract(contract) => Some(contract.wanted.is_some()),
             _ => None,
         });
         let list: Vec<bool> = contracts.collect();
-        (list.iter().filter(|&&wanted| wanted).count(), list.len())
+        let count = list.iter().filter(|&&wanted| wanted).count();
+        assert_eq!(nests, usize::from(count == 2), "the function of what is left out is too: {plan}");
+        (count, list.len())
     }
 
     #[test]

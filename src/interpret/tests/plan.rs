@@ -68,7 +68,15 @@ fn contract(a: View, b: View, out: View, accumulate: bool) -> Step {
 
 fn nest(axes: &[AxisId], operands: Vec<Operand>, value: P, out: View) -> Step {
     let axes = axes.to_vec();
-    Step::Nest(Nest { axes, operands, reductions: Vec::new(), value, out, place: Span::default() })
+    Step::Nest(Nest {
+        axes,
+        operands,
+        reductions: Vec::new(),
+        value,
+        out,
+        wanted: None,
+        place: Span::default(),
+    })
 }
 
 fn run_ints(plan: &Plan, inputs: &[&[i64]]) -> Vec<i64> {
@@ -110,6 +118,7 @@ fn a_nest_computes_reductions_first() {
         ],
         value: Expr::Product(vec![at(0, &[i]), reduced(1)]),
         out: view(out, &[(i, 1)]),
+        wanted: None,
         place: Span::default(),
     }));
     assert_eq!(run_ints(&plan, &[&[1, 5, 2]]), [-3, -15, -6]);

@@ -64,7 +64,7 @@ impl Copies {
     }
 
     fn add(&mut self, nest: &Nest, axes: &Axes) {
-        let copy = copy_of(nest, axes).filter(|_| nest.reductions.is_empty());
+        let copy = copy_of(nest, axes).filter(|_| nest.reductions.is_empty() && nest.wanted.is_none());
         let before = self.0.remove(&nest.out.buffer);
         let all = match (before, copy) {
             (None, Some((rows, part))) => Some((rows, vec![part])),

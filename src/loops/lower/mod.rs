@@ -21,15 +21,15 @@ mod running;
 mod scatter;
 mod strip;
 
-use crate::expr::Axes;
+use crate::expr::{Axes, AxisId};
 use crate::id::IdVec;
-use crate::loops::{Buffer, Loops, Place};
+use crate::loops::{Buffer, BufferId, DType, Loops, Place, Stmt};
 use crate::machine::Machine;
-use crate::plan::{self, Plan, Step};
+use crate::plan::{self, Nest, Plan, Step, View};
 use build::{Builder, Lin};
 use copies::Copies;
-use expr::Point;
-use nest::Task;
+use expr::{Point, view_at};
+use nest::{PARALLEL_WORK, Task, size_of};
 
 /// The loops of a plan. Equal plans and machines give equal loops.
 pub fn lower(plan: &Plan, machine: &Machine) -> Loops {
@@ -56,8 +56,52 @@ pub fn lower(plan: &Plan, machine: &Machine) -> Loops {
 }
 
 impl Builder {
+    /// Writes the loops of a nest over the axes that choose what is wanted, and inside them the others under a condition.
+    fn wanted_rows(
+        &mut self,
+        nest: &Nest,
+        wanted: &View,
+        (chosen, rest): (&[AxisId], &[AxisId]),
+        axes: &Axes,
+        point: &Point,
+        machine: &Machine,
+    ) {
+        if let Some((&axis, inner)) = chosen.split_first() {
+            let points = nest.axes.iter().fold(1u64, |n, &axis| n.saturating_mul(axes[axis].extent));
+            let work = points.saturating_mul(size_of(&nest.value) as u64);
+            let parallel = !self.in_parallel() && work >= PARALLEL_WORK;
+            let extent = i64::try_from(axes[axis].extent).unwrap_or(i64::MAX);
+            return self.looped(&axes[axis].name, (0, extent, 1), parallel, &mut |builder, at| {
+                builder.wanted_rows(nest, wanted, (inner, rest), axes, &point.with(axis, at), machine);
+            });
+        }
+        let (place, _) = view_at(point, wanted.offset, &wanted.strides);
+        let condition = self.load(DType::Bool, BufferId(wanted.buffer.0), place, None).one();
+        self.open();
+        let task = Task {
+            axes: rest,
+            operands: &nest.operands,
+            reductions: &nest.reductions,
+            value: &nest.value,
+            out: &nest.out,
+            accumulate: false,
+            given: &[],
+            alone: true,
+        };
+        self.nest(&task, axes, point, machine);
+        let rows = self.close();
+        self.push(Stmt::If(condition, rows, Vec::new()));
+        self.forget();
+    }
+
     fn plan_step(&mut self, step: &Step, axes: &Axes, point: &Point, machine: &Machine) {
         match step {
+            Step::Nest(Nest { wanted: Some(wanted), .. }) => {
+                let Step::Nest(nest) = step else { return };
+                let (chosen, rest): (Vec<AxisId>, Vec<AxisId>) =
+                    nest.axes.iter().partition(|&&axis| wanted.stride(axis) != 0);
+                self.wanted_rows(nest, wanted, (&chosen, &rest), axes, point, machine);
+            }
             Step::Nest(nest) => {
                 let task = Task {
                     axes: &nest.axes,

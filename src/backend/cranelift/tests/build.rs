@@ -99,6 +99,7 @@ impl Build {
             reductions,
             value,
             out,
+            wanted: None,
             place,
         }));
     }
