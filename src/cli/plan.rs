@@ -146,6 +146,7 @@ fn contraction(args: &PlanArgs, told: &Told, cancel: &Arc<AtomicBool>) -> Result
                 seed: args.seed,
                 work: args.work,
                 seconds: args.time_limit,
+                frugal: false,
                 progress: Some(&mut report),
                 cancel: Some(cancel),
             };

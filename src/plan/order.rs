@@ -228,6 +228,7 @@ impl<'a> Orders<'a> {
             seed: self.settings.seed,
             work: self.settings.work,
             seconds: self.settings.seconds,
+            frugal: true,
             cancel: self.settings.cancel.as_deref(),
             ..Options::default()
         };

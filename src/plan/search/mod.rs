@@ -13,6 +13,7 @@ mod bound;
 mod budget;
 mod canonical;
 mod cost;
+mod cross;
 mod eliminate;
 mod exact;
 mod forest;
@@ -50,7 +51,7 @@ pub use variants::{Range, Variants, variants};
 use std::sync::atomic::AtomicBool;
 
 /// Plans are kept under this number: it changes when the search finds other plans.
-pub const VERSION: u32 = 6;
+pub const VERSION: u32 = 7;
 
 /// Networks of at most this many operands get the optimum over all trees.
 pub const EXACT_OPERANDS: usize = 12;
@@ -91,6 +92,9 @@ pub struct Options<'a> {
     /// When to stop at the latest. Without `work`, also how long to search: then the clock sets the pace, and plans
     /// may differ from run to run.
     pub seconds: Option<f64>,
+    /// Whether a search that is given neither work nor time should take no longer than running what it finds. Else it
+    /// proves the optimum of up to sixteen operands in any case, within some fifty milliseconds.
+    pub frugal: bool,
     /// Is told when something better is found.
     pub progress: Option<&'a mut dyn FnMut(&Progress)>,
     /// Ends the search when it becomes true; what has been found is returned.

@@ -21,10 +21,7 @@ impl Search<'_, '_> {
         while !self.budget.over() && self.budget.work < end {
             if since > 20 {
                 since = 0;
-                costly = (count as u32..2 * count as u32 - 1).collect();
-                costly.sort_by(|&a, &b| {
-                    tree.energy[b as usize].total_cmp(&tree.energy[a as usize]).then(a.cmp(&b))
-                });
+                costly = tree.costly();
                 self.budget.work += 20 * count as u64;
             }
             since += 1;

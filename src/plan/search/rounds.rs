@@ -13,7 +13,7 @@ use super::tree::{Energy, Measure, Shape, Tree};
 use super::{interval, window};
 
 /// How many starts are kept.
-const POOL: usize = 8;
+const POOL: usize = 16;
 
 /// Steps this many powers of two below the whole do not matter.
 const DEPTH: f64 = 60.0;
@@ -22,7 +22,10 @@ const DEPTH: f64 = 60.0;
 const SHALLOW: f64 = 20.0;
 
 /// How many trees are annealed apart at first, at most.
-const ISLANDS: usize = 8;
+const ISLANDS: usize = 16;
+
+/// More than this many are not unless each gets several times what it needs to show what it is worth.
+const FEW_ISLANDS: (usize, u64) = (8, 4);
 
 /// Sweeps that a tree needs to show what it is worth.
 pub(super) const TRIAL: u64 = 80;
@@ -345,10 +348,11 @@ impl<'a, 'b> Search<'a, 'b> {
             }
         }
         trees.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let trial = TRIAL * self.sweep_work();
+        let trial =
+            |trees: usize| TRIAL * self.sweep_work() * if trees > FEW_ISLANDS.0 { FEW_ISLANDS.1 } else { 1 };
         let work = self.budget.left() / 4 * 3;
         let levels = |trees: usize| u64::from(usize::BITS - trees.leading_zeros());
-        while trees.len() > 1 && work / (trees.len() as u64 * levels(trees.len())) < trial {
+        while trees.len() > 1 && work / (trees.len() as u64 * levels(trees.len())) < trial(trees.len()) {
             trees.truncate(trees.len() / 2);
         }
         if trees.len() < 2 {
@@ -362,12 +366,15 @@ impl<'a, 'b> Search<'a, 'b> {
             .enumerate()
             .map(|(k, (value, shape))| (value, shape, k % RISES.len()))
             .collect();
+        // What has been found on the way: parts of it may be better than those of what wins.
+        let mut known: Vec<Shape> = Vec::new();
         loop {
             let share = each / islands.len() as u64;
             islands = self.apart(islands.len(), &|search, k| {
                 let (before, shape, rise) = &islands[k];
                 let mut tree = search.tree(shape);
                 search.plant(&tree);
+                search.cross(&mut tree, &known, share);
                 // Few sweeps only spoil a tree when they start hot.
                 let sweeps = (share / search.sweep_work()).max(1) as f64;
                 let hot = (1.2 * math::exp2(0.5 * math::log2(1000.0 / sweeps))).clamp(HOTS[2], HOTS[4]);
@@ -393,6 +400,7 @@ impl<'a, 'b> Search<'a, 'b> {
                 return Some(last);
             }
             islands.sort_by(|a, b| a.0.total_cmp(&b.0));
+            known.extend(islands.iter().map(|(_, shape, _)| shape.clone()));
             islands.truncate(islands.len() / 2);
         }
     }
@@ -469,12 +477,9 @@ impl<'a, 'b> Search<'a, 'b> {
 
     /// Makes windows below the expensive nodes optimal.
     pub(super) fn windows(&mut self, tree: &mut Tree, limit: usize, end: u64) {
-        let count = tree.count;
         let total = tree.total();
-        let mut nodes: Vec<u32> = (count as u32..2 * count as u32 - 1)
-            .filter(|&node| tree.energy[node as usize] > total - 16.0)
-            .collect();
-        nodes.sort_by(|&a, &b| tree.energy[b as usize].total_cmp(&tree.energy[a as usize]).then(a.cmp(&b)));
+        let mut nodes = tree.costly();
+        nodes.retain(|&node| tree.energy[node as usize] > total - 16.0);
         let context = window::Context {
             measure: &self.measure,
             extents: &self.extents,
@@ -502,7 +507,7 @@ impl<'a, 'b> Search<'a, 'b> {
             return None;
         }
         self.budget.work += work;
-        let path = interval::best_path(self.problem, tree, &tree.leaf_order(), write)?;
+        let path = interval::best_path(self.problem, tree, &tree.leaves(tree.root), write)?;
         let better = self.tree(&Shape { path, sliced: tree.sliced.clone() });
         (self.value(&better) < self.value(tree) - 1e-9).then_some(better)
     }

@@ -123,12 +123,14 @@ fn medium(network: &Network, options: &mut Options<'_>, start: Instant) -> Resul
     let count = network.inputs().len();
     // Filling the tables is work, too.
     let tables = (count as u64) << count;
-    // Where the search decides itself, proving the optimum may take as long as running the plan.
+    // Where the search decides itself, proving the optimum may take as long as running the plan, or as long as nobody minds.
     let quick = !matches!(options.objective, Objective::Peak | Objective::Custom(_));
-    let left = if quick && options.work.is_none() && options.seconds.is_none() {
-        left.max(cost::evaluate(network, &first.path, &[])?.macs.value().min(PROOF as f64) as u64)
-    } else {
+    let left = if !quick || options.work.is_some() || options.seconds.is_some() {
         left
+    } else if count <= PROVEN && !options.frugal {
+        left.max(PROOF)
+    } else {
+        left.max(cost::evaluate(network, &first.path, &[])?.macs.value().min(PROOF as f64) as u64)
     };
     let cancelled = options.cancel.is_some_and(|cancel| cancel.load(Ordering::Relaxed));
     let late = deadline(options, start, 1.0).is_some_and(|deadline| Instant::now() >= deadline);
@@ -150,6 +152,9 @@ fn medium(network: &Network, options: &mut Options<'_>, start: Instant) -> Resul
 
 /// The most work for a proof that nobody has asked for: all splits of sixteen operands, some forty milliseconds.
 const PROOF: u64 = 90_000_000;
+
+/// Up to so many operands it is never more than that.
+const PROVEN: usize = 16;
 
 /// What a split costs in units of work.
 const WORK_PER_SPLIT: u64 = 4;
@@ -269,12 +274,13 @@ pub(super) fn deadline(options: &Options<'_>, start: Instant, share: f64) -> Opt
     Some(start + Duration::from_secs_f64(seconds))
 }
 
-/// The effort that options allow, in units of work; zero where the search decides.
+/// The effort that options allow, in units of work; none to speak of where the search decides.
 pub fn effort(options: &Options<'_>) -> f64 {
     match (options.work, options.seconds) {
         (Some(work), _) => work as f64,
         (None, Some(seconds)) => seconds.clamp(0.0, 1e9) * WORK_PER_SECOND,
-        (None, None) => 0.0,
+        (None, None) if options.frugal => 0.0,
+        (None, None) => 1.0,
     }
 }
 

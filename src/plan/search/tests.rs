@@ -508,9 +508,12 @@ fn optima_of_sixteen_operands_are_proven_unasked() {
             let plan = optimize(&network, &mut Options::default()).unwrap();
             let much = Options { work: Some(200_000_000), ..Options::default() };
             let best = optimize(&network, &mut { much }).unwrap();
-            assert!(plan.proven || plan.cost.macs.value() < 9e7, "{seed}");
-            assert!(best.proven && best.cost.macs <= plan.cost.macs, "{seed}");
-            assert!(!plan.proven || best.cost.macs == plan.cost.macs, "{seed}");
+            assert!(plan.proven && best.proven && best.cost.macs == plan.cost.macs, "{seed}");
+            // Where running the plan takes less than the proof there may be none.
+            let frugal = Options { frugal: true, ..Options::default() };
+            let quick = optimize(&network, &mut { frugal }).unwrap();
+            assert!(quick.proven || quick.cost.macs.value() < 9e7, "{seed}");
+            assert!(best.cost.macs <= quick.cost.macs, "{seed}");
         }
     }
 }

@@ -287,10 +287,10 @@ impl Tree {
         order
     }
 
-    /// The leaves from left to right.
-    pub(super) fn leaf_order(&self) -> Vec<u32> {
-        let mut order = Vec::with_capacity(self.count);
-        let mut stack = vec![self.root];
+    /// The leaves below a node from left to right.
+    pub(super) fn leaves(&self, top: u32) -> Vec<u32> {
+        let mut order = Vec::new();
+        let mut stack = vec![top];
         while let Some(node) = stack.pop() {
             if (node as usize) < self.count {
                 order.push(node);
@@ -300,6 +300,14 @@ impl Tree {
             }
         }
         order
+    }
+
+    /// The inner nodes, the most expensive first.
+    pub(super) fn costly(&self) -> Vec<u32> {
+        let mut nodes: Vec<u32> = (self.count as u32..2 * self.count as u32 - 1).collect();
+        let energy = |node: u32| self.energy[node as usize];
+        nodes.sort_by(|&a, &b| energy(b).total_cmp(&energy(a)).then(a.cmp(&b)));
+        nodes
     }
 
     /// The tree as a path.
