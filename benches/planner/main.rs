@@ -3,6 +3,8 @@
 //! `cargo bench --bench planner -- --data DIR [--seconds S] [--seeds N] [--only PART]`
 
 mod latency;
+#[path = "../speed/measure.rs"]
+mod measure;
 #[path = "../speed/memory.rs"]
 mod memory;
 mod runs;

@@ -1,13 +1,14 @@
 //! How long networks run, whole and step by step.
 
-use einc::backend::cranelift;
+use crate::measure;
+use einc::backend::cranelift::{self, Compiled};
 use einc::machine::Machine;
-use einc::pipeline::{self, Executable, Settings};
+use einc::pipeline::{self, Settings};
 use einc::plan::search::{Network, Rates};
 use einc::plan::{Goal, Plan, cost};
 use einc::program::Program;
 use einc::{DType, Tensor};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The objectives whose orders are compared.
 const GOALS: [Goal; 6] = [Goal::Time, Goal::Macs, Goal::Flops, Goal::Size, Goal::Write, Goal::Combo];
@@ -41,6 +42,21 @@ impl Runnable {
     fn inputs(&self) -> Vec<&Tensor> {
         self.inputs.iter().collect()
     }
+
+    fn results(&self) -> Option<Vec<Tensor>> {
+        let outputs = self.program.outputs.iter().map(|(_, id)| &self.program.tensors[*id]);
+        outputs.map(|tensor| Tensor::zeros(tensor.dtype, &tensor.shape)).collect()
+    }
+}
+
+/// A plan for an objective, ready to run.
+struct Contender {
+    goal: Goal,
+    predicted: f64,
+    compiled: Compiled,
+    results: Vec<Tensor>,
+    /// The least of all runs so far.
+    seconds: f64,
 }
 
 /// How long to search: in seconds, or in units of work.
@@ -81,14 +97,16 @@ pub fn objectives(networks: &[(String, Network)], rates: &Rates, effort: Effort)
 fn compare(name: &str, network: &Network, rates: &Rates, effort: Effort) -> Option<f64> {
     let runnable = Runnable::new(network)?;
     let inputs = runnable.inputs();
-    let mut programs: Vec<(Goal, Executable, Vec<Tensor>, f64)> = Vec::new();
+    let mut programs: Vec<Contender> = Vec::new();
     for goal in GOALS {
-        let settings = settings(goal, rates, effort);
-        let Ok(executable) = pipeline::compile(runnable.program.clone(), &settings, &mut |_, _| {}) else {
-            continue;
-        };
-        let results = executable.results()?;
-        programs.push((goal, executable, results, f64::INFINITY));
+        let Ok(plan) = pipeline::plan(&runnable.program, &settings(goal, rates, effort)) else { continue };
+        programs.push(Contender {
+            goal,
+            predicted: cost(&plan, rates).seconds,
+            compiled: cranelift::compile(&plan, &Machine::host()).ok()?,
+            results: runnable.results()?,
+            seconds: f64::INFINITY,
+        });
     }
     // In turns, so that what else the machine does meets all of them.
     let start = Instant::now();
@@ -96,19 +114,21 @@ fn compare(name: &str, network: &Network, rates: &Rates, effort: Effort) -> Opti
         if round >= 3 && start.elapsed().as_secs_f64() > SECONDS {
             break;
         }
-        for (_, executable, results, best) in &mut programs {
-            let before = Instant::now();
-            executable.run(&inputs, results).ok()?;
-            *best = best.min(before.elapsed().as_secs_f64());
+        for Contender { compiled, results, seconds, .. } in &mut programs {
+            let before = measure::now(1);
+            compiled.run(&inputs, results, 1).ok()?;
+            *seconds = seconds.min(measure::now(1) - before);
         }
     }
-    let fastest = programs.iter().map(|program| program.3).fold(f64::INFINITY, f64::min);
-    let ours = programs.iter().find(|program| program.0 == Goal::Time)?.3;
+    let fastest = programs.iter().map(|program| program.seconds).fold(f64::INFINITY, f64::min);
+    let ours = programs.iter().find(|program| program.goal == Goal::Time)?.seconds;
     let times: Vec<String> = programs
         .iter()
-        .map(|(goal, _, _, best)| format!("{goal:?} {:.3}", best * 1e3).to_lowercase())
+        .map(|Contender { goal, seconds, predicted, .. }| {
+            format!("{goal:?} {:.3} ({:.3})", seconds * 1e3, predicted * 1e3).to_lowercase()
+        })
         .collect();
-    println!("{name:<44} {:>6.3} x the fastest; ms: {}", ours / fastest, times.join(", "));
+    println!("{name:<44} {:>6.3} x the fastest; ms (predicted): {}", ours / fastest, times.join(", "));
     Some(ours / fastest)
 }
 
@@ -126,9 +146,13 @@ pub fn times(networks: &[(String, Network)], rates: &Rates, most: usize) {
             let mut order: Vec<usize> = (0..costs.len()).collect();
             order.sort_by(|&a, &b| costs[b].seconds.total_cmp(&costs[a].seconds));
             let mut sums = (0.0, 0.0);
+            // Calling a program costs something for each of its operands.
+            let none = Plan { steps: Vec::new(), ..plan.clone() };
+            let Some(call) = run_alone(&none, &runnable) else { continue };
             for step in order.into_iter().take(most) {
                 let alone = Plan { steps: vec![plan.steps[step].clone()], ..plan.clone() };
                 let Some(seconds) = run_alone(&alone, &runnable) else { continue };
+                let seconds = (seconds - call).max(0.0);
                 let guess = costs[step].seconds;
                 if std::env::var_os("EINC_BENCH_STEPS").is_some() {
                     let text = alone.to_string();
@@ -154,24 +178,15 @@ pub fn times(networks: &[(String, Network)], rates: &Rates, most: usize) {
     );
 }
 
-/// The seconds of one run of a plan on one thread, the least of several.
+/// The seconds that this thread takes for one run of a plan, the least of several.
 fn run_alone(plan: &Plan, runnable: &Runnable) -> Option<f64> {
     let compiled = cranelift::compile(plan, &Machine::host()).ok()?;
-    let program = &runnable.program;
-    let outputs = program.outputs.iter().map(|(_, id)| &program.tensors[*id]);
-    let results = outputs.map(|tensor| Tensor::zeros(tensor.dtype, &tensor.shape));
-    let mut results = results.collect::<Option<Vec<Tensor>>>()?;
-    let (inputs, mut best) = (runnable.inputs(), f64::INFINITY);
-    let start = Instant::now();
-    for run in 0.. {
-        if run >= 3 && start.elapsed().as_secs_f64() > 0.01 {
-            break;
-        }
-        let before = Instant::now();
-        compiled.run(&inputs, &mut results, 1).ok()?;
-        best = best.min(before.elapsed().as_secs_f64());
-    }
-    Some(best)
+    let mut results = runnable.results()?;
+    let inputs = runnable.inputs();
+    compiled.run(&inputs, &mut results, 1).ok()?;
+    Some(measure::best(1, Duration::from_millis(10), &mut || {
+        compiled.run(&inputs, &mut results, 1).expect("it ran before");
+    }))
 }
 
 fn ranks(values: &[f64]) -> Vec<f64> {

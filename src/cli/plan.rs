@@ -129,7 +129,7 @@ fn contraction(args: &PlanArgs, told: &Told, cancel: &Arc<AtomicBool>) -> Result
     let Named { name, network } = network::read(&text).map_err(wrong)?;
     let rates = planning::rates();
     // The network has no element type; eight bytes are those of an f64.
-    let time = StepTime::new(&rates, 8, network.extents());
+    let time = StepTime::new(&rates, 8);
     let objective = goal(args.objective).of(&time);
     let plan = match &args.planning.locked_plan {
         Some(path) => given(path, &network, &objective)?,

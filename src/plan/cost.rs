@@ -231,7 +231,6 @@ fn step_cost(plan: &Plan, step: &Step, fixed: &[AxisId], rates: &Rates) -> StepC
                 return StepCost { kernel: "transform", ..cost };
             }
             let macs = points(&plan.axes, &all);
-            let extents: Vec<u64> = all.iter().map(|&axis| plan.axes[axis].extent).collect();
             let shape = StepShape::of(left, right, result, macs);
             let in_parts = [&step.a, &step.b, &step.out]
                 .iter()
@@ -243,7 +242,7 @@ fn step_cost(plan: &Plan, step: &Step, fixed: &[AxisId], rates: &Rates) -> StepC
                 flops: if in_parts { macs } else { 2.0 * macs },
                 bytes: moved + again,
                 kernel: Kernel::of(shape.left_free(), shape.right_free(), shape.contracted()).name(),
-                seconds: StepTime::new(rates, step.dtype.bytes() as u64, &extents).seconds(&shape),
+                seconds: StepTime::new(rates, step.dtype.bytes() as u64).seconds(&shape),
                 alive: 0,
             }
         }

@@ -4,7 +4,7 @@
 use super::View;
 use super::contraction::Factor;
 use crate::expr::{Axes, AxisId};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Below this extent an axis is too short to be the innermost one of a loop nest.
 const SHORT: u64 = 8;
@@ -28,14 +28,18 @@ pub(super) struct Joint {
 pub(super) struct Joints {
     list: Vec<Joint>,
     factors: usize,
+    /// The place of each axis in an order that suits all pairs: those of the result, then those that are summed late.
+    rank: BTreeMap<AxisId, usize>,
 }
 
 impl Joints {
-    /// The pairs of a product of factors whose result has the axes `wanted`.
-    pub fn new(factors: &[Factor], pairs: &[(usize, usize)], wanted: &BTreeSet<AxisId>) -> Joints {
+    /// The pairs of a product of factors whose result has the axes `loops`.
+    pub fn new(factors: &[Factor], pairs: &[(usize, usize)], loops: &[AxisId]) -> Joints {
+        let wanted: BTreeSet<AxisId> = loops.iter().copied().collect();
         let mut axes: Vec<BTreeSet<AxisId>> = factors.iter().map(|factor| factor.axes.clone()).collect();
         let mut waiting: BTreeSet<usize> = (0..factors.len()).collect();
         let mut list = Vec::with_capacity(pairs.len());
+        let mut summed: Vec<AxisId> = Vec::new();
         let mut all = Vec::with_capacity(pairs.len());
         for (k, &(a, b)) in pairs.iter().enumerate() {
             waiting.remove(&a);
@@ -45,6 +49,7 @@ impl Joints {
                 wanted.contains(axis) || waiting.iter().any(|&other| axes[other].contains(axis))
             };
             let kept: BTreeSet<AxisId> = union.iter().copied().filter(needed).collect();
+            summed.extend(union.difference(&kept));
             let sums = union.len() > kept.len();
             let free = axes[a].symmetric_difference(&axes[b]).any(|axis| kept.contains(axis));
             let number = factors.len() + k;
@@ -68,7 +73,9 @@ impl Joints {
             let reads_all = |(next, _): (usize, usize)| !list[next].contracts && all[next] == list[k].kept;
             list[k].waits = all[k] == list[k].kept && list[k].reader.is_some_and(reads_all);
         }
-        Joints { list, factors: factors.len() }
+        let ranks = loops.iter().copied().chain(summed.into_iter().rev());
+        let rank = ranks.enumerate().map(|(rank, axis)| (axis, rank)).collect();
+        Joints { list, factors: factors.len(), rank }
     }
 
     pub fn get(&self, pair: usize) -> &Joint {
@@ -85,7 +92,17 @@ impl Joints {
         axes: &Axes,
     ) -> Vec<AxisId> {
         let joint = self.get(pair);
-        let own = own_order(&joint.kept, operands);
+        let own = if joint.kept.iter().all(|&axis| axes[axis].extent < SHORT) {
+            // Only runs of several axes are long: where all tensors have them in one order, such runs are there.
+            let mut order: Vec<AxisId> = joint.kept.iter().copied().collect();
+            order.sort_by_key(|axis| self.rank.get(axis));
+            if joint.reader.is_some_and(|(reader, _)| !self.get(reader).contracts) {
+                return order;
+            }
+            order
+        } else {
+            own_order(&joint.kept, operands)
+        };
         if !joint.contracts {
             // A loop nest writes as it reads; a contraction packs its operands anyway.
             return contiguous(own, operands, &[], axes);
@@ -192,7 +209,7 @@ mod tests {
         let edges = [[i, j], [i, k], [i, l], [j, k], [j, l]];
         let factors: Vec<Factor> = edges.map(|[from, to]| factor(vec![(from, 38), (to, 1)])).into();
         let pairs = [(4, 0), (3, 5), (2, 1), (6, 7)];
-        let joints = Joints::new(&factors, &pairs, &BTreeSet::from([k, l]));
+        let joints = Joints::new(&factors, &pairs, &[k, l]);
         let told: Vec<(bool, bool)> =
             joints.list.iter().map(|joint| (joint.contracts, joint.waits)).collect();
         assert_eq!(told, [(false, false), (true, false), (false, true), (false, false)]);
@@ -204,6 +221,33 @@ mod tests {
         let stored = factor(vec![(j, 38 * 38), (i, 38), (l, 1)]);
         live.push(vec![stored.clone()]);
         assert_eq!(order(1, [&factors[3], &stored], &live), [k, i, l]);
+    }
+
+    /// `Z[c,a] = A[a,e,b] B[b,c,d] C[d,e]`, and with nothing but `b` summed: the axes of the result come first, in its order,
+    /// then those that are summed late.
+    #[test]
+    fn short_axes_lie_in_one_order_in_all_tensors() {
+        let mut axes: Axes = IdVec::new();
+        let [a, b, c, d, e] =
+            ["a", "b", "c", "d", "e"].map(|name| axes.push(Axis { name: name.to_string(), extent: 2 }));
+        let factor = |list: &[AxisId]| Factor {
+            axes: list.iter().copied().collect(),
+            view: View {
+                buffer: Id::new(0),
+                offset: 0,
+                strides: list.iter().rev().zip([1, 2, 4]).map(|(&axis, by)| (axis, by)).collect(),
+            },
+        };
+        let factors = [factor(&[a, e, b]), factor(&[b, c, d]), factor(&[d, e])];
+        let live: Vec<Vec<Factor>> = factors.iter().map(|factor| vec![factor.clone()]).collect();
+        // A contraction reads the result, and likes best what it sums in one place.
+        let joints = Joints::new(&factors, &[(0, 2), (3, 1)], &[c, a]);
+        let operands = [factors[0].clone(), factors[2].clone()];
+        assert_eq!(joints.order(0, &operands, &live, &[c, a], &axes), [a, b, d]);
+        // A loop nest reads it.
+        let loops = [e, c, a, d];
+        let joints = Joints::new(&factors, &[(0, 1), (3, 2)], &loops);
+        assert_eq!(joints.order(0, &factors[..2], &live, &loops, &axes), loops);
     }
 
     /// `Z[b,o,y,q] = A[b,r,p,q] B[o,r,p,q] C[y,p]`: the sums over `r` are strips along `q`, though their reader sums `p`.
@@ -224,7 +268,7 @@ mod tests {
             let factors = tables.map(factor);
             let live: Vec<Vec<Factor>> = factors.iter().map(|factor| vec![factor.clone()]).collect();
             let loops = [b, o, y, q];
-            let joints = Joints::new(&factors, &[(0, 1), (3, 2)], &BTreeSet::from(loops));
+            let joints = Joints::new(&factors, &[(0, 1), (3, 2)], &loops);
             joints.order(0, &factors[..2], &live, &loops, &axes)
         };
         assert_eq!(order([&[b, r, p, q], &[o, r, p, q], &[y, p]]), [b, o, p, q]);

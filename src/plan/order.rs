@@ -221,7 +221,7 @@ impl<'a> Orders<'a> {
                 None => {}
             }
         }
-        let time = StepTime::new(&self.settings.rates, product.bytes, &product.extents);
+        let time = StepTime::new(&self.settings.rates, product.bytes);
         let mut options = Options {
             objective: self.settings.objective.of(&time),
             memory: limit.map(MemoryLimit::Peak),
@@ -294,7 +294,7 @@ impl Product {
 
     /// The predicted seconds of an order.
     fn seconds(&self, network: &Network, path: &[(usize, usize)], settings: &Settings) -> Option<f64> {
-        let time = StepTime::new(&settings.rates, self.bytes, &self.extents);
+        let time = StepTime::new(&settings.rates, self.bytes);
         Some(steps(network, path, &[]).ok()?.iter().map(|step| time.seconds(&step.shape)).sum())
     }
 }

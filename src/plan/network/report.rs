@@ -52,7 +52,7 @@ impl Facts {
 fn facts(report: &Report<'_>) -> Option<Facts> {
     let Report { network, plan, .. } = report;
     let steps = steps(network, &plan.path, &plan.slices).ok()?;
-    let time = StepTime::new(&report.rates, ELEMENT as u64, network.extents());
+    let time = StepTime::new(&report.rates, ELEMENT as u64);
     Some(Facts {
         seconds: steps.iter().map(|step| Amount::from_log2(time.log2_seconds(&step.shape))).collect(),
         memory: memory_over_time(network, &plan.path, &plan.slices).ok()?,

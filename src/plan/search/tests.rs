@@ -456,7 +456,7 @@ fn leaving_out_large_subsets_loses_no_optimum() {
         };
         let count = network.inputs().len();
         let axes = solve::small_axes(&network);
-        let time = StepTime::new(&Rates::SHIPPED, 8, network.extents());
+        let time = StepTime::new(&Rates::SHIPPED, 8);
         for objective in [
             Objective::Macs,
             Objective::Flops,
@@ -518,21 +518,23 @@ fn optima_of_sixteen_operands_are_proven_unasked() {
     }
 }
 
+/// What stands in for a measured cost is searched for as well: what is found is cheaper, on average.
 #[test]
 fn orders_for_a_measured_cost_are_no_worse_than_those_for_what_stands_in_for_it() {
-    for seed in 0..4 {
-        let network = generate::random_hypergraph(60, 80, 3, seed);
-        let time = StepTime::new(&Rates::SHIPPED, 8, network.extents());
-        let objective = Objective::Custom(&time);
-        let order = |objective: Objective<'_>, work: u64| {
-            let mut options = Options { objective, work: Some(work), ..Options::default() };
-            optimize(&network, &mut options).unwrap().path
+    let time = StepTime::new(&Rates::SHIPPED, 8);
+    let objective = Objective::Custom(&time);
+    let networks: Vec<Network> = (0..8).map(|seed| generate::random_hypergraph(60, 80, 3, seed)).collect();
+    let total = |sought: Objective<'_>, work: u64| -> f64 {
+        let value = |network: &Network| {
+            let mut options = Options { objective: sought, work: Some(work), ..Options::default() };
+            let path = optimize(network, &mut options).unwrap().path;
+            objective.log2_value(network, &path, &[]).unwrap()
         };
-        let value = |path: &[(usize, usize)]| objective.log2_value(&network, path, &[]).unwrap();
-        let found = value(&order(objective, 30_000_000));
-        for weight in [16.0, 64.0] {
-            let other = value(&order(Objective::Combo(weight), 10_000_000));
-            assert!(found <= other + 1e-9, "seed {seed}, weight {weight}: {found} {other}");
-        }
+        networks.iter().map(value).sum()
+    };
+    let found = total(objective, 30_000_000);
+    for weight in [16.0, 64.0] {
+        let other = total(Objective::Combo(weight), 10_000_000);
+        assert!(found < other, "weight {weight}: {found} {other}");
     }
 }

@@ -8,7 +8,6 @@ use super::math::{self, LogTable};
 use super::{StepCost, StepShape};
 use serde_json::{Value, json};
 use std::fmt;
-use std::sync::OnceLock;
 
 /// What a step becomes in native code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,13 +70,13 @@ impl Rates {
     /// Those of a current x86-64 core, where nothing has been measured.
     pub const SHIPPED: Rates = Rates {
         step: 1e-7,
-        gemm: 2e10,
+        gemm: 4e10,
         half: [1.0, 3.0, 5.0],
         loops: 4e9,
-        map: 6e8,
-        cache: 1e11,
-        memory: 1e10,
-        cache_bytes: 1e6,
+        map: 2e9,
+        cache: 4e10,
+        memory: 1.4e10,
+        cache_bytes: 4e6,
     };
 }
 
@@ -147,10 +146,6 @@ impl Default for Rates {
     }
 }
 
-/// Where both operands and the result share so many axes, an element of memory takes twice as long, and so on up to so
-/// many axes: the more there are, the shorter are the runs in which all three have them in one order.
-const SHARED: (f64, f64) = (8.0, 16.0);
-
 /// The time of a step of a network whose elements have so many bytes.
 #[derive(Clone)]
 pub struct StepTime {
@@ -164,44 +159,11 @@ pub struct StepTime {
     element: [f64; 2],
     /// Elements that fit the cache.
     cached: f64,
-    /// How many axes a power of two of elements has, about.
-    axes: f64,
-    apart: &'static Apart,
-}
-
-/// By how much a number of shared axes slows down what moves through memory, as a binary logarithm.
-struct Apart {
-    values: Vec<f64>,
-}
-
-impl Apart {
-    /// So many for each axis, of which there may be a fraction: a search knows elements.
-    const STEPS: f64 = 4.0;
-
-    /// The table, which is computed once.
-    fn get() -> &'static Apart {
-        static TABLE: OnceLock<Apart> = OnceLock::new();
-        TABLE.get_or_init(|| {
-            let factor = |k: usize| 1.0 + k as f64 / Apart::STEPS / SHARED.0;
-            Apart {
-                values: (0..=(SHARED.1 * Apart::STEPS) as usize).map(|k| math::log2(factor(k))).collect(),
-            }
-        })
-    }
-
-    #[inline]
-    fn of(&self, axes: f64) -> f64 {
-        let place = (axes * Apart::STEPS + 0.5) as usize;
-        self.values[place.min(self.values.len() - 1)]
-    }
 }
 
 impl StepTime {
-    /// The model of a machine, for steps over axes of such extents.
-    pub fn new(rates: &Rates, element_bytes: u64, extents: &[u64]) -> StepTime {
-        let logs: Vec<f64> =
-            extents.iter().filter(|&&extent| extent > 1).map(|&extent| math::log2(extent as f64)).collect();
-        let total: f64 = logs.iter().sum();
+    /// The model of a machine.
+    pub fn new(rates: &Rates, element_bytes: u64) -> StepTime {
         let bytes = element_bytes.max(1) as f64;
         let log = math::log2;
         // Half as many bytes are twice as many lanes.
@@ -215,8 +177,6 @@ impl StepTime {
             map: log(rates.map),
             element: [log(bytes / rates.cache), log(bytes / rates.memory)],
             cached: log(rates.cache_bytes / bytes),
-            axes: if total > 0.0 { logs.len() as f64 / total } else { 0.0 },
-            apart: Apart::get(),
         }
     }
 
@@ -233,11 +193,7 @@ impl StepTime {
             Kernel::Map => step.all - self.map,
         };
         let moved = add(add(step.left, step.right), step.result);
-        let element = if moved > self.cached {
-            self.element[1] + self.apart.of(step.batch() * self.axes)
-        } else {
-            self.element[0]
-        };
+        let element = self.element[usize::from(moved > self.cached)];
         add(add(self.step, compute), moved + element)
     }
 
@@ -281,7 +237,7 @@ mod tests {
     #[test]
     fn times_are_sums_of_what_a_step_does() {
         let rates = Rates::SHIPPED;
-        let time = StepTime::new(&rates, 8, &[1024; 3]);
+        let time = StepTime::new(&rates, 8);
         let seconds = |m, n, k| time.seconds(&gemm(m, n, k));
         let near = |have: f64, want: f64| assert!((have / want - 1.0).abs() < 1e-3, "{have} {want}");
         let [hm, hn, hk] = rates.half;
@@ -291,20 +247,8 @@ mod tests {
         // A dot product is loops.
         near(seconds(1.0, 1.0, 100.0), rates.step + 100.0 / rates.loops + 201.0 * 8.0 / rates.cache);
         assert!(seconds(2.0, n, n) > seconds(4.0, n, n) / 2.0);
-        let single = StepTime::new(&rates, 4, &[1024; 3]);
+        let single = StepTime::new(&rates, 4);
         near(seconds(n, n, n) / single.seconds(&gemm(n, n, n)), 2.0);
-    }
-
-    #[test]
-    fn batches_of_many_axes_move_slowly() {
-        // Two tensors of 2^24 elements, all of whose axes are batches: one axis, or 24 of extent 2.
-        let shape = StepShape { left: 24.0, right: 24.0, result: 24.0, all: 24.0, ..gemm(1.0, 1.0, 1.0) };
-        let moved = 3.0 * 8.0 * 24.0f64.exp2() / Rates::SHIPPED.memory;
-        let seconds = |extents: &[u64]| StepTime::new(&Rates::SHIPPED, 8, extents).seconds(&shape);
-        let (whole, apart) = (seconds(&[1 << 24]), seconds(&[2; 24]));
-        // An eighth more for one axis, at most twice more for many.
-        let more = (2.0 - 1.0 / 8.0) * moved;
-        assert!(((apart - whole) / more - 1.0).abs() < 0.01, "{whole} {apart} {more}");
     }
 
     #[test]
@@ -315,12 +259,12 @@ mod tests {
         {
             assert_eq!(Rates::from_json(&Rates::SHIPPED.json().replacen(from, to, 1)), None, "{from}");
         }
-        assert!(Rates::SHIPPED.to_string().contains("20.0 GMAC/s"));
+        assert!(Rates::SHIPPED.to_string().contains("40.0 GMAC/s"));
     }
 
     #[test]
     fn steps_beyond_all_floats_have_a_time() {
-        let time = StepTime::new(&Rates::SHIPPED, 8, &[2; 9]);
+        let time = StepTime::new(&Rates::SHIPPED, 8);
         let log = time.log2_seconds(&StepShape {
             left: 2000.0,
             right: 2000.0,
