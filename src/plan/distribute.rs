@@ -1,7 +1,7 @@
 //! Decides which rewrites of contractions pay, by planning with and without each: which sums inside products are
 //! multiplied out (`X (W + s B A)` is one product with a merged matrix or two with thin factors), which contractions
-//! are read in others, which factors that a product repeats are contracted once, which operands of windows are summed before the windows are opened, and which rows are multiplied
-//! before tables pick them.
+//! are read in others, which factors that a product repeats are contracted once, which operands of windows are summed
+//! before the windows are opened, and which rows are multiplied before tables pick them.
 
 use super::cost::cost;
 use super::lower::Lowering;

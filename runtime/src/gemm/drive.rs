@@ -1,9 +1,10 @@
 //! Runs a contraction that is ready: packs blocks and calls kernels on them.
 
+use super::groups::{Free, Shared};
 use super::kernel::{Kernels, MOST_COLUMNS, MOST_ROWS, Tile};
 use super::machine::HasKernels;
 use super::pack;
-use super::plan::{Free, Panel, Panels, Ready, Shared};
+use super::plan::{Panel, Panels, Ready};
 use std::ops::Range;
 
 /// What one thread computes of one contraction of the batch.

@@ -32,6 +32,7 @@
 //! Van Zee and van de Geijn, "BLIS: a framework for rapidly instantiating BLAS functionality", 2015.
 
 mod drive;
+mod groups;
 mod kernel;
 mod machine;
 mod pack;

@@ -1,4 +1,4 @@
-//! Indices that are clamped: where on an axis they are not, loops are cut, and read what they say.
+//! Indices that are clamped, or checked: where on an axis they need not be, loops are cut, and read what they say.
 //!
 //! ```text
 //!                                        for l in 0..12 { .. x[min(max(l + r - 12, 0), 95)] .. }
@@ -9,7 +9,7 @@
 use super::build::Builder;
 use super::expr::Point;
 use super::nest::Task;
-use crate::expr::{Affine, Axes, AxisId, Binary, Expr};
+use crate::expr::{Affine, Axes, AxisId, Binary, Expr, Outside, Read};
 use crate::plan::Source;
 
 /// A limit of an index.
@@ -95,6 +95,49 @@ pub(super) fn unclamped(
     let partly = first > 0 || last < i128::from(extent) - 1;
     // Both are of the axis then.
     (partly && first <= last).then_some((first as i64, last as i64 + 1))
+}
+
+/// Where on an axis all checked indices stay inside, whatever the other axes are; `None` where that is all or nothing.
+pub(super) fn inside_of(
+    task: &Task,
+    axis: AxisId,
+    axes: &Axes,
+    outer: &Point,
+    builder: &Builder,
+) -> Option<(i64, i64)> {
+    let extent = i64::try_from(axes[axis].extent).ok()?;
+    let (mut first, mut last) = (0i64, extent - 1);
+    let mut failed = false;
+    let mut visit = |read: &Read<Source>| {
+        let Source::Operand(number) = read.source else { return };
+        if matches!(read.outside, Outside::Never | Outside::Trust) {
+            return;
+        }
+        for (index, dim) in read.indices.iter().zip(&task.operands[number as usize].dims) {
+            if !index.free_axes().contains(&axis) {
+                continue;
+            }
+            let Some(affine) = index.affine() else { continue };
+            let (by, low, high) = builder.spread(&affine, axis, axes, outer);
+            let end = i128::from(dim.0) - 1;
+            // low + by x >= 0 and high + by x <= end
+            let (from, to) = if by > 0 {
+                (-low.div_euclid(by), (end - high).div_euclid(by))
+            } else if by < 0 {
+                ((high - end + (-by - 1)).div_euclid(-by), low.div_euclid(-by))
+            } else {
+                continue;
+            };
+            match (i64::try_from(from.max(0)), i64::try_from(to.min(extent.into()))) {
+                (Ok(from), Ok(to)) => (first, last) = (first.max(from), last.min(to)),
+                _ => failed = true,
+            }
+        }
+    };
+    task.reductions.iter().for_each(|reduction| reduction.body.for_each_read(&mut visit));
+    task.value.for_each_read(&mut visit);
+    let partly = first > 0 || last < extent - 1;
+    (!failed && partly && first <= last).then_some((first, last + 1))
 }
 
 /// The quotient by a positive number, rounded up.

@@ -5,13 +5,13 @@
 //! where that shares loads between them or hides the latency of additions.
 
 use super::build::{Builder, Lin};
-use super::clamped::unclamped;
+use super::clamped::{inside_of, unclamped};
 use super::cut::cuts;
 use super::expr::{Point, Scope, Val, small_exponent, view_at};
 use super::join;
 use super::ranges;
 use super::reduce::Sums;
-use crate::expr::{Affine, Axes, AxisId, Binary, Expr, Outside, Read, ReduceOp, Unary};
+use crate::expr::{Affine, Axes, AxisId, Binary, Expr, ReduceOp, Unary};
 use crate::loops::*;
 use crate::machine::Machine;
 use crate::plan::{Operand, Reduction, Source, View};
@@ -487,43 +487,6 @@ impl Choice {
         }
         list
     }
-}
-
-/// Where on an axis all checked indices stay inside, whatever the other axes are; `None` where that is all or nothing.
-fn inside_of(task: &Task, axis: AxisId, axes: &Axes, outer: &Point, builder: &Builder) -> Option<(i64, i64)> {
-    let extent = i64::try_from(axes[axis].extent).ok()?;
-    let (mut first, mut last) = (0i64, extent - 1);
-    let mut failed = false;
-    let mut visit = |read: &Read<Source>| {
-        let Source::Operand(number) = read.source else { return };
-        if matches!(read.outside, Outside::Never | Outside::Trust) {
-            return;
-        }
-        for (index, dim) in read.indices.iter().zip(&task.operands[number as usize].dims) {
-            if !index.free_axes().contains(&axis) {
-                continue;
-            }
-            let Some(affine) = index.affine() else { continue };
-            let (by, low, high) = builder.spread(&affine, axis, axes, outer);
-            let end = i128::from(dim.0) - 1;
-            // low + by x >= 0 and high + by x <= end
-            let (from, to) = if by > 0 {
-                (-low.div_euclid(by), (end - high).div_euclid(by))
-            } else if by < 0 {
-                ((high - end + (-by - 1)).div_euclid(-by), low.div_euclid(-by))
-            } else {
-                continue;
-            };
-            match (i64::try_from(from.max(0)), i64::try_from(to.min(extent.into()))) {
-                (Ok(from), Ok(to)) => (first, last) = (first.max(from), last.min(to)),
-                _ => failed = true,
-            }
-        }
-    };
-    task.reductions.iter().for_each(|reduction| reduction.body.for_each_read(&mut visit));
-    task.value.for_each_read(&mut visit);
-    let partly = first > 0 || last < extent - 1;
-    (!failed && partly && first <= last).then_some((first, last + 1))
 }
 
 /// Whether a value can be made in vectors of that many lanes.
