@@ -15,7 +15,7 @@ pub mod show_slots;
 
 pub use arguments::{Arrays, arguments, bindings, random, take_sizes};
 pub use phase::{Phase, enter, phase};
-pub use ranges::declare_ranges;
+pub use ranges::{declare_ranges, over_ranges};
 
 use crate::backend::Unsupported;
 #[cfg(feature = "cranelift")]

@@ -468,6 +468,15 @@ fn plans_graphs_and_layouts_come_out() {
     let (_, out, _) = folder.einc(&with(&["plan", "m.ein", "--format", "json"]));
     let value: serde_json::Value = serde_json::from_str(&out).expect("JSON");
     assert_eq!(value["flops"], 128.0);
+    // Sizes with ranges: the orders for all of them, and what each costs.
+    folder.text(
+        "r.ein",
+        "dim M in 2..=900, N in 2..=900\ninput a: f64[M, 9]\ninput b: f64[9, 9]\ninput c: f64[9, N]\n\
+         output y: f64[M, N]\ny[i, l] = a[i, j] * b[j, k] * c[k, l]\n",
+    );
+    let (code, out, error) = folder.einc(&["plan", "r.ein", "--set", "M=8", "--set", "N=2"]);
+    assert!(code == 0 && out.contains("`y` over M in 2..=900, N in 2..=900: at each call"), "{out}{error}");
+    assert!(out.contains("1*2 0*3: 9 M N + 81 N multiply-adds"), "{out}");
     assert!(folder.einc(&with(&["graph", "m.ein"])).1.starts_with("graph main\n"));
     assert!(folder.einc(&with(&["graph", "m.ein", "--format", "dot"])).1.starts_with("digraph"));
     let (code, out, _) = folder.einc(&with(&["graph", "m.ein", "--format", "svg", "-o", "m.svg"]));

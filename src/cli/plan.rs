@@ -104,12 +104,14 @@ fn program(args: &PlanArgs, told: &Told, cancel: &Arc<AtomicBool>) -> Result<Str
         .filter(|tensor| tensor.role == Role::Param || args.params.contains(&tensor.name))
         .map(|tensor| tensor.shape.iter().product::<u64>())
         .sum();
+    let ranged = pipeline::over_ranges(&module, &program, &plan, &settings.plan);
     let report = plan::report::Report {
         plan: &plan,
         cost: &cost(&plan, &settings.plan.rates),
         written: flops_as_written(&program),
         parameters,
         limit: [args.machine.memory, program.memory_limit].into_iter().flatten().min(),
+        ranged: &ranged,
     };
     Ok(match args.format {
         PlanFormat::Json => plan::report::json(&report),

@@ -228,6 +228,7 @@ impl Lowering<'_> {
                 axes: all.iter().map(|&axis| self.plan.axes[axis].name.clone()).collect(),
                 path: order.as_ref().map_or(Vec::new(), |order| order.pairs.clone()),
                 slices: order.as_ref().map_or(Vec::new(), |order| order.slices.clone()),
+                element_bytes: product.bytes,
             });
         }
         let order = order?;

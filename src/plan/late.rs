@@ -15,9 +15,6 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 /// How many times as long, and as short, as what was seen the ranges reach.
 const REACH: u64 = 8;
 
-/// The most work for each of the extents that are tried.
-const WORK: u64 = 20_000_000;
-
 /// What is known of the products that a program contracts at several sizes.
 #[derive(Default)]
 pub struct Late {
@@ -66,6 +63,9 @@ impl fmt::Debug for Late {
 }
 
 impl Late {
+    /// The most work for each of the extents that are tried.
+    pub(crate) const WORK: u64 = 20_000_000;
+
     /// Says how to find the products at the ends of declared ranges: that is done once, if a product is searched.
     pub(crate) fn declare(&self, ends: impl Fn() -> Vec<Network> + Send + Sync + 'static) {
         self.declared.get_or_init(|| Box::new(ends));
@@ -180,7 +180,7 @@ impl Product {
         }
         let ranges: Vec<Range> = ranges.into_iter().map(|(_, range)| range).collect();
         let work = options.work;
-        options.work = Some(work.unwrap_or(WORK).min(WORK));
+        options.work = Some(work.map_or(Late::WORK, |work| work.min(Late::WORK)));
         let found = variants(network, &ranges, &self.paths, options);
         options.work = work;
         self.variants = Some(found?);

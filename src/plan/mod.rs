@@ -29,6 +29,7 @@ pub mod picture;
 mod product;
 #[cfg(test)]
 pub(crate) mod random_tests;
+mod ranged;
 mod real_parts;
 pub mod report;
 pub mod search;
@@ -46,6 +47,7 @@ pub use late::Late;
 pub use limit::{fits, show_bytes};
 pub use lower::plan;
 pub use order::{Chosen, Goal, Locked};
+pub use ranged::{Ranged, Size};
 pub use search::{evaluate, optimize};
 
 use crate::expr::{AlongOp, Axes, AxisId, Expr, ReduceOp};

@@ -49,6 +49,8 @@ pub struct Chosen {
     pub path: Vec<(usize, usize)>,
     /// The axes that are sliced.
     pub slices: Vec<u32>,
+    /// The bytes of an element.
+    pub element_bytes: u64,
 }
 
 impl Chosen {
@@ -98,7 +100,14 @@ impl Locked {
                 true => (Vec::new(), Vec::new()),
                 false => super::network::order_of(value, &named.network).map_err(wrong)?,
             };
-            orders.push(Chosen { network: named.network, name: named.name, axes: Vec::new(), path, slices });
+            orders.push(Chosen {
+                network: named.network,
+                name: named.name,
+                axes: Vec::new(),
+                path,
+                slices,
+                element_bytes: 8,
+            });
         }
         Ok(Locked { orders, complete })
     }

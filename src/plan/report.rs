@@ -2,7 +2,7 @@
 
 use super::picture::{self, Node, Page};
 use super::search::Amount;
-use super::{Cost, Place, Plan, Step, StepCost, show_bytes};
+use super::{Cost, Place, Plan, Ranged, Step, StepCost, show_bytes};
 use crate::plan::network::report::short_time;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -21,6 +21,8 @@ pub struct Report<'a> {
     pub parameters: u64,
     /// The bytes that it may take.
     pub limit: Option<u64>,
+    /// The orders over the ranges that the program declares for sizes.
+    pub ranged: &'a [Ranged],
 }
 
 /// How many contractions and other steps there are, scans not counted but what is in them.
@@ -87,6 +89,7 @@ pub fn text(report: &Report<'_>) -> String {
         }
         out.push('\n');
     }
+    report.ranged.iter().for_each(|ranged| out.push_str(&ranged.text()));
     let (contractions, others) = count(&plan.steps);
     let _ = write!(
         out,
@@ -131,6 +134,7 @@ pub fn json(report: &Report<'_>) -> String {
         "other_steps": others,
         "steps": cost.steps.iter().map(step).collect::<Vec<Value>>(),
         "orders": plan.orders.iter().map(|order| order.json()).collect::<Vec<Value>>(),
+        "ranges": report.ranged.iter().map(Ranged::json).collect::<Vec<Value>>(),
         "flops_as_written": report.written,
         "flops": cost.flops,
         "bytes_moved": cost.bytes,
