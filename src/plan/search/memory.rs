@@ -165,6 +165,9 @@ impl Search<'_, '_> {
         let each = sweeps / (excess.ceil().max(1.0) as u64 + 1);
         let floor = f64::NEG_INFINITY;
         while !self.fits(tree) {
+            if self.budget.over() && (self.budget.capped || !self.pool.is_empty()) {
+                break;
+            }
             let Some(axis) = self.best_slice(tree) else { break };
             tree.sliced.push(axis);
             tree.fill(self.problem, &self.measure, &self.energy);
@@ -191,24 +194,33 @@ impl Search<'_, '_> {
                 *want |= have;
             }
         }
+        // What the steps cost that touch each axis, and how many results that are too large have it.
         let most = tree.total();
+        let mut touched = vec![0.0; self.problem.logs.len()];
+        let mut relieved = vec![0.0; self.problem.logs.len()];
+        let mut all = 0.0;
+        for node in nodes {
+            let set = |node: usize| &tree.sets[node * words..(node + 1) * words];
+            let (left, right) = (set(tree.left[node] as usize), set(tree.right[node] as usize));
+            let weight = math::exp2(tree.energy[node] - most);
+            let relief = f64::from(u8::from(tree.size[node] >= bound));
+            all += weight;
+            for word in 0..words {
+                let mut bits = (left[word] | right[word]) & wanted[word];
+                while bits != 0 {
+                    let axis = word * 64 + bits.trailing_zeros() as usize;
+                    touched[axis] += weight;
+                    relieved[axis] += relief * f64::from((set(node)[word] >> (axis % 64) & 1) as u8);
+                    bits &= bits - 1;
+                }
+            }
+        }
+        self.budget.work += (30 + 4 * words as u64) * tree.count as u64;
         let mut best: Option<(f64, u32)> = None;
         for axis in (0..self.problem.logs.len()).filter(|&axis| wanted[axis / 64] >> (axis % 64) & 1 != 0) {
             let log = self.problem.logs[axis];
-            let (word, bit) = (axis / 64, axis % 64);
-            let has = |node: usize| tree.sets[node * words + word] >> bit & 1 != 0;
             // With the axis: the steps that lack it are repeated. The rest costs the same as before.
-            let (mut repeated, mut relieved) = (0.0, 0.0);
-            for node in nodes.clone() {
-                let touches = has(tree.left[node] as usize) || has(tree.right[node] as usize);
-                if !touches {
-                    repeated += math::exp2(tree.energy[node] - most);
-                }
-                if has(node) && tree.size[node] >= bound {
-                    relieved += 1.0;
-                }
-            }
-            self.budget.work += 5 * tree.count as u64;
+            let (repeated, relieved) = ((all - touched[axis]).max(0.0), relieved[axis]);
             // The same relief for less: longer axes relieve more, but cost more.
             let cost = math::log2(1.0 + repeated * (math::exp2(log) - 1.0)) / log
                 - 0.02 * math::log2(1.0 + relieved);
