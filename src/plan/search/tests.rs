@@ -221,6 +221,20 @@ fn generated_networks_get_valid_plans() {
     }
 }
 
+/// Far below the width of any order many axes must be sliced, and choosing them is work, too.
+#[test]
+fn slicing_far_below_the_width_keeps_to_its_work() {
+    let network = generate::random_regular(1200, 3, 2, 1);
+    let limit = 200_000_000;
+    let memory = Some(MemoryLimit::Largest(4096.0));
+    let work = match optimize(&network, &mut Options { memory, work: Some(limit), ..Options::default() }) {
+        Ok(plan) => plan.work,
+        Err(Refusal::Memory { best, .. }) => best.work,
+        Err(other) => panic!("{other}"),
+    };
+    assert!(work < 2 * limit, "{work}");
+}
+
 #[test]
 fn a_memory_limit_is_kept() {
     let networks = [
