@@ -228,6 +228,25 @@ fn complex_tensors_times_real_ones_are_products_of_reals() {
 }
 
 #[test]
+fn a_number_that_divides_complex_factors_is_part_of_their_contraction() {
+    for (divisor, contracts) in [("4", true), ("(0.5 as c128)", true), ("w", false)] {
+        let text = format!(
+            "fn f(x: c128[N, M], y: c128[M, N], w: c128) -> (z: c128[N, N]) {{\n\
+             z[i, k] = sum[j](x[i, j] * y[j, k] / {divisor})\n}}"
+        );
+        let (program, inputs) = program(&text, &[("N", 5), ("M", 9)]);
+        let inputs: Vec<&Tensor> = inputs.iter().collect();
+        let plan = plan(&pipeline::graph(&program), &Settings::default()).expect("small");
+        let is_contract = |step: &plan::Step| matches!(step, plan::Step::Contract(_));
+        assert_eq!(plan.steps.iter().any(is_contract), contracts, "{plan}");
+        // Dividing by a power of two does not round, nor does multiplying by its inverse.
+        let expected = interpret::run(&program, &inputs).expect("no index leaves a tensor");
+        let found = interpret::run_plan(&plan, &inputs).expect("no index leaves a tensor");
+        assert_eq!(found[0].bytes(), expected[0].bytes(), "{plan}");
+    }
+}
+
+#[test]
 fn sums_are_multiplied_out() {
     let text = "fn f(X: f64[N, I], W: f64[O, I], B: f64[O, R], A: f64[R, I]) -> (Y: f64[N, O]) {
         M[o,i] = W[o,i] + 2 * B[o,r] * A[r,i]
