@@ -104,7 +104,13 @@ fn program(args: &PlanArgs, told: &Told, cancel: &Arc<AtomicBool>) -> Result<Str
         .filter(|tensor| tensor.role == Role::Param || args.params.contains(&tensor.name))
         .map(|tensor| tensor.shape.iter().product::<u64>())
         .sum();
-    let ranged = pipeline::over_ranges(&module, &program, &plan, &settings.plan);
+    // Pictures do not show them.
+    let ranged = match args.format {
+        PlanFormat::Json | PlanFormat::Text => {
+            pipeline::over_ranges(&module, &program, &plan, &settings.plan)
+        }
+        PlanFormat::Svg | PlanFormat::Html => Vec::new(),
+    };
     let report = plan::report::Report {
         plan: &plan,
         cost: &cost(&plan, &settings.plan.rates),

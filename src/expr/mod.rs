@@ -41,6 +41,11 @@ pub struct Axis {
 /// The axes of a program, graph or plan.
 pub type Axes = IdVec<AxisId, Axis>;
 
+/// The product of the extents of some axes; saturates.
+pub fn points<'a>(axes: &Axes, list: impl IntoIterator<Item = &'a AxisId>) -> u64 {
+    list.into_iter().fold(1, |n, &axis| n.saturating_mul(axes[axis].extent))
+}
+
 /// What is computed at one point of an index space; reads name sources of type `S`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Expr<S> {

@@ -64,7 +64,7 @@ pub(crate) use show::is_one;
 pub use slice::slice;
 pub use sum_before_window::{Window, open_windows, sum_before_window};
 
-use crate::expr::{Affine, AlongOp, Axes, AxisId, Expr, Outside, Read};
+use crate::expr::{self, Affine, AlongOp, Axes, AxisId, Expr, Outside, Read};
 use crate::id::{Id, IdVec};
 use crate::id_type;
 use crate::pass::Pass;
@@ -502,7 +502,19 @@ impl Graph {
 
     /// The product of the extents of axes; saturates.
     pub fn points<'a>(&self, axes: impl IntoIterator<Item = &'a AxisId>) -> u64 {
-        axes.into_iter().fold(1, |n, &axis| n.saturating_mul(self.axes[axis].extent))
+        expr::points(&self.axes, axes)
+    }
+
+    /// The terms of all contractions whose operands may be multiplied in any order: the node, the term's number, the term.
+    pub(crate) fn reorderable_terms(&self) -> impl Iterator<Item = (NodeId, usize, &Term)> {
+        self.ids().into_iter().flat_map(|id| {
+            let node = self.node(id);
+            let terms = match &node.op {
+                Op::Contract(terms) if node.scan.is_none() && !node.keep_order => &terms[..],
+                _ => &[],
+            };
+            terms.iter().enumerate().map(move |(number, term)| (id, number, term))
+        })
     }
 }
 

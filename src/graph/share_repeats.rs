@@ -30,36 +30,28 @@ pub struct Repeat {
 /// factors first. One that is larger than its factors is none: slices of the whole product would keep it in the cache.
 pub fn repeats(graph: &Graph) -> Vec<Repeat> {
     let mut found = Vec::new();
-    for reader in graph.ids() {
-        let node = graph.node(reader);
-        let Op::Contract(terms) = &node.op else { continue };
-        if node.scan.is_some() || node.keep_order {
+    for (reader, number, term) in graph.reorderable_terms() {
+        let count = term.operands.len();
+        if !(4..=MOST_FACTORS).contains(&count) {
             continue;
         }
-        for (number, term) in terms.iter().enumerate() {
-            let count = term.operands.len();
-            if !(4..=MOST_FACTORS).contains(&count) {
-                continue;
-            }
-            for size in 2..=count / 2 {
-                let sets = (1u32..1 << count).filter(|set| set.count_ones() as usize == size);
-                let sets = sets.map(|set| (0..count).filter(|at| set >> at & 1 == 1).collect::<Vec<usize>>());
-                let best = sets
-                    .filter(|factors| occurs_twice(term, factors))
-                    .filter_map(|factors| {
-                        let part = Part::of(term, &factors)?;
-                        let reads =
-                            part.inner.operands.iter().map(|operand| graph.node(operand.node).elems());
-                        if graph.points(&part.kept) > reads.max().unwrap_or(0) {
-                            return None;
-                        }
-                        let rest = part.rest(term, &factors, reader);
-                        matches(graph, &part.inner, &rest, node.axes())
-                            .map(|_| (graph.points(&part.kept), factors))
-                    })
-                    .min_by_key(|(points, _)| *points);
-                found.extend(best.map(|(_, factors)| Repeat { reader, term: number, factors }));
-            }
+        for size in 2..=count / 2 {
+            let sets = (1u32..1 << count).filter(|set| set.count_ones() as usize == size);
+            let sets = sets.map(|set| (0..count).filter(|at| set >> at & 1 == 1).collect::<Vec<usize>>());
+            let best = sets
+                .filter(|factors| occurs_twice(term, factors))
+                .filter_map(|factors| {
+                    let part = Part::of(term, &factors)?;
+                    let reads = part.inner.operands.iter().map(|operand| graph.node(operand.node).elems());
+                    let points = graph.points(&part.kept);
+                    if points > reads.max().unwrap_or(0) {
+                        return None;
+                    }
+                    let rest = part.rest(term, &factors, reader);
+                    matches(graph, &part.inner, &rest, graph.node(reader).axes()).map(|_| (points, factors))
+                })
+                .min_by_key(|(points, _)| *points);
+            found.extend(best.map(|(_, factors)| Repeat { reader, term: number, factors }));
         }
     }
     found

@@ -28,25 +28,18 @@ pub struct Window {
 /// Where an operand with windows shares summed axes with just one other operand.
 pub fn open_windows(graph: &Graph) -> Vec<Window> {
     let mut found = Vec::new();
-    for reader in graph.ids() {
-        let node = graph.node(reader);
-        let Op::Contract(terms) = &node.op else { continue };
-        if node.scan.is_some() || node.keep_order {
-            continue;
-        }
-        for (number, term) in terms.iter().enumerate() {
-            // Two operands are one sum already.
-            let many = term.operands.len() > 2;
-            let windows = term
-                .operands
-                .iter()
-                .enumerate()
-                .filter(|(_, operand)| many && operand.indices.iter().any(|index| index.terms.len() > 1));
-            for (window, _) in windows {
-                for partner in (0..term.operands.len()).filter(|&partner| partner != window) {
-                    if shared(term, window, partner).is_some() {
-                        found.push(Window { reader, term: number, window, partner });
-                    }
+    for (reader, number, term) in graph.reorderable_terms() {
+        // Two operands are one sum already.
+        let many = term.operands.len() > 2;
+        let windows = term
+            .operands
+            .iter()
+            .enumerate()
+            .filter(|(_, operand)| many && operand.indices.iter().any(|index| index.terms.len() > 1));
+        for (window, _) in windows {
+            for partner in (0..term.operands.len()).filter(|&partner| partner != window) {
+                if shared(term, window, partner).is_some() {
+                    found.push(Window { reader, term: number, window, partner });
                 }
             }
         }

@@ -78,9 +78,9 @@ pub fn over_ranges(
 }
 
 /// The axes of a product that a dim makes longer, with their extents at the ends; none where it makes none longer.
-fn size(ends: &Ends, network: &Network) -> Option<Size> {
-    let is_same = |end: &&Network| (end.inputs(), end.output()) == (network.inputs(), network.output());
-    let (low, high) = (ends.low.iter().find(is_same)?.extents(), ends.high.iter().find(is_same)?.extents());
+fn size<'a>(ends: &'a Ends, network: &Network) -> Option<Size> {
+    let extents_at = |end: &'a [Network]| Some(end.iter().find(|end| end.is_like(network))?.extents());
+    let (low, high) = (extents_at(&ends.low)?, extents_at(&ends.high)?);
     let axes: Vec<u32> =
         (0..).zip(low).zip(high).filter(|((_, low), high)| low < high).map(|((axis, _), _)| axis).collect();
     let first = *axes.first()? as usize;

@@ -92,17 +92,12 @@ impl Joints {
         axes: &Axes,
     ) -> Vec<AxisId> {
         let joint = self.get(pair);
-        let own = if joint.kept.iter().all(|&axis| axes[axis].extent < SHORT) {
-            // Only runs of several axes are long: where all tensors have them in one order, such runs are there.
-            let mut order: Vec<AxisId> = joint.kept.iter().copied().collect();
-            order.sort_by_key(|axis| self.rank.get(axis));
-            if joint.reader.is_some_and(|(reader, _)| !self.get(reader).contracts) {
-                return order;
-            }
-            order
-        } else {
-            own_order(&joint.kept, operands)
-        };
+        // Only runs of several short axes are long: where all tensors have them in one order, such runs are there.
+        let are_short = joint.kept.iter().all(|&axis| axes[axis].extent < SHORT);
+        let own = if are_short { self.ranked(&joint.kept) } else { own_order(&joint.kept, operands) };
+        if are_short && joint.reader.is_some_and(|(reader, _)| !self.get(reader).contracts) {
+            return own;
+        }
         if !joint.contracts {
             // A loop nest writes as it reads; a contraction packs its operands anyway.
             return contiguous(own, operands, &[], axes);
@@ -119,6 +114,13 @@ impl Joints {
         }
         let written = if reader + 1 == self.list.len() { loops } else { &[] };
         if self.get(reader).contracts { order } else { contiguous(order, &partners, written, axes) }
+    }
+
+    /// Axes in the order that suits all pairs.
+    fn ranked(&self, kept: &BTreeSet<AxisId>) -> Vec<AxisId> {
+        let mut order: Vec<AxisId> = kept.iter().copied().collect();
+        order.sort_by_key(|axis| self.rank.get(axis));
+        order
     }
 
     /// The factors that an operand is or will be the product of, as far as they are there.

@@ -74,8 +74,7 @@ impl Late {
     /// The extents of a product at the ends of declared ranges; none where it is another product there.
     fn ends_of(&self, network: &Network) -> Vec<Vec<u64>> {
         let Some(find) = self.declared.get() else { return Vec::new() };
-        let is_same = |end: &&Network| (end.inputs(), end.output()) == (network.inputs(), network.output());
-        let ends = self.ends.get_or_init(find).iter().filter(is_same);
+        let ends = self.ends.get_or_init(find).iter().filter(|end| end.is_like(network));
         ends.map(|end| end.extents().to_vec()).collect()
     }
 

@@ -12,9 +12,10 @@
 //! read so: where the condition does not hold, nothing that is read depends on what is left out. The condition itself is
 //! read from values that are there before. Takes time quadratic in the steps.
 
+use super::lower::row_major;
 use super::real_parts::is_product;
 use super::{Buffer, BufferId, Contract, Nest, Operand, Place, Plan, Source, Step, View};
-use crate::expr::{Affine, AxisId, Expr, Outside};
+use crate::expr::{Affine, AxisId, Expr, Outside, points};
 
 /// How many multiply-adds there must be for each value of a condition: fewer are soon done.
 const LEAST_WORK: u64 = 512;
@@ -52,19 +53,19 @@ pub(super) fn choose(mut plan: Plan) -> Plan {
     // Functions of what is left out are left out too.
     for number in 0..plan.steps.len() {
         let Step::Nest(nest) = &plan.steps[number] else { continue };
-        let points = nest.axes.iter().fold(1u64, |n, &axis| n.saturating_mul(plan.axes[axis].extent));
+        let elems = points(&plan.axes, &nest.axes);
         // What may end the program is computed.
         let is_own = nest.reductions.is_empty()
             && !nest.value.can_fail()
             && plan.buffers[nest.out.buffer].dtype.is_float();
         let Some(choice) = wanted(&plan, nest.out.buffer, number).filter(|_| is_own) else { continue };
         let Some(axes) = placed(&plan, &choice, &nest.out) else { continue };
-        let rows = axes.iter().fold(1u64, |n, &(axis, _)| n.saturating_mul(plan.axes[axis].extent));
+        let rows = points(&plan.axes, axes.iter().map(|(axis, _)| axis));
         let known = found.iter_mut().find(|(known, readers)| {
             (known.nest, &known.condition) == (choice.nest, &choice.condition)
                 && readers.iter().any(|reader| reader.0 < number)
         });
-        if let Some(known) = known.filter(|_| points / rows.max(1) >= LEAST_ROW) {
+        if let Some(known) = known.filter(|_| elems / rows.max(1) >= LEAST_ROW) {
             known.1.push((number, View { buffer: nest.out.buffer, offset: 0, strides: axes }));
         }
     }
@@ -73,11 +74,11 @@ pub(super) fn choose(mut plan: Plan) -> Plan {
         let Step::Nest(nest) = &plan.steps[choice.nest] else { continue };
         let axes: Vec<AxisId> = choice.strides.iter().map(|term| term.0).collect();
         let (operands, place) = (nest.operands.clone(), nest.place);
-        let elems = axes.iter().fold(1u64, |n, &axis| n.saturating_mul(plan.axes[axis].extent));
+        let elems = points(&plan.axes, &axes);
         let name = format!("{}.wanted", plan.buffers[nest.out.buffer].name);
         let dtype = einc_runtime::DType::Bool;
         let mask = plan.buffers.push(Buffer { name, dtype, elems, place: Place::Arena(0) });
-        let out = View { buffer: mask, offset: 0, strides: row_major(&plan, &axes) };
+        let out = View { buffer: mask, offset: 0, strides: strides(&plan, &axes) };
         let first = readers.iter().map(|reader| reader.0).min().unwrap_or(0);
         for (number, view) in readers {
             let view = Some(View { buffer: mask, ..view });
@@ -117,19 +118,9 @@ fn compact(condition: &Expr<Source>, operands: &mut Vec<Operand>) -> Expr<Source
 }
 
 /// The strides of axes that lie one inside the other.
-fn row_major(plan: &Plan, axes: &[AxisId]) -> Vec<(AxisId, i64)> {
-    let mut by = 1i64;
-    let mut strides: Vec<(AxisId, i64)> = axes
-        .iter()
-        .rev()
-        .map(|&axis| {
-            let stride = by;
-            by = by.saturating_mul(i64::try_from(plan.axes[axis].extent).unwrap_or(i64::MAX));
-            (axis, stride)
-        })
-        .collect();
-    strides.reverse();
-    strides
+fn strides(plan: &Plan, axes: &[AxisId]) -> Vec<(AxisId, i64)> {
+    let shape: Vec<u64> = axes.iter().map(|&axis| plan.axes[axis].extent).collect();
+    axes.iter().copied().zip(row_major(&shape).into_iter().map(|(_, stride)| stride)).collect()
 }
 
 /// What is wanted of a contraction, if to leave the rest out is worth it.
@@ -140,11 +131,9 @@ fn worth(plan: &Plan, contract: &Contract, number: usize) -> Option<Choice> {
         return None;
     }
     let choice = wanted(plan, contract.out.buffer, number)?;
-    let points =
-        |axes: &[AxisId]| axes.iter().fold(1u64, |n, &axis| n.saturating_mul(plan.axes[axis].extent));
     let (free, summed) = contract.free_and_summed(&|_| false);
     let chosen: Vec<AxisId> = choice.strides.iter().map(|term| term.0).collect();
-    let each = points(&free) / points(&chosen).max(1);
+    let each = points(&plan.axes, &free) / points(&plan.axes, &chosen).max(1);
     // It is known before the contraction.
     let Step::Nest(nest) = &plan.steps[choice.nest] else { return None };
     let mut known = true;
@@ -159,7 +148,7 @@ fn worth(plan: &Plan, contract: &Contract, number: usize) -> Option<Choice> {
         }
         Source::Reduced(_) => known = false,
     });
-    (known && each.saturating_mul(points(&summed)) >= LEAST_WORK).then_some(choice)
+    (known && each.saturating_mul(points(&plan.axes, &summed)) >= LEAST_WORK).then_some(choice)
 }
 
 /// The elements of a buffer that later steps read, if a condition says so; only the step of that number writes it.
@@ -226,7 +215,7 @@ fn placed(plan: &Plan, choice: &Choice, out: &View) -> Option<Vec<(AxisId, i64)>
         return None;
     }
     let axes: Vec<AxisId> = choice.strides.iter().map(|term| term.0).collect();
-    let mask = row_major(plan, &axes);
+    let mask = strides(plan, &axes);
     let find = |(&(axis, stride), &(_, by)): (&(AxisId, i64), &(AxisId, i64))| {
         let extent = plan.axes[axis].extent;
         let mut fitting =

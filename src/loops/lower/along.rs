@@ -4,7 +4,7 @@ use super::build::Builder;
 use super::expr::{Point, Scope, Val};
 use super::nest::{PARALLEL_WORK, Task, size_of};
 use super::reduce::Sums;
-use crate::expr::{AlongOp, Axes, Axis, AxisId, Binary, Expr, Outside, Read, ReduceOp, Unary};
+use crate::expr::{AlongOp, Axes, Axis, AxisId, Binary, Expr, Outside, Read, ReduceOp, Unary, points};
 use crate::loops::*;
 use crate::machine::Machine;
 use crate::plan::{AlongStep, Operand, Reduction, Source, View};
@@ -27,7 +27,7 @@ fn operand(buffer: BufferId, length: u64) -> Operand {
 
 impl Builder {
     pub(super) fn along(&mut self, step: &AlongStep, axes: &Axes, point: &Point, machine: &Machine) {
-        let volume = |list: &[AxisId]| list.iter().fold(1u64, |n, &axis| n.saturating_mul(axes[axis].extent));
+        let volume = |list: &[AxisId]| points(axes, list);
         let length = volume(&step.axes);
         if volume(&step.rows) == 0 || volume(&step.out_axes) == 0 {
             return;

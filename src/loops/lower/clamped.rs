@@ -55,6 +55,41 @@ impl Builder {
     }
 }
 
+/// The values of an axis at which what is asked of indices holds.
+struct Left {
+    extent: i64,
+    first: i128,
+    last: i128,
+}
+
+impl Left {
+    fn new(extent: u64) -> Option<Left> {
+        let extent = i64::try_from(extent).ok()?;
+        Some(Left { extent, first: 0, last: i128::from(extent) - 1 })
+    }
+
+    /// Those values `x` at which `low + by * x` is not less than a number.
+    fn at_least(&mut self, by: i128, low: i128, number: i128) {
+        match by {
+            1.. => self.first = self.first.max(-(low - number).div_euclid(by)),
+            0 => {}
+            _ => self.last = self.last.min((low - number).div_euclid(-by)),
+        }
+    }
+
+    /// Those values `x` at which `high + by * x` is not greater than a number.
+    fn at_most(&mut self, by: i128, high: i128, number: i128) {
+        self.at_least(-by, -high, -number);
+    }
+
+    /// The values, of which some are left out, and some not.
+    fn part(&self) -> Option<(i64, i64)> {
+        let partly = self.first > 0 || self.last < i128::from(self.extent) - 1;
+        // Both are of the axis then.
+        (partly && self.first <= self.last).then_some((self.first as i64, self.last as i64 + 1))
+    }
+}
+
 /// Where on an axis no index of the reductions is clamped, whatever the other axes are; `None` where that is all or nothing.
 pub(super) fn unclamped(
     task: &Task,
@@ -63,38 +98,27 @@ pub(super) fn unclamped(
     outer: &Point,
     builder: &Builder,
 ) -> Option<(i64, i64)> {
-    let extent = i64::try_from(axes[axis].extent).ok()?;
-    let (mut first, mut last) = (0, i128::from(extent) - 1);
+    let mut left = Left::new(axes[axis].extent)?;
     for reduction in task.reductions {
         reduction.body.for_each_read(&mut |read| {
             for index in &read.indices {
-                let mut index = index;
+                let (mut index, mut limits) = (index, Vec::new());
                 while let Some((inner, limit)) = limited(index) {
                     index = inner;
-                    let mut innermost = inner;
-                    while let Some((inner, _)) = limited(innermost) {
-                        innermost = inner;
-                    }
-                    let Some(affine) = innermost.affine() else { continue };
-                    let (by, low, high) = builder.spread(&affine, axis, axes, outer);
-                    match (limit, by) {
-                        (_, 0) => {}
-                        (Limit::Low(number), 1..) => first = first.max(up(i128::from(number) - low, by)),
-                        (Limit::Low(number), _) => {
-                            last = last.min((low - i128::from(number)).div_euclid(-by))
-                        }
-                        (Limit::High(number), 1..) => {
-                            last = last.min((i128::from(number) - high).div_euclid(by))
-                        }
-                        (Limit::High(number), _) => first = first.max(up(high - i128::from(number), -by)),
+                    limits.push(limit);
+                }
+                let Some(affine) = index.affine() else { continue };
+                let (by, low, high) = builder.spread(&affine, axis, axes, outer);
+                for limit in limits {
+                    match limit {
+                        Limit::Low(number) => left.at_least(by, low, number.into()),
+                        Limit::High(number) => left.at_most(by, high, number.into()),
                     }
                 }
             }
         });
     }
-    let partly = first > 0 || last < i128::from(extent) - 1;
-    // Both are of the axis then.
-    (partly && first <= last).then_some((first as i64, last as i64 + 1))
+    left.part()
 }
 
 /// Where on an axis all checked indices stay inside, whatever the other axes are; `None` where that is all or nothing.
@@ -105,9 +129,7 @@ pub(super) fn inside_of(
     outer: &Point,
     builder: &Builder,
 ) -> Option<(i64, i64)> {
-    let extent = i64::try_from(axes[axis].extent).ok()?;
-    let (mut first, mut last) = (0i64, extent - 1);
-    let mut failed = false;
+    let mut left = Left::new(axes[axis].extent)?;
     let mut visit = |read: &Read<Source>| {
         let Source::Operand(number) = read.source else { return };
         if matches!(read.outside, Outside::Never | Outside::Trust) {
@@ -119,28 +141,11 @@ pub(super) fn inside_of(
             }
             let Some(affine) = index.affine() else { continue };
             let (by, low, high) = builder.spread(&affine, axis, axes, outer);
-            let end = i128::from(dim.0) - 1;
-            // low + by x >= 0 and high + by x <= end
-            let (from, to) = if by > 0 {
-                (-low.div_euclid(by), (end - high).div_euclid(by))
-            } else if by < 0 {
-                ((high - end + (-by - 1)).div_euclid(-by), low.div_euclid(-by))
-            } else {
-                continue;
-            };
-            match (i64::try_from(from.max(0)), i64::try_from(to.min(extent.into()))) {
-                (Ok(from), Ok(to)) => (first, last) = (first.max(from), last.min(to)),
-                _ => failed = true,
-            }
+            left.at_least(by, low, 0);
+            left.at_most(by, high, i128::from(dim.0) - 1);
         }
     };
     task.reductions.iter().for_each(|reduction| reduction.body.for_each_read(&mut visit));
     task.value.for_each_read(&mut visit);
-    let partly = first > 0 || last < extent - 1;
-    (!failed && partly && first <= last).then_some((first, last + 1))
-}
-
-/// The quotient by a positive number, rounded up.
-fn up(value: i128, by: i128) -> i128 {
-    -(-value).div_euclid(by)
+    left.part()
 }

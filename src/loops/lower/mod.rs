@@ -21,7 +21,7 @@ mod running;
 mod scatter;
 mod strip;
 
-use crate::expr::{Axes, AxisId};
+use crate::expr::{Axes, AxisId, points};
 use crate::id::IdVec;
 use crate::loops::{Buffer, BufferId, DType, Loops, Place, Stmt};
 use crate::machine::Machine;
@@ -67,8 +67,7 @@ impl Builder {
         machine: &Machine,
     ) {
         if let Some((&axis, inner)) = chosen.split_first() {
-            let points = nest.axes.iter().fold(1u64, |n, &axis| n.saturating_mul(axes[axis].extent));
-            let work = points.saturating_mul(size_of(&nest.value) as u64);
+            let work = points(axes, &nest.axes).saturating_mul(size_of(&nest.value) as u64);
             let parallel = !self.in_parallel() && work >= PARALLEL_WORK;
             let extent = i64::try_from(axes[axis].extent).unwrap_or(i64::MAX);
             return self.looped(&axes[axis].name, (0, extent, 1), parallel, &mut |builder, at| {
@@ -78,16 +77,7 @@ impl Builder {
         let (place, _) = view_at(point, wanted.offset, &wanted.strides);
         let condition = self.load(DType::Bool, BufferId(wanted.buffer.0), place, None).one();
         self.open();
-        let task = Task {
-            axes: rest,
-            operands: &nest.operands,
-            reductions: &nest.reductions,
-            value: &nest.value,
-            out: &nest.out,
-            accumulate: false,
-            given: &[],
-            alone: true,
-        };
+        let task = Task { axes: rest, alone: true, ..Task::of(nest) };
         self.nest(&task, axes, point, machine);
         let rows = self.close();
         self.push(Stmt::If(condition, rows, Vec::new()));
@@ -96,25 +86,14 @@ impl Builder {
 
     fn plan_step(&mut self, step: &Step, axes: &Axes, point: &Point, machine: &Machine) {
         match step {
-            Step::Nest(Nest { wanted: Some(wanted), .. }) => {
-                let Step::Nest(nest) = step else { return };
-                let (chosen, rest): (Vec<AxisId>, Vec<AxisId>) =
-                    nest.axes.iter().partition(|&&axis| wanted.stride(axis) != 0);
-                self.wanted_rows(nest, wanted, (&chosen, &rest), axes, point, machine);
-            }
-            Step::Nest(nest) => {
-                let task = Task {
-                    axes: &nest.axes,
-                    operands: &nest.operands,
-                    reductions: &nest.reductions,
-                    value: &nest.value,
-                    out: &nest.out,
-                    accumulate: false,
-                    given: &[],
-                    alone: false,
-                };
-                self.nest(&task, axes, point, machine);
-            }
+            Step::Nest(nest) => match &nest.wanted {
+                Some(wanted) => {
+                    let (chosen, rest): (Vec<AxisId>, Vec<AxisId>) =
+                        nest.axes.iter().partition(|&&axis| wanted.stride(axis) != 0);
+                    self.wanted_rows(nest, wanted, (&chosen, &rest), axes, point, machine);
+                }
+                None => self.nest(&Task::of(nest), axes, point, machine),
+            },
             Step::Contract(contract) => self.contract(contract, axes, point, machine),
             Step::Along(along) => self.along(along, axes, point, machine),
             Step::Scatter(scatter) => self.scatter(scatter, axes, point, machine),

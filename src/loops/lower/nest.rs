@@ -14,7 +14,7 @@ use super::reduce::Sums;
 use crate::expr::{Affine, Axes, AxisId, Binary, Expr, ReduceOp, Unary};
 use crate::loops::*;
 use crate::machine::Machine;
-use crate::plan::{Operand, Reduction, Source, View};
+use crate::plan::{Nest, Operand, Reduction, Source, View};
 use std::collections::BTreeSet;
 
 /// Work below this many operations (about 50 us) stays on one thread.
@@ -61,6 +61,22 @@ pub(super) struct Piece {
     pub(super) inside: Option<(i64, i64)>,
     /// Where conditions on the axis change, ascending, and whether the parts between may fill vectors wherever they are.
     pub(super) cuts: (Vec<i64>, bool),
+}
+
+impl Task<'_> {
+    /// All of a nest.
+    pub(super) fn of(nest: &Nest) -> Task<'_> {
+        Task {
+            axes: &nest.axes,
+            operands: &nest.operands,
+            reductions: &nest.reductions,
+            value: &nest.value,
+            out: &nest.out,
+            accumulate: false,
+            given: &[],
+            alone: false,
+        }
+    }
 }
 
 /// What was decided about a nest.

@@ -3,7 +3,7 @@
 use super::build::Builder;
 use super::expr::{Point, view_at};
 use super::nest::Task;
-use crate::expr::{Axes, AxisId, Expr, Outside};
+use crate::expr::{Axes, AxisId, Expr, Outside, points};
 use crate::loops::*;
 use crate::plan::Source;
 
@@ -14,7 +14,7 @@ impl Builder {
     /// Writes a nest as a copy, if it is one; whether it was.
     pub(super) fn permute(&mut self, task: &Task, axes: &Axes, outer: &Point) -> bool {
         let (Expr::Read(read), true) = (task.value, task.reductions.is_empty()) else { return false };
-        let elems = task.axes.iter().fold(1u64, |n, &axis| n.saturating_mul(axes[axis].extent));
+        let elems = points(axes, task.axes);
         let Source::Operand(number) = read.source else { return false };
         if elems < WORTH_A_CALL || task.accumulate || task.alone || self.in_parallel() {
             return false;

@@ -3,7 +3,7 @@
 use super::build::{Builder, Lin};
 use super::expr::{Point, Scope, Val};
 use super::nest::{PARALLEL_WORK, lanes_of, size_of};
-use crate::expr::{Axes, AxisId, Expr, Outside};
+use crate::expr::{Axes, AxisId, Expr, Outside, points};
 use crate::fault::Checked;
 use crate::loops::*;
 use crate::machine::Machine;
@@ -45,7 +45,7 @@ impl Builder {
             order.retain(|&other| other != axis);
             order.push(axis);
         }
-        let points = step.axes.iter().fold(1u64, |n, &axis| n.saturating_mul(axes[axis].extent));
+        let points = points(axes, &step.axes);
         let work = points.saturating_mul(size_of(&step.value) as u64 + 4);
         let spread = (work >= PARALLEL_WORK && !self.in_parallel())
             .then(|| apart.iter().copied().filter(|&axis| axes[axis].extent >= 8))

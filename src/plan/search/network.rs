@@ -55,6 +55,11 @@ impl Network {
         self.mark
     }
 
+    /// Whether two networks differ in extents alone.
+    pub(crate) fn is_like(&self, other: &Network) -> bool {
+        (&self.inputs, &self.output) == (&other.inputs, &other.output)
+    }
+
     /// The axes of each operand.
     pub fn inputs(&self) -> &[Vec<u32>] {
         &self.inputs
