@@ -19,6 +19,7 @@ mod contract_before_gather;
 mod distribute;
 mod drop_unused;
 mod find_contractions;
+mod find_transforms;
 mod flatten_contraction;
 mod fold_constants;
 mod fold_copies;
@@ -47,6 +48,7 @@ pub use contract_before_gather::{contract_before_gather, gathered_products};
 pub use distribute::{distributable, distribute};
 pub use drop_unused::drop_unused;
 pub use find_contractions::find_contractions;
+pub use find_transforms::find_transforms;
 pub use flatten_contraction::flatten_contraction;
 pub use fold_constants::fold_constants;
 pub use fold_copies::fold_copies;
@@ -94,6 +96,7 @@ pub const PASSES: &[Pass<Graph>] = &[
     Pass { name: "fuse-pointwise", run: fuse_pointwise },
     Pass { name: "find-contractions", run: find_contractions }, // products that were fused into their sums
     Pass { name: "flatten-contraction", run: flatten_contraction },
+    Pass { name: "find-transforms", run: find_transforms }, // once all factors of a sum are known
     Pass { name: "join-sums", run: join_sums },
     Pass { name: "merge-kernels", run: merge_kernels }, // sums of contractions are one node now
     Pass { name: "hoist-from-scan", run: hoist_from_scan },

@@ -269,9 +269,15 @@ impl Runner<'_> {
         let len = transform.len as i64;
         let sign = if transform.inverse { 1.0 } else { -1.0 };
         let scale = if transform.inverse { 1.0 / len as f64 } else { 1.0 };
+        // From row to row, and from element to element.
+        let [from_by, to_by] = match transform.columns {
+            Some(by) => by.map(|by| (1, by as i64)),
+            None => [(len, 1); 2],
+        };
         for row in 0..transform.rows as i64 {
+            let from = from + row * from_by.0;
             let values: Vec<Scalar> =
-                (0..len).map(|t| self.read(addresses[0].buffer, dtype, from + row * len + t)).collect();
+                (0..len).map(|t| self.read(addresses[0].buffer, dtype, from + t * from_by.1)).collect();
             for f in 0..len {
                 let sum = values.iter().zip(0..).fold(number(0, DType::C128), |sum, (&value, t)| {
                     let turn = (f as i128 * t % len as i128) as f64 / len as f64;
@@ -279,7 +285,7 @@ impl Runner<'_> {
                     let root = Scalar::Complex(scale * cos, scale * sin);
                     add(sum, multiply(value.cast(DType::C128), root, DType::C128), DType::C128)
                 });
-                self.write(addresses[1].buffer, transform.dtype, to + row * len + f, sum);
+                self.write(addresses[1].buffer, transform.dtype, to + row * to_by.0 + f * to_by.1, sum);
             }
         }
     }

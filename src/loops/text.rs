@@ -197,7 +197,11 @@ impl Loops {
                     (Fourier::Transform(transform), [from, to, _]) => {
                         let Transform { dtype, len, rows, inverse, .. } = transform;
                         let name = if *inverse { "inverse transform" } else { "transform" };
-                        writeln!(out, "{to} = {name} of {rows} rows of {len} {dtype} at {from}")
+                        let kind = match transform.columns {
+                            Some([from, to]) => format!("columns by {from} and {to}"),
+                            None => "rows".to_string(),
+                        };
+                        writeln!(out, "{to} = {name} of {rows} {kind} of {len} {dtype} at {from}")
                     }
                     (Fourier::Convolution(convolution), [x, k, y, _]) => {
                         let Convolution { dtype, rows, points, taps, .. } = convolution;

@@ -212,7 +212,11 @@ impl Check<'_> {
                 let Some(work) = work else { return Err(format!("{id} needs more memory than there is")) };
                 let mut reaches = match fourier {
                     Fourier::Transform(transform) => {
-                        vec![reach(&[(transform.rows, transform.len as i64), (transform.len, 1)]); 2]
+                        let by = |by: [i64; 2]| reach(&[(transform.rows, by[0]), (transform.len, by[1])]);
+                        match transform.columns {
+                            Some(columns) => columns.map(|apart| by([1, apart as i64])).to_vec(),
+                            None => vec![by([transform.len as i64, 1]); 2],
+                        }
                     }
                     Fourier::Convolution(c) => {
                         let along = if c.backward { -c.x[1] } else { c.x[1] };

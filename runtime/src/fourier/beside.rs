@@ -1,9 +1,10 @@
-//! Transforms of rows side by side, a row in each lane of lines: for lengths without large factors.
+//! Transforms of rows side by side, a row in each lane of lines: for lengths without large factors. Rows of a matrix change
+//! sides with its columns for that; where rows are the columns, they lie so.
 
 use super::Transform;
 use super::lines::{Lines, Pair, Real, with_vectors};
 use crate::permute::square::Square;
-use crate::vector::VectorFloat;
+use crate::vector::{Vector, VectorFloat};
 
 /// How many numbers of working memory a block of rows needs.
 pub(super) fn elems<T: Real>(len: usize) -> usize {
@@ -40,7 +41,9 @@ unsafe fn blocks<T: Real, V: VectorFloat<Elem = T>>(
         let (data, other, third) = (work, work.add(line * len), work.add(2 * line * len));
         for first in (0..rows).step_by(block) {
             let count = block.min(rows - first);
-            if spec.real {
+            if let Some([by, _]) = spec.columns {
+                bring_columns::<T, V>(from.add(2 * first), Rows { by: 2 * by as usize, count, len }, data);
+            } else if spec.real {
                 let from = from.add(first * len);
                 // Two rows are the two parts of one.
                 let rows = Rows { by: 2 * len, count: count.div_ceil(2), len };
@@ -58,6 +61,12 @@ unsafe fn blocks<T: Real, V: VectorFloat<Elem = T>>(
             let found = lines.run::<V>(data, other);
             let free = if found == data { other } else { data };
             let scale = T::of(if spec.inverse { 1.0 / len as f64 } else { 1.0 });
+            if let Some([_, by]) = spec.columns {
+                let parts = if swap { [T::LINE, 0] } else { [0, T::LINE] };
+                let rows = Rows { by: 2 * by as usize, count, len };
+                put_columns::<T, V>(found, parts, V::splat(scale), to.add(2 * first), rows);
+                continue;
+            }
             let to = to.add(first * 2 * len);
             if spec.real {
                 let negative = if spec.inverse { -scale } else { scale };
@@ -126,6 +135,71 @@ struct Rows {
     by: usize,
     count: usize,
     len: usize,
+}
+
+impl Rows {
+    /// How many numbers of each of two vectors are there, of complex ones from a lane on.
+    fn present<V: Vector>(self, lane: usize) -> [usize; 2] {
+        let left = 2 * self.count.saturating_sub(lane);
+        [left.min(V::LANES), left.saturating_sub(V::LANES).min(V::LANES)]
+    }
+}
+
+/// Brings columns of complex numbers to lanes; `count` columns of `len` elements that are `by` numbers apart.
+///
+/// # Safety
+/// The columns are there, and so is the memory of the lines.
+#[inline(always)]
+unsafe fn bring_columns<T: Real, V: VectorFloat<Elem = T>>(from: *const T, columns: Rows, to: *mut T) {
+    for i in 0..columns.len {
+        for lane in (0..T::LINE).step_by(V::LANES) {
+            let [first, second] = columns.present::<V>(lane);
+            // SAFETY: the caller's promise; lanes without a column are not touched.
+            unsafe {
+                let from = from.add(i * columns.by).wrapping_add(2 * lane);
+                let next = from.wrapping_add(V::LANES);
+                let [first, second] = match second == V::LANES {
+                    true => [V::load(from), V::load(next)],
+                    false => [V::load_part(from, V::mask(first)), V::load_part(next, V::mask(second))],
+                };
+                let [re, im] = first.unzip(second);
+                Pair(re, im).store(to.add(i * 2 * T::LINE + lane));
+            }
+        }
+    }
+}
+
+/// Writes lanes to columns of complex numbers: `parts` tells where real and imaginary parts are in a line.
+///
+/// # Safety
+/// As of [`bring_columns`].
+#[inline(always)]
+unsafe fn put_columns<T: Real, V: VectorFloat<Elem = T>>(
+    from: *const T,
+    parts: [usize; 2],
+    scale: V,
+    to: *mut T,
+    columns: Rows,
+) {
+    for i in 0..columns.len {
+        for lane in (0..T::LINE).step_by(V::LANES) {
+            let [first, second] = columns.present::<V>(lane);
+            // SAFETY: as above.
+            unsafe {
+                let part = |at: usize| V::load(from.add(i * 2 * T::LINE + lane + at)).mul(scale);
+                let [x, y] = part(parts[0]).zip(part(parts[1]));
+                let to = to.add(i * columns.by).wrapping_add(2 * lane);
+                let next = to.wrapping_add(V::LANES);
+                if second == V::LANES {
+                    x.store(to);
+                    y.store(next);
+                } else {
+                    x.store_part(to, V::mask(first));
+                    y.store_part(next, V::mask(second));
+                }
+            }
+        }
+    }
 }
 
 /// Brings rows to lanes: number `i` of row `l` to `to + i * step + l`. Lanes without rows become zeros.

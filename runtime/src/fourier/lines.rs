@@ -230,7 +230,7 @@ unsafe fn eight<T: Real, V: VectorFloat<Elem = T>>(x: [Pair<V>; 8]) -> [Pair<V>;
     }
 }
 
-/// The transform of `R` elements; the roots are needed where it is odd.
+/// The transform of `R` elements, 2 or an odd number; the roots are needed where it is odd.
 #[inline(always)]
 unsafe fn butterfly<T: Real, V: VectorFloat<Elem = T>, const R: usize>(
     x: [Pair<V>; R],
@@ -244,8 +244,6 @@ unsafe fn butterfly<T: Real, V: VectorFloat<Elem = T>, const R: usize>(
                 y[0] = x[0].plus(x[1]);
                 y[1] = x[0].minus(x[1]);
             }
-            4 => y.copy_from_slice(&four([x[0], x[1], x[2], x[3]])),
-            8 => y.copy_from_slice(&eight([x[0], x[1], x[2], x[3], x[4], x[5], x[6], x[7]])),
             _ => {
                 let (mut sums, mut differences) = (x, x);
                 for j in 1..=R / 2 {
@@ -349,16 +347,33 @@ impl<T: Real> Pass<T> {
             for q in 0..run {
                 for lane in (0..T::LINE).step_by(V::LANES) {
                     let at = q * line + lane;
-                    let mut x = [Pair::<V>::zero(); R];
-                    for k in 0..R {
-                        x[k] = Pair::load(from.add(k * part + at));
+                    // Compilers keep vectors in registers for sure where no loop is to be unrolled.
+                    macro_rules! straight {
+                        ($transform:ident, $($k:literal)*) => {{
+                            let y = $transform([$(Pair::<V>::load(from.add($k * part + at))),*]);
+                            $(let result = match TURNED && $k > 0 {
+                                true => y[$k].times(Pair::splat(factors[usize::wrapping_sub($k, 1)])),
+                                false => y[$k],
+                            };
+                            result.store(to.add($k * run * line + at));)*
+                        }};
                     }
-                    let mut y = butterfly::<T, V, R>(x, &self.roots);
-                    for k in 0..R {
-                        if TURNED && k > 0 {
-                            y[k] = y[k].times(Pair::splat(factors[k - 1]));
+                    match R {
+                        4 => straight!(four, 0 1 2 3),
+                        8 => straight!(eight, 0 1 2 3 4 5 6 7),
+                        _ => {
+                            let mut x = [Pair::<V>::zero(); R];
+                            for k in 0..R {
+                                x[k] = Pair::load(from.add(k * part + at));
+                            }
+                            let mut y = butterfly::<T, V, R>(x, &self.roots);
+                            for k in 0..R {
+                                if TURNED && k > 0 {
+                                    y[k] = y[k].times(Pair::splat(factors[k - 1]));
+                                }
+                                y[k].store(to.add(k * run * line + at));
+                            }
                         }
-                        y[k].store(to.add(k * run * line + at));
                     }
                 }
             }

@@ -8,7 +8,7 @@
 //! use einc_runtime::DType;
 //! use einc_runtime::fourier::{Transform, TransformPlan};
 //!
-//! let transform = Transform { dtype: DType::C128, len: 4, rows: 1, real: true, inverse: false };
+//! let transform = Transform { dtype: DType::C128, len: 4, rows: 1, real: true, inverse: false, columns: None };
 //! let plan = TransformPlan::new(&transform).unwrap();
 //! let (from, mut to) = ([1f64, 0.0, 0.0, 0.0], [0f64; 8]);
 //! let mut work = vec![0f64; transform.work_elems().unwrap() as usize];
@@ -51,6 +51,10 @@ pub struct Transform {
     pub real: bool,
     /// Whether it is the inverse transform.
     pub inverse: bool,
+    /// Where rows do not lie one after the other but side by side, as the columns of a matrix: how far apart their
+    /// elements are in what is read and in what is written. Only for complex numbers and lengths that
+    /// [`Transform::has_columns`] has.
+    pub columns: Option<[u64; 2]>,
 }
 
 impl Transform {
@@ -64,11 +68,27 @@ impl Transform {
         if real { rows.max(side_by_side * 2) / 2 * 2 } else { rows }
     }
 
+    /// Whether rows of a length are transformed where they lie side by side.
+    pub fn has_columns(dtype: DType, len: u64) -> bool {
+        // Two arrays of lines stay in the cache, about.
+        let fits = len > 0 && len.saturating_mul(2 * 128) <= 2 * MOST_BYTES;
+        matches!(dtype, DType::C64 | DType::C128) && fits && lines::radices(len as usize).is_some()
+    }
+
     /// How many real numbers of working memory a run needs; `None` where no memory holds them.
     pub fn work_elems(&self) -> Option<u64> {
         self.rows.checked_mul(self.len)?.checked_mul(4)?;
         let len =
             usize::try_from(self.len).ok().filter(|&len| len > 0 && len < isize::MAX as usize / 4096)?;
+        if let Some(by) = self.columns {
+            let reach = |by: u64| by.checked_mul(self.len)?.checked_add(self.rows)?.checked_mul(32);
+            reach(by[0])?;
+            reach(by[1])?;
+            return (!self.real && Transform::has_columns(self.dtype, self.len)).then(|| match self.dtype {
+                DType::C64 => beside::elems::<f32>(len) as u64,
+                _ => beside::elems::<f64>(len) as u64,
+            });
+        }
         let elems = match self.dtype {
             DType::C64 => elems::<f32>(len, self.is_beside::<f32>(len)),
             _ => elems::<f64>(len, self.is_beside::<f64>(len)),
@@ -113,7 +133,8 @@ enum Way<T> {
 
 impl<T: Real> Way<T> {
     fn new(transform: &Transform, len: usize) -> Way<T> {
-        match Lines::new(len).filter(|_| transform.is_beside::<T>(len)) {
+        let is_beside = transform.columns.is_some() || transform.is_beside::<T>(len);
+        match Lines::new(len).filter(|_| is_beside) {
             Some(lines) => Way::Beside(lines),
             None => Way::Row(Row::new(len)),
         }
@@ -147,7 +168,7 @@ impl TransformPlan {
     ///
     /// # Safety
     /// `from` is good for all elements of the rows and `to` for as many complex ones, both aligned for their types; they
-    /// are one or do not overlap. `work` is good for [`Transform::work_elems`] real numbers, aligned for them, and used
+    /// are one, with elements as far apart, or do not overlap. `work` is good for [`Transform::work_elems`] real numbers, aligned for them, and used
     /// by nobody else meanwhile.
     pub unsafe fn run(&self, from: *const u8, to: *mut u8, work: *mut u8) {
         match &self.tables {

@@ -35,7 +35,8 @@ fn transforms_are_sums_over_roots_of_unity() {
         ] {
             let parts = if real { 1 } else { 2 };
             let from: Vec<f64> = (0..rows * len * parts).map(|_| noise(&mut state)).collect();
-            let spec = |dtype| Transform { dtype, len: len as u64, rows: rows as u64, real, inverse };
+            let spec =
+                |dtype| Transform { dtype, len: len as u64, rows: rows as u64, real, inverse, columns: None };
             let double = spec(DType::C128);
             let mut work = vec![0f64; double.work_elems().unwrap() as usize];
             let mut to = vec![0f64; rows * len * 2];
@@ -71,8 +72,63 @@ fn transforms_are_sums_over_roots_of_unity() {
 }
 
 #[test]
+fn columns_are_transformed_where_they_lie() {
+    fn check<T: lines::Real + Into<f64>>(dtype: DType, bound: f64) {
+        let mut state = 7;
+        for len in (1..=16).chain([18, 24, 26, 32, 64, 77, 125, 256]) {
+            for (rows, by, inverse, in_place) in [
+                (1, [1, 1], false, false),
+                (16, [16, 16], false, true),
+                (3, [5, 4], true, false),
+                (37, [37, 40], false, false),
+                (50, [51, 51], true, true),
+                (8, [9, 8], true, false),
+            ] {
+                let columns = Some([by[0] as u64, by[1] as u64]);
+                let (count, real) = (rows as u64, false);
+                let spec = Transform { dtype, len: len as u64, rows: count, real, inverse, columns };
+                let mut work = vec![T::default(); spec.work_elems().unwrap() as usize];
+                let plan = TransformPlan::new(&spec).unwrap();
+                let elems = |by: usize| 2 * ((len - 1) * by + rows);
+                let mut from: Vec<T> = (0..elems(by[0])).map(|_| T::of(noise(&mut state))).collect();
+                let before = from.clone();
+                // What lies between columns stays.
+                let mark = T::of(77.0);
+                let mut to = if in_place { Vec::new() } else { vec![mark; elems(by[1])] };
+                let at = from.as_mut_ptr();
+                let place = if in_place { at } else { to.as_mut_ptr() };
+                // SAFETY: the arrays reach as far as the columns do, and are one or two.
+                unsafe { plan.run(at.cast(), place.cast(), work.as_mut_ptr().cast()) };
+                let found = if in_place { &from } else { &to };
+                let complex = |of: &[T], by: usize, i: usize, row: usize| {
+                    let at = 2 * (i * by + row);
+                    Complex::new(of[at].into(), of[at + 1].into())
+                };
+                for row in 0..rows {
+                    let values: Vec<Complex<f64>> =
+                        (0..len).map(|i| complex(&before, by[0], i, row)).collect();
+                    let size = values.iter().map(|z| z.norm_sqr()).sum::<f64>().sqrt();
+                    for (f, want) in transformed(&values, inverse).into_iter().enumerate() {
+                        let error = (complex(found, by[1], f, row) - want).norm();
+                        assert!(
+                            error <= bound * size,
+                            "{dtype} {len} x {rows} {inverse} {in_place}: {error}"
+                        );
+                    }
+                }
+                let unmarked = |at: usize| (at / 2) % by[1] >= rows;
+                let kept = if in_place { before } else { vec![mark; found.len()] };
+                assert!((0..found.len()).filter(|&at| unmarked(at)).all(|at| found[at] == kept[at]));
+            }
+        }
+    }
+    check::<f32>(DType::C64, 2e-6);
+    check::<f64>(DType::C128, 2e-14);
+}
+
+#[test]
 fn rows_are_transformed_in_place() {
-    let spec = Transform { dtype: DType::C128, len: 6, rows: 1, real: false, inverse: false };
+    let spec = Transform { dtype: DType::C128, len: 6, rows: 1, real: false, inverse: false, columns: None };
     let mut row: Vec<f64> = (0..12).map(f64::from).collect();
     let values: Vec<_> = row.chunks(2).map(|pair| Complex::new(pair[0], pair[1])).collect();
     let mut work = vec![0f64; spec.work_elems().unwrap() as usize];
@@ -87,7 +143,7 @@ fn rows_are_transformed_in_place() {
 #[test]
 fn what_no_memory_holds_is_refused() {
     for (len, rows) in [(0, 1), (u64::MAX, 1), (1 << 60, 16), (1 << 40, u64::MAX)] {
-        let spec = Transform { dtype: DType::C64, len, rows, real: false, inverse: false };
+        let spec = Transform { dtype: DType::C64, len, rows, real: false, inverse: false, columns: None };
         assert!(TransformPlan::new(&spec).is_none(), "{len} x {rows}");
     }
 }

@@ -5,17 +5,21 @@
 //!   f0 b2[2048*h0] = transform of 32 rows of 2048 c64 at b0[2048*h0] }
 //! ```
 //!
-//! Rows that do not lie one after the other are brought to scratch memory, as are results that do not.
+//! Complex rows that lie side by side, the columns of a matrix, are transformed where they are. Others that do not lie one
+//! after the other are brought to scratch memory, as are results that do not.
 
 use super::build::{Builder, Lin};
 use super::expr::{Point, view_at};
 use super::nest::{PARALLEL_WORK, size_of};
-use super::strip::{address, plain_read};
+use super::strip::{address, affine_read, plain_read};
 use crate::expr::{AlongOp, Axes, Axis, AxisId, Binary, Expr, Outside, Read};
 use crate::loops::*;
 use crate::machine::Machine;
 use crate::plan::{self, AlongStep, Contract, LongSum, Operand, Source, View};
 use einc_runtime::fourier::{Convolution, Transform};
+
+/// Rows side by side below which they are brought to memory one by one: half of the smallest vector.
+const LEAST_COLUMNS: u64 = 4;
 
 /// Rows side by side: the axis that counts them, of which `lanes` are taken at once.
 struct Rows {
@@ -66,6 +70,9 @@ impl Builder {
             body if body.dtype() == dtype => (body.clone(), false),
             body => (Expr::Cast(dtype, Box::new(body.clone())), false),
         };
+        if !real && self.transforms_of_columns(step, &body, axes, point, machine) {
+            return;
+        }
         let row_by = i64::try_from(len).unwrap_or(i64::MAX);
         let best = Transform::best_rows(dtype, len, real);
         let one_after_another = |axis: &AxisId| step.out.stride(*axis) == row_by;
@@ -76,7 +83,14 @@ impl Builder {
             .max_by_key(|axis| (one_after_another(axis), axes[**axis].extent.min(best)))
             .map(|&axis| Rows { axis, lanes: best.min(axes[axis].extent) });
         let lanes = rows.as_ref().map_or(1, |rows| rows.lanes);
-        let of = |lanes: u64| Transform { dtype, len, rows: lanes, real, inverse: step.op == AlongOp::Idft };
+        let of = |lanes: u64| Transform {
+            dtype,
+            len,
+            rows: lanes,
+            real,
+            inverse: step.op == AlongOp::Idft,
+            columns: None,
+        };
         let row = rows.as_ref().map(|rows| rows.axis);
         let read_dtype = if real { dtype.real_part() } else { dtype };
         let out_buffer = BufferId(step.out.buffer.0);
@@ -170,6 +184,88 @@ impl Builder {
                 builder.row_nest(&step.out_axes, &spectra, &value, &step.out, &[], &axes, &point, machine);
             });
         });
+    }
+
+    /// Writes transforms of complex rows that lie side by side in the result, and in what they read unless that is computed
+    /// first; whether they do.
+    fn transforms_of_columns(
+        &mut self,
+        step: &AlongStep,
+        body: &Expr<Source>,
+        axes: &Axes,
+        point: &Point,
+        machine: &Machine,
+    ) -> bool {
+        let (axis, out_axis) = (step.axes[0], step.out_axes[0]);
+        let (len, dtype) = (axes[axis].extent, step.dtype);
+        let is_beside = |axis: &&AxisId| step.out.stride(**axis) == 1 && axes[**axis].extent >= LEAST_COLUMNS;
+        let Some(&row) = step.rows.iter().find(is_beside) else { return false };
+        let to_by = step.out.stride(out_axis);
+        if to_by <= 0 || axes[out_axis].extent != len || !Transform::has_columns(dtype, len) {
+            return false;
+        }
+        let to = BufferId(step.out.buffer.0);
+        let plain = affine_read(body, &step.operands, dtype).filter(|(from, affine)| {
+            let by = |axis: AxisId| affine.terms.iter().find(|term| term.0 == axis).map_or(0, |term| term.1);
+            let same = |&other: &AxisId| other == axis || by(other) == step.out.stride(other);
+            let in_place = || {
+                let held = step.out.strides.iter().map(|stride| stride.0);
+                let mut all = step.rows.iter().copied().chain(held.filter(|&held| held != out_axis));
+                *from == to
+                    && affine.constant == step.out.offset
+                    && by(axis) == to_by
+                    && all.all(|a| same(&a))
+            };
+            by(row) == 1 && by(axis) > 0 && (self.are_apart(*from, to) || in_place())
+        });
+        let best = Transform::best_rows(dtype, len, false);
+        if plain.is_none() && axes[row].extent > best {
+            return false;
+        }
+        let lanes = best.min(axes[row].extent);
+        let (from, from_by) = match &plain {
+            Some((from, affine)) => {
+                (*from, affine.terms.iter().find(|term| term.0 == axis).map_or(0, |term| term.1))
+            }
+            None => (self.scratch("rows", dtype, lanes.saturating_mul(len)), lanes as i64),
+        };
+        let of = |rows: u64| {
+            let columns = Some([from_by.unsigned_abs(), to_by.unsigned_abs()]);
+            Transform { dtype, len, rows, real: false, inverse: step.op == AlongOp::Idft, columns }
+        };
+        let Some(work_elems) = of(lanes).work_elems() else { return false };
+        let work = self.scratch("planes", dtype.real_part(), work_elems);
+        let all = step.rows.iter().fold(len, |n, &axis| n.saturating_mul(axes[axis].extent));
+        let each = 5 * u64::from(len.max(2).ilog2()) + size_of(body) as u64;
+        let parallel = !self.in_parallel() && all.saturating_mul(each) >= PARALLEL_WORK;
+        let mut outer: Vec<AxisId> = step.rows.iter().copied().filter(|&axis| axis != row).collect();
+        outer.sort_by_key(|&axis| std::cmp::Reverse(axes[axis].extent));
+        let start = |buffer| address(buffer, Lin::default());
+        self.row_blocks(
+            Some(&Rows { axis: row, lanes }),
+            &outer,
+            axes,
+            point,
+            parallel,
+            &mut |builder, point, count| {
+                let from = match &plain {
+                    Some((_, affine)) => address(from, point.with(axis, Lin::default()).lin(affine)),
+                    None => {
+                        let buffer = plan::BufferId(from.0);
+                        let filled = View { buffer, offset: 0, strides: vec![(axis, from_by), (row, 1)] };
+                        let list = [axis, row];
+                        builder.row_nest(&list, &step.operands, body, &filled, &[], axes, point, machine);
+                        start(from)
+                    }
+                };
+                let point = point.with(out_axis, Lin::default());
+                let place = address(to, view_at(&point, step.out.offset, &step.out.strides).0);
+                let id = builder.fourier(Fourier::Transform(of(count)));
+                builder.push(Stmt::Fourier(id, vec![from, place, start(work)]));
+                builder.forget();
+            },
+        );
+        true
     }
 
     /// Writes a contraction that is a long convolution by way of transforms; whether it is one.

@@ -532,6 +532,17 @@ pub(super) fn plain_read(
     axis: AxisId,
     dtype: DType,
 ) -> Option<(BufferId, Affine)> {
+    let (buffer, sum) = affine_read(expr, operands, dtype)?;
+    let by = sum.terms.iter().find(|term| term.0 == axis).map_or(0, |term| term.1);
+    (by == 1).then_some((buffer, sum))
+}
+
+/// The buffer and place that an expression is a plain read of, without a cast or a check.
+pub(super) fn affine_read(
+    expr: &Expr<Source>,
+    operands: &[Operand],
+    dtype: DType,
+) -> Option<(BufferId, Affine)> {
     let Expr::Read(read) = expr else { return None };
     let Source::Operand(number) = read.source else { return None };
     if read.dtype != dtype || !matches!(read.outside, Outside::Never) {
@@ -542,6 +553,5 @@ pub(super) fn plain_read(
     for (index, &(_, stride)) in read.indices.iter().zip(&operand.dims) {
         sum = sum.plus(&index.affine()?.scaled(stride)?)?;
     }
-    let by = sum.terms.iter().find(|term| term.0 == axis).map_or(0, |term| term.1);
-    (by == 1).then_some((BufferId(operand.buffer.0), sum))
+    Some((BufferId(operand.buffer.0), sum))
 }
