@@ -5,7 +5,7 @@
 
 use crate::support::{Invocation, Opened, open};
 use einc::graph::{
-    Graph, contract_before_gather, distributable, distribute, gathered_products, open_windows, repeats,
+    Graph, Op, contract_before_gather, distributable, distribute, gathered_products, open_windows, repeats,
     share, share_repeats, shareable, sum_before_window,
 };
 use einc::plan::{self, Settings, cost, plan};
@@ -337,5 +337,88 @@ fn a_softmax_over_two_indices_fits_a_small_memory() {
             (found - expected).abs() <= 1e-12 * expected.abs().max(1.0),
             "{at}: {found}, expected {expected}"
         );
+    }
+}
+
+/// The largest difference between complex results of a program as written and after the passes, in parts of the largest
+/// element, and how many transforms the passes have found.
+fn transformed(text: &str, sizes: &[(&str, i64)]) -> (f64, usize) {
+    let (program, inputs) = program(text, sizes);
+    let inputs: Vec<&Tensor> = inputs.iter().collect();
+    let expected = interpret::run(&program, &inputs).expect("indices inside");
+    let graph = pipeline::graph(&program);
+    let transforms = graph.ids().into_iter().filter(|&id| matches!(graph.node(id).op, Op::Along(_))).count();
+    let planned = plan(&graph, &Settings::default()).expect("small");
+    let mut all = vec![interpret::run_graph(&graph, &inputs).expect("indices inside")];
+    #[cfg(feature = "cranelift")]
+    {
+        let loops = einc::loops::lower(&planned, &einc::machine::Machine::host());
+        einc::loops::verify(&loops).unwrap_or_else(|law| panic!("{law}\n{loops}"));
+        all.push(interpret::run_loops(&loops, &inputs).expect("indices inside"));
+    }
+    let settings = pipeline::Settings::default();
+    let executable = pipeline::compile(program, &settings, &mut |_, _| ()).expect("it fits");
+    let mut native = executable.results().expect("memory");
+    executable.run(&inputs, &mut native).expect("indices inside");
+    all.push(native);
+    assert!(planned.steps.len() >= transforms);
+    let complex = |tensor: &Tensor, at: usize| match tensor.get(at) {
+        Scalar::Complex(re, im) => [re, im],
+        other => panic!("{other:?} is not complex"),
+    };
+    let mut worst = 0f64;
+    for found in &all {
+        for (found, expected) in found.iter().zip(&expected) {
+            let far = |a: [f64; 2], b: [f64; 2]| (a[0] - b[0]).hypot(a[1] - b[1]);
+            let elems = 0..expected.elems();
+            let largest = elems.clone().map(|at| far(complex(expected, at), [0.0; 2])).fold(0.0, f64::max);
+            let error = elems.map(|at| far(complex(found, at), complex(expected, at))).fold(0.0, f64::max);
+            worst = worst.max(error / largest);
+        }
+    }
+    (worst, transforms)
+}
+
+#[test]
+fn products_with_tables_of_roots_are_transforms() {
+    let one = "fn f(x: c64[B, N, M]) -> (y: c64[B, N, M]) {
+        y[b,k,m] = exp(-2j * pi * n * k / N) * x[b,n,m] }";
+    let rows = "fn f(x: c128[B, M, N], w: c128[N]) -> (y: c128[B, M, N]) {
+        y[b,m,k] = exp(-2j * pi * n * k / N) * w[n] * x[b,m,n] }";
+    let two = "fn f(x: c128[B, N, M]) -> (y: c128[B, N, M]) {
+        y[b,k,l] = 3 * exp(-2j * pi * m * l / M) * exp(-2j * pi * k * m / (N * M)) * exp(-2j * pi * n * k / N) * x[b,n,m] }";
+    let back = "fn f(x: c64[B, N, M], g: c64[M, N]) -> (y: c64[M, N, B]) {
+        y[m,k,b] = g[m,k] * exp(2j * pi * n * k / N) * x[b,n,m] }";
+    for (text, count) in [(one, 1), (rows, 1), (two, 2), (back, 1)] {
+        for (n, m) in [(8, 9), (16, 16), (12, 35), (32, 20)] {
+            let (error, found) = transformed(text, &[("B", 3), ("N", n), ("M", m)]);
+            assert_eq!(found, count, "{text} at {n} by {m}");
+            let bound = if text.contains("c64") { 1e-6 } else { 1e-13 };
+            assert!(error < bound, "{text} at {n} by {m}: {error}");
+        }
+    }
+}
+
+#[test]
+fn other_tables_are_no_transforms() {
+    for (what, text) in [
+        ("another length", "y[b,k] = exp(-2j * pi * n * k / (N + 1)) * x[b,n]"),
+        ("half the turn", "y[b,k] = exp(-1j * pi * n * k / N) * x[b,n]"),
+        ("a start", "y[b,k] = exp(-2j * pi * n * (k + 1) / N) * x[b,n]"),
+        ("a damping", "y[b,k] = exp((-2j * pi - 0.001) * n * k / N) * x[b,n]"),
+        ("another sum", "y[k] = exp(-2j * pi * n * k / N) * x[b,n]"),
+        ("an order", "@order(keep) y[b,k] = exp(-2j * pi * n * k / N) * x[b,n]"),
+    ] {
+        let result = if what == "another sum" { "y: c128[N]" } else { "y: c128[B, N]" };
+        let ranges = if what == "another sum" { "" } else { "    where k in 0..N" };
+        let text = format!("fn f(x: c128[B, N]) -> ({result}) {{ {text}{ranges} }}");
+        let (error, found) = transformed(&text, &[("B", 2), ("N", 16)]);
+        assert_eq!(found, 0, "{what}");
+        assert!(error < 1e-13, "{what}: {error}");
+    }
+    // 19 is a large prime, 4 is short.
+    for n in [19, 4] {
+        let text = "fn f(x: c64[B, N]) -> (y: c64[B, N]) { y[b,k] = exp(-2j * pi * n * k / N) * x[b,n] }";
+        assert_eq!(transformed(text, &[("B", 2), ("N", n)]).1, 0, "{n}");
     }
 }

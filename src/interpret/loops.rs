@@ -264,7 +264,9 @@ impl Runner<'_> {
     }
 
     fn transform(&mut self, transform: &Transform, addresses: &[Address]) {
-        let (from, to) = (self.element(&addresses[0]), self.element(&addresses[1]));
+        let [from, rest @ ..] = addresses else { return };
+        let [factors @ .., result, _] = rest else { return };
+        let (start, to) = (self.element(from), self.element(result));
         let dtype = Fourier::Transform(*transform).dtypes()[0];
         let len = transform.len as i64;
         let sign = if transform.inverse { 1.0 } else { -1.0 };
@@ -275,9 +277,14 @@ impl Runner<'_> {
             None => [(len, 1); 2],
         };
         for row in 0..transform.rows as i64 {
-            let from = from + row * from_by.0;
-            let values: Vec<Scalar> =
-                (0..len).map(|t| self.read(addresses[0].buffer, dtype, from + t * from_by.1)).collect();
+            let value = |t: i64| {
+                let value = self.read(from.buffer, dtype, start + row * from_by.0 + t * from_by.1);
+                factors.iter().zip(transform.factors).fold(value, |value, (factors, [row_by, by])| {
+                    let at = self.element(factors) + row * row_by as i64 + t * by as i64;
+                    multiply(value, self.read(factors.buffer, dtype, at), dtype)
+                })
+            };
+            let values: Vec<Scalar> = (0..len).map(value).collect();
             for f in 0..len {
                 let sum = values.iter().zip(0..).fold(number(0, DType::C128), |sum, (&value, t)| {
                     let turn = (f as i128 * t % len as i128) as f64 / len as f64;
@@ -285,7 +292,7 @@ impl Runner<'_> {
                     let root = Scalar::Complex(scale * cos, scale * sin);
                     add(sum, multiply(value.cast(DType::C128), root, DType::C128), DType::C128)
                 });
-                self.write(addresses[1].buffer, transform.dtype, to + row * to_by.0 + f * to_by.1, sum);
+                self.write(result.buffer, transform.dtype, to + row * to_by.0 + f * to_by.1, sum);
             }
         }
     }

@@ -366,7 +366,9 @@ impl Fourier {
         match self {
             Fourier::Transform(transform) => {
                 let real = transform.dtype.real_part();
-                vec![if transform.real { real } else { transform.dtype }, transform.dtype, real]
+                let read = if transform.real { real } else { transform.dtype };
+                let operands = if transform.factors.is_some() { 2 } else { 1 };
+                [vec![read; operands], vec![transform.dtype, real]].concat()
             }
             Fourier::Convolution(convolution) => vec![convolution.dtype; 4],
         }

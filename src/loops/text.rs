@@ -194,14 +194,16 @@ impl Loops {
                 let at: Vec<String> =
                     addresses.iter().map(|address| self.address(address).to_string()).collect();
                 match (&self.fouriers[*id], &at[..]) {
-                    (Fourier::Transform(transform), [from, to, _]) => {
+                    (Fourier::Transform(transform), [from, factors @ .., to, _]) => {
                         let Transform { dtype, len, rows, inverse, .. } = transform;
                         let name = if *inverse { "inverse transform" } else { "transform" };
                         let kind = match transform.columns {
                             Some([from, to]) => format!("columns by {from} and {to}"),
                             None => "rows".to_string(),
                         };
-                        writeln!(out, "{to} = {name} of {rows} {kind} of {len} {dtype} at {from}")
+                        let times: String =
+                            factors.iter().map(|factors| format!(" times {factors}")).collect();
+                        writeln!(out, "{to} = {name} of {rows} {kind} of {len} {dtype} at {from}{times}")
                     }
                     (Fourier::Convolution(convolution), [x, k, y, _]) => {
                         let Convolution { dtype, rows, points, taps, .. } = convolution;

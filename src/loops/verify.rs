@@ -213,10 +213,12 @@ impl Check<'_> {
                 let mut reaches = match fourier {
                     Fourier::Transform(transform) => {
                         let by = |by: [i64; 2]| reach(&[(transform.rows, by[0]), (transform.len, by[1])]);
-                        match transform.columns {
-                            Some(columns) => columns.map(|apart| by([1, apart as i64])).to_vec(),
-                            None => vec![by([transform.len as i64, 1]); 2],
-                        }
+                        let [from, to] = match transform.columns {
+                            Some(columns) => columns.map(|apart| by([1, apart as i64])),
+                            None => [by([transform.len as i64, 1]); 2],
+                        };
+                        let factors = transform.factors.map(|apart| by(apart.map(|apart| apart as i64)));
+                        [Some(from), factors, Some(to)].into_iter().flatten().collect()
                     }
                     Fourier::Convolution(c) => {
                         let along = if c.backward { -c.x[1] } else { c.x[1] };

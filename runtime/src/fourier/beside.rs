@@ -18,18 +18,24 @@ pub(super) fn elems<T: Real>(len: usize) -> usize {
 pub(super) unsafe fn run<T: Real>(
     spec: &Transform,
     lines: &Lines<T>,
-    from: *const T,
+    operands: [*const T; 2],
     to: *mut T,
     work: *mut T,
 ) {
-    with_vectors!(blocks::<T>(spec: &Transform, lines: &Lines<T>, from: *const T, to: *mut T, work: *mut T))
+    with_vectors!(blocks::<T>(
+        spec: &Transform,
+        lines: &Lines<T>,
+        operands: [*const T; 2],
+        to: *mut T,
+        work: *mut T,
+    ))
 }
 
 #[inline(always)]
 unsafe fn blocks<T: Real, V: VectorFloat<Elem = T>>(
     spec: &Transform,
     lines: &Lines<T>,
-    from: *const T,
+    [from, factors]: [*const T; 2],
     to: *mut T,
     work: *mut T,
 ) {
@@ -42,7 +48,11 @@ unsafe fn blocks<T: Real, V: VectorFloat<Elem = T>>(
         for first in (0..rows).step_by(block) {
             let count = block.min(rows - first);
             if let Some([by, _]) = spec.columns {
-                bring_columns::<T, V>(from.add(2 * first), Rows { by: 2 * by as usize, count, len }, data);
+                let rows = Rows { by: 2 * by as usize, count, len };
+                let factors = spec.factors.map(|[row, element]| {
+                    (factors.add(2 * first * row as usize), [row as usize, 2 * element as usize])
+                });
+                bring_columns::<T, V>(from.add(2 * first), factors, rows, data);
             } else if spec.real {
                 let from = from.add(first * len);
                 // Two rows are the two parts of one.
@@ -51,8 +61,16 @@ unsafe fn blocks<T: Real, V: VectorFloat<Elem = T>>(
                 let rows = Rows { count: count / 2, ..rows };
                 bring(side, from.add(len), rows, data.add(T::LINE), line);
             } else {
+                let mut from = from.add(first * 2 * len);
+                if let Some([by, _]) = spec.factors {
+                    for row in 0..count {
+                        let factors = factors.add((first + row) * 2 * by as usize);
+                        multiply::<T, V>(from.add(row * 2 * len), factors, len, third.add(row * 2 * len));
+                    }
+                    from = third;
+                }
                 let rows = Rows { by: 2 * len, count, len: 2 * len };
-                bring(side, from.add(first * 2 * len), rows, data, T::LINE);
+                bring(side, from, rows, data, T::LINE);
             }
             let swap = spec.inverse && !spec.real;
             if swap {
@@ -137,33 +155,85 @@ struct Rows {
     len: usize,
 }
 
-impl Rows {
-    /// How many numbers of each of two vectors are there, of complex ones from a lane on.
-    fn present<V: Vector>(self, lane: usize) -> [usize; 2] {
-        let left = 2 * self.count.saturating_sub(lane);
-        [left.min(V::LANES), left.saturating_sub(V::LANES).min(V::LANES)]
+/// Two vectors of complex numbers side by side, of which so many numbers are there, as real and imaginary parts.
+#[inline(always)]
+unsafe fn load_parts<T: Real, V: VectorFloat<Elem = T>>(from: *const T, present: [usize; 2]) -> Pair<V> {
+    let next = from.wrapping_add(V::LANES);
+    // SAFETY: the caller's promise; numbers that are not there are not touched.
+    let [re, im] = unsafe {
+        match present[1] == V::LANES {
+            true => V::load(from).unzip(V::load(next)),
+            false => V::load_part(from, V::mask(present[0])).unzip(V::load_part(next, V::mask(present[1]))),
+        }
+    };
+    Pair(re, im)
+}
+
+/// Writes what [`load_parts`] loads.
+#[inline(always)]
+unsafe fn store_parts<T: Real, V: VectorFloat<Elem = T>>(value: Pair<V>, to: *mut T, present: [usize; 2]) {
+    let next = to.wrapping_add(V::LANES);
+    // SAFETY: as above.
+    unsafe {
+        let [x, y] = value.0.zip(value.1);
+        if present[1] == V::LANES {
+            x.store(to);
+            y.store(next);
+        } else {
+            x.store_part(to, V::mask(present[0]));
+            y.store_part(next, V::mask(present[1]));
+        }
     }
 }
 
-/// Brings columns of complex numbers to lanes; `count` columns of `len` elements that are `by` numbers apart.
+/// How many numbers of each of two vectors are there, of so many complex ones from a lane on.
+fn present<V: Vector>(count: usize, lane: usize) -> [usize; 2] {
+    let left = 2 * count.saturating_sub(lane);
+    [left.min(V::LANES), left.saturating_sub(V::LANES).min(V::LANES)]
+}
+
+/// Multiplies rows of complex numbers.
 ///
 /// # Safety
-/// The columns are there, and so is the memory of the lines.
+/// The rows are there.
 #[inline(always)]
-unsafe fn bring_columns<T: Real, V: VectorFloat<Elem = T>>(from: *const T, columns: Rows, to: *mut T) {
+unsafe fn multiply<T: Real, V: VectorFloat<Elem = T>>(a: *const T, b: *const T, len: usize, to: *mut T) {
+    for i in (0..len).step_by(V::LANES) {
+        let present = present::<V>(len, i);
+        // SAFETY: the caller's promise.
+        unsafe {
+            let product = load_parts::<T, V>(a.add(2 * i), present).times(load_parts(b.add(2 * i), present));
+            store_parts(product, to.add(2 * i), present);
+        }
+    }
+}
+
+/// Brings columns of complex numbers to lanes, times factors if there are any: `count` columns of `len` elements that are
+/// `by` numbers apart. Factors are side by side or one for all columns, their second step is from element to element.
+///
+/// # Safety
+/// The columns and factors are there, and so is the memory of the lines.
+#[inline(always)]
+unsafe fn bring_columns<T: Real, V: VectorFloat<Elem = T>>(
+    from: *const T,
+    factors: Option<(*const T, [usize; 2])>,
+    columns: Rows,
+    to: *mut T,
+) {
     for i in 0..columns.len {
         for lane in (0..T::LINE).step_by(V::LANES) {
-            let [first, second] = columns.present::<V>(lane);
-            // SAFETY: the caller's promise; lanes without a column are not touched.
+            let present = present::<V>(columns.count, lane);
+            // SAFETY: the caller's promise.
             unsafe {
-                let from = from.add(i * columns.by).wrapping_add(2 * lane);
-                let next = from.wrapping_add(V::LANES);
-                let [first, second] = match second == V::LANES {
-                    true => [V::load(from), V::load(next)],
-                    false => [V::load_part(from, V::mask(first)), V::load_part(next, V::mask(second))],
-                };
-                let [re, im] = first.unzip(second);
-                Pair(re, im).store(to.add(i * 2 * T::LINE + lane));
+                let mut value = load_parts::<T, V>(from.add(i * columns.by).wrapping_add(2 * lane), present);
+                if let Some((factors, [column, element])) = factors {
+                    let at = factors.add(i * element);
+                    value = value.times(match column {
+                        0 => Pair::splat([*at, *at.add(1)]),
+                        _ => load_parts(at.wrapping_add(2 * lane), present),
+                    });
+                }
+                value.store(to.add(i * 2 * T::LINE + lane));
             }
         }
     }
@@ -183,20 +253,12 @@ unsafe fn put_columns<T: Real, V: VectorFloat<Elem = T>>(
 ) {
     for i in 0..columns.len {
         for lane in (0..T::LINE).step_by(V::LANES) {
-            let [first, second] = columns.present::<V>(lane);
+            let present = present::<V>(columns.count, lane);
             // SAFETY: as above.
             unsafe {
                 let part = |at: usize| V::load(from.add(i * 2 * T::LINE + lane + at)).mul(scale);
-                let [x, y] = part(parts[0]).zip(part(parts[1]));
-                let to = to.add(i * columns.by).wrapping_add(2 * lane);
-                let next = to.wrapping_add(V::LANES);
-                if second == V::LANES {
-                    x.store(to);
-                    y.store(next);
-                } else {
-                    x.store_part(to, V::mask(first));
-                    y.store_part(next, V::mask(second));
-                }
+                let value = Pair(part(parts[0]), part(parts[1]));
+                store_parts(value, to.add(i * columns.by).wrapping_add(2 * lane), present);
             }
         }
     }

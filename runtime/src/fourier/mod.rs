@@ -8,7 +8,7 @@
 //! use einc_runtime::DType;
 //! use einc_runtime::fourier::{Transform, TransformPlan};
 //!
-//! let transform = Transform { dtype: DType::C128, len: 4, rows: 1, real: true, inverse: false, columns: None };
+//! let transform = Transform { dtype: DType::C128, len: 4, rows: 1, real: true, inverse: false, columns: None, factors: None };
 //! let plan = TransformPlan::new(&transform).unwrap();
 //! let (from, mut to) = ([1f64, 0.0, 0.0, 0.0], [0f64; 8]);
 //! let mut work = vec![0f64; transform.work_elems().unwrap() as usize];
@@ -55,6 +55,9 @@ pub struct Transform {
     /// elements are in what is read and in what is written. Only for complex numbers and lengths that
     /// [`Transform::has_columns`] has.
     pub columns: Option<[u64; 2]>,
+    /// What elements are multiplied by first, if by anything, which [`Transform::takes_factors`] has to allow: how far apart
+    /// the factors of a row and the next are, and those of an element and the next.
+    pub factors: Option<[u64; 2]>,
 }
 
 impl Transform {
@@ -75,11 +78,30 @@ impl Transform {
         matches!(dtype, DType::C64 | DType::C128) && fits && lines::radices(len as usize).is_some()
     }
 
+    /// Whether factors may be that far apart: side by side along rows that lie one after the other, along columns side by
+    /// side or alike.
+    pub fn takes_factors(&self, by: [u64; 2]) -> bool {
+        let (dtype, len) = (self.dtype, self.len);
+        let is_beside = || match dtype {
+            DType::C64 => self.is_beside::<f32>(len as usize),
+            _ => self.is_beside::<f64>(len as usize),
+        };
+        !self.real
+            && match self.columns {
+                Some(_) => by[0] <= 1,
+                None => by[1] == 1 && Transform::has_columns(dtype, len) && is_beside(),
+            }
+    }
+
     /// How many real numbers of working memory a run needs; `None` where no memory holds them.
     pub fn work_elems(&self) -> Option<u64> {
         self.rows.checked_mul(self.len)?.checked_mul(4)?;
         let len =
             usize::try_from(self.len).ok().filter(|&len| len > 0 && len < isize::MAX as usize / 4096)?;
+        if let Some([row, element]) = self.factors {
+            let reach = row.checked_mul(self.rows)?.checked_add(element.checked_mul(self.len)?)?;
+            reach.checked_mul(32).filter(|_| self.takes_factors([row, element]))?;
+        }
         if let Some(by) = self.columns {
             let reach = |by: u64| by.checked_mul(self.len)?.checked_add(self.rows)?.checked_mul(32);
             reach(by[0])?;
@@ -140,13 +162,13 @@ impl<T: Real> Way<T> {
         }
     }
 
-    unsafe fn run(&self, spec: &Transform, from: *const u8, to: *mut u8, work: *mut u8) {
+    unsafe fn run(&self, spec: &Transform, [from, factors]: [*const u8; 2], to: *mut u8, work: *mut u8) {
         let (from, to, work) = (from.cast(), to.cast(), work.cast());
         match self {
             // SAFETY: the caller's promise.
             Way::Row(row) => unsafe { one_by_one(spec, row, from, to, work) },
             // SAFETY: the caller's promise.
-            Way::Beside(lines) => unsafe { beside::run(spec, lines, from, to, work) },
+            Way::Beside(lines) => unsafe { beside::run(spec, lines, [from, factors.cast()], to, work) },
         }
     }
 }
@@ -168,14 +190,25 @@ impl TransformPlan {
     ///
     /// # Safety
     /// `from` is good for all elements of the rows and `to` for as many complex ones, both aligned for their types; they
-    /// are one, with elements as far apart, or do not overlap. `work` is good for [`Transform::work_elems`] real numbers, aligned for them, and used
-    /// by nobody else meanwhile.
+    /// are one, with elements as far apart, or do not overlap. `work` is good for [`Transform::work_elems`] real numbers,
+    /// aligned for them, and used by nobody else meanwhile.
     pub unsafe fn run(&self, from: *const u8, to: *mut u8, work: *mut u8) {
+        assert!(self.transform.factors.is_none(), "factors have to be told");
+        // SAFETY: the caller's promise; no factors are read.
+        unsafe { self.run_with([from, std::ptr::null()], to, work) };
+    }
+
+    /// [`TransformPlan::run`] of a transform that has factors, which come second, or has none.
+    ///
+    /// # Safety
+    /// As of [`TransformPlan::run`]; the factors are good for all elements of the rows if the transform has any, and do not
+    /// overlap `to`.
+    pub unsafe fn run_with(&self, operands: [*const u8; 2], to: *mut u8, work: *mut u8) {
         match &self.tables {
             // SAFETY: the caller's promise.
-            Tables::Single(way) => unsafe { way.run(&self.transform, from, to, work) },
+            Tables::Single(way) => unsafe { way.run(&self.transform, operands, to, work) },
             // SAFETY: the caller's promise.
-            Tables::Double(way) => unsafe { way.run(&self.transform, from, to, work) },
+            Tables::Double(way) => unsafe { way.run(&self.transform, operands, to, work) },
         }
     }
 }

@@ -35,8 +35,15 @@ fn transforms_are_sums_over_roots_of_unity() {
         ] {
             let parts = if real { 1 } else { 2 };
             let from: Vec<f64> = (0..rows * len * parts).map(|_| noise(&mut state)).collect();
-            let spec =
-                |dtype| Transform { dtype, len: len as u64, rows: rows as u64, real, inverse, columns: None };
+            let spec = |dtype| Transform {
+                dtype,
+                len: len as u64,
+                rows: rows as u64,
+                real,
+                inverse,
+                columns: None,
+                factors: None,
+            };
             let double = spec(DType::C128);
             let mut work = vec![0f64; double.work_elems().unwrap() as usize];
             let mut to = vec![0f64; rows * len * 2];
@@ -86,7 +93,8 @@ fn columns_are_transformed_where_they_lie() {
             ] {
                 let columns = Some([by[0] as u64, by[1] as u64]);
                 let (count, real) = (rows as u64, false);
-                let spec = Transform { dtype, len: len as u64, rows: count, real, inverse, columns };
+                let spec =
+                    Transform { dtype, len: len as u64, rows: count, real, inverse, columns, factors: None };
                 let mut work = vec![T::default(); spec.work_elems().unwrap() as usize];
                 let plan = TransformPlan::new(&spec).unwrap();
                 let elems = |by: usize| 2 * ((len - 1) * by + rows);
@@ -127,8 +135,88 @@ fn columns_are_transformed_where_they_lie() {
 }
 
 #[test]
+fn elements_are_multiplied_by_factors_first() {
+    fn check<T: lines::Real + Into<f64>>(dtype: DType, bound: f64) {
+        let mut state = 9;
+        let (near, far) = (|len: u64| [len + 1, 1], |len: u64| [1, len + 40]);
+        let spread: [(u64, Option<[u64; 2]>, &dyn Fn(u64) -> [u64; 2]); 5] = [
+            (19, None, &near),
+            (32, None, &|_| [0, 1]),
+            (19, Some([19, 21]), &|_| [1, 64]),
+            (16, Some([16, 16]), &|_| [0, 1]),
+            (33, Some([40, 33]), &far),
+        ];
+        for len in [2, 5, 16, 24, 32, 60] {
+            for &(rows, columns, by) in &spread {
+                let (real, by) = (false, by(len));
+                for inverse in [false, true] {
+                    let spec = Transform { dtype, len, rows, real, inverse, columns, factors: Some(by) };
+                    let mut work = vec![T::default(); spec.work_elems().unwrap() as usize];
+                    let [from_by, to_by] = columns.map_or([[len, 1]; 2], |by| by.map(|by| [1, by]));
+                    let at = |by: [u64; 2], row: u64, i: u64| 2 * (row * by[0] + i * by[1]) as usize;
+                    let elems = |by| at(by, rows - 1, len - 1) + 2;
+                    let mut some =
+                        |by| -> Vec<T> { (0..elems(by)).map(|_| T::of(noise(&mut state))).collect() };
+                    let (from, factors) = (some(from_by), some(by));
+                    let mut to = vec![T::default(); elems(to_by)];
+                    let operands = [from.as_ptr().cast(), factors.as_ptr().cast()];
+                    let plan = TransformPlan::new(&spec).unwrap();
+                    // SAFETY: the arrays reach as far as the transform does.
+                    unsafe { plan.run_with(operands, to.as_mut_ptr().cast(), work.as_mut_ptr().cast()) };
+                    let complex = |of: &[T], at: usize| -> Complex<f64> {
+                        Complex::new(of[at].into(), of[at + 1].into())
+                    };
+                    for row in 0..rows {
+                        let value =
+                            |i| complex(&from, at(from_by, row, i)) * complex(&factors, at(by, row, i));
+                        let values: Vec<Complex<f64>> = (0..len).map(value).collect();
+                        let size = values.iter().map(|z| z.norm_sqr()).sum::<f64>().sqrt();
+                        for (f, want) in (0..).zip(transformed(&values, inverse)) {
+                            let error = (complex(&to, at(to_by, row, f)) - want).norm();
+                            assert!(
+                                error <= bound * size,
+                                "{dtype} {len} x {rows} {by:?} {inverse}: {error}"
+                            );
+                        }
+                    }
+                }
+            }
+        }
+    }
+    check::<f32>(DType::C64, 2e-6);
+    check::<f64>(DType::C128, 2e-14);
+}
+
+#[test]
+fn factors_lie_where_vectors_find_them() {
+    let spec = Transform {
+        dtype: DType::C64,
+        len: 16,
+        rows: 16,
+        real: false,
+        inverse: false,
+        columns: None,
+        factors: Some([1, 16]),
+    };
+    let rows = |spec: Transform| TransformPlan::new(&spec).is_some();
+    assert!(!rows(spec));
+    assert!(rows(Transform { factors: Some([16, 1]), ..spec }));
+    assert!(!rows(Transform { factors: Some([u64::MAX, 1]), ..spec }));
+    assert!(rows(Transform { columns: Some([16, 16]), ..spec }));
+    assert!(!rows(Transform { columns: Some([16, 16]), factors: Some([16, 1]), ..spec }));
+}
+
+#[test]
 fn rows_are_transformed_in_place() {
-    let spec = Transform { dtype: DType::C128, len: 6, rows: 1, real: false, inverse: false, columns: None };
+    let spec = Transform {
+        dtype: DType::C128,
+        len: 6,
+        rows: 1,
+        real: false,
+        inverse: false,
+        columns: None,
+        factors: None,
+    };
     let mut row: Vec<f64> = (0..12).map(f64::from).collect();
     let values: Vec<_> = row.chunks(2).map(|pair| Complex::new(pair[0], pair[1])).collect();
     let mut work = vec![0f64; spec.work_elems().unwrap() as usize];
@@ -143,7 +231,15 @@ fn rows_are_transformed_in_place() {
 #[test]
 fn what_no_memory_holds_is_refused() {
     for (len, rows) in [(0, 1), (u64::MAX, 1), (1 << 60, 16), (1 << 40, u64::MAX)] {
-        let spec = Transform { dtype: DType::C64, len, rows, real: false, inverse: false, columns: None };
+        let spec = Transform {
+            dtype: DType::C64,
+            len,
+            rows,
+            real: false,
+            inverse: false,
+            columns: None,
+            factors: None,
+        };
         assert!(TransformPlan::new(&spec).is_none(), "{len} x {rows}");
     }
 }

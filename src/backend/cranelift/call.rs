@@ -412,7 +412,7 @@ pub(super) extern "C" fn gemm(
     unsafe { einc_runtime::gemm::gemm_where(plan, [a, b], c, wanted, host.workspace, host.threads) }
 }
 
-/// Transforms or convolves rows; a transform has no `k`.
+/// Transforms or convolves rows; of a transform `k` are the factors, if it has any.
 pub(super) extern "C" fn fourier(
     frame: *const u64,
     number: i64,
@@ -426,7 +426,7 @@ pub(super) extern "C" fn fourier(
     // SAFETY: `verify` holds addresses and strides inside their buffers, whose memory is as large as the plan says;
     // results overlap no operand; the working memory is the worker's own scratch memory.
     match &host.fouriers[number as usize] {
-        FourierPlan::Transform(plan) => unsafe { plan.run(x, y, work) },
+        FourierPlan::Transform(plan) => unsafe { plan.run_with([x, k], y, work) },
         FourierPlan::Convolution(plan) => unsafe { plan.run(x, k, y, work) },
     }
 }

@@ -402,7 +402,7 @@ impl Translator<'_, '_, '_> {
                 for (address, dtype) in addresses.iter().zip(dtypes) {
                     arguments.push(self.whole_pointer(address, dtype.bytes()));
                 }
-                // A transform has no filter.
+                // A transform may have no factors.
                 if arguments.len() == 5 {
                     arguments.insert(3, number);
                 }

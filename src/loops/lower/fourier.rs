@@ -11,11 +11,12 @@
 use super::build::{Builder, Lin};
 use super::expr::{Point, view_at};
 use super::nest::{PARALLEL_WORK, size_of};
-use super::strip::{address, affine_read, plain_read};
-use crate::expr::{AlongOp, Axes, Axis, AxisId, Binary, Expr, Outside, Read};
+use super::strip::{address, affine_read};
+use crate::expr::{Affine, AlongOp, Axes, Axis, AxisId, Binary, Expr, Outside, Read};
 use crate::loops::*;
 use crate::machine::Machine;
 use crate::plan::{self, AlongStep, Contract, LongSum, Operand, Source, View};
+use einc_runtime::DType;
 use einc_runtime::fourier::{Convolution, Transform};
 
 /// Rows side by side below which they are brought to memory one by one: half of the smallest vector.
@@ -27,7 +28,61 @@ struct Rows {
     lanes: u64,
 }
 
+/// Complex numbers that are read as they are, and what they are multiplied by on the way.
+struct Reads {
+    from: (BufferId, Affine),
+    factors: Option<(BufferId, Affine)>,
+}
+
+impl Reads {
+    /// The ways to see an expression so.
+    fn of(body: &Expr<Source>, operands: &[Operand], dtype: DType) -> Vec<Reads> {
+        let read = |expr| affine_read(expr, operands, dtype);
+        match body {
+            Expr::Product(parts) => match &parts[..] {
+                [a, b] => [(a, b), (b, a)]
+                    .into_iter()
+                    .filter_map(|(from, factor)| {
+                        Some(Reads { from: read(from)?, factors: Some(read(factor)?) })
+                    })
+                    .collect(),
+                _ => Vec::new(),
+            },
+            body => read(body).into_iter().map(|from| Reads { from, factors: None }).collect(),
+        }
+    }
+}
+
+/// How far apart the values of an axis are.
+fn apart(affine: &Affine, axis: AxisId) -> i64 {
+    affine.terms.iter().find(|term| term.0 == axis).map_or(0, |term| term.1)
+}
+
+/// What puts loops over rows in order: enough values for threads first, then as the result lies in memory.
+fn outermost(out: &View, axis: AxisId, axes: &Axes) -> impl Ord + use<> {
+    std::cmp::Reverse((axes[axis].extent.min(16), out.stride(axis)))
+}
+
 impl Builder {
+    /// Whether a step reads its own result at the places that it writes.
+    fn is_in_place(&self, step: &AlongStep, (buffer, affine): &(BufferId, Affine)) -> bool {
+        let (axis, out_axis) = (step.axes[0], step.out_axes[0]);
+        let held = step.out.strides.iter().map(|stride| stride.0).filter(|&held| held != out_axis);
+        let read = affine.terms.iter().map(|term| term.0).filter(|&read| read != axis);
+        buffer.0 == step.out.buffer.0
+            && affine.constant == step.out.offset
+            && apart(affine, axis) == step.out.stride(out_axis)
+            && held.chain(read).all(|other| apart(affine, other) == step.out.stride(other))
+    }
+
+    /// Whether a transform can take the factors of its rows where they are: how far apart they are then.
+    fn factors(&self, reads: &Reads, row: Option<AxisId>, axis: AxisId, to: BufferId) -> Option<[u64; 2]> {
+        let (buffer, affine) = reads.factors.as_ref()?;
+        let by = [row.map_or(0, |row| apart(affine, row)), apart(affine, axis)];
+        let by = [u64::try_from(by[0]).ok()?, u64::try_from(by[1]).ok()?];
+        self.are_apart(*buffer, to).then_some(by)
+    }
+
     /// The number of a transform or convolution; equal ones have one.
     fn fourier(&mut self, fourier: Fourier) -> FourierId {
         let known = self.loops.fouriers.iter().find(|(_, known)| **known == fourier).map(|(id, _)| id);
@@ -90,6 +145,7 @@ impl Builder {
             real,
             inverse: step.op == AlongOp::Idft,
             columns: None,
+            factors: None,
         };
         let row = rows.as_ref().map(|rows| rows.axis);
         let read_dtype = if real { dtype.real_part() } else { dtype };
@@ -99,12 +155,18 @@ impl Builder {
             && row.is_none_or(|row| one_after_another(&row));
         let to =
             if straight { out_buffer } else { self.scratch("spectra", dtype, lanes.saturating_mul(len)) };
-        let plain = plain_read(&body, &step.operands, axis, read_dtype).filter(|(buffer, affine)| {
-            let by = |axis: AxisId| affine.terms.iter().find(|term| term.0 == axis).map_or(0, |term| term.1);
-            row.is_none_or(|row| by(row) == row_by) && self.are_apart(*buffer, to)
+        let plain = Reads::of(&body, &step.operands, read_dtype).into_iter().find(|reads| {
+            let (buffer, affine) = &reads.from;
+            let factors = self.factors(reads, row, axis, to);
+            apart(affine, axis) == 1
+                && row.is_none_or(|row| apart(affine, row) == row_by)
+                && (self.are_apart(*buffer, to) || straight && !real && self.is_in_place(step, &reads.from))
+                && reads.factors.is_some() == factors.is_some_and(|by| of(lanes).takes_factors(by))
         });
+        let factors = plain.as_ref().and_then(|reads| self.factors(reads, row, axis, to));
+        let of = |lanes: u64| Transform { factors, ..of(lanes) };
         let from = match &plain {
-            Some((buffer, _)) => *buffer,
+            Some(reads) => reads.from.0,
             None => self.scratch("rows", read_dtype, lanes.saturating_mul(len)),
         };
         let work_elems = of(lanes).work_elems().unwrap_or(u64::MAX);
@@ -116,7 +178,7 @@ impl Builder {
         let each = 5 * u64::from(len.max(2).ilog2()) + size_of(&body) as u64;
         let parallel = !self.in_parallel() && all.saturating_mul(each) >= PARALLEL_WORK;
         let mut outer: Vec<AxisId> = step.rows.iter().copied().filter(|&axis| Some(axis) != row).collect();
-        outer.sort_by_key(|&axis| std::cmp::Reverse(axes[axis].extent));
+        outer.sort_by_key(|&axis| outermost(&step.out, axis, &axes));
         let start = |buffer| address(buffer, Lin::default());
         self.row_blocks(rows.as_ref(), &outer, &axes, point, parallel, &mut |builder, point, count| {
             let first = row.map_or(Lin::default(), |row| point.axis(row).clone());
@@ -125,8 +187,11 @@ impl Builder {
                 row.map_or(point.clone(), |row| point.with(row, first.plus(lane_at, 1)))
             };
             let lanes = (0, i64::try_from(count).unwrap_or(i64::MAX), 1);
+            let first_of = |(buffer, affine): &(BufferId, Affine)| {
+                address(*buffer, point.with(axis, Lin::default()).lin(affine))
+            };
             let from = match &plain {
-                Some((buffer, affine)) => address(*buffer, point.with(axis, Lin::default()).lin(affine)),
+                Some(reads) => first_of(&reads.from),
                 None => {
                     let filled = View {
                         buffer: plan::BufferId(from.0),
@@ -157,7 +222,9 @@ impl Builder {
                 false => start(to),
             };
             let id = builder.fourier(Fourier::Transform(of(count)));
-            builder.push(Stmt::Fourier(id, vec![from, place, start(work)]));
+            let factors = plain.as_ref().and_then(|reads| reads.factors.as_ref()).map(first_of);
+            let addresses = [Some(from), factors, Some(place), Some(start(work))];
+            builder.push(Stmt::Fourier(id, addresses.into_iter().flatten().collect()));
             builder.forget();
             if straight {
                 return;
@@ -205,18 +272,18 @@ impl Builder {
             return false;
         }
         let to = BufferId(step.out.buffer.0);
-        let plain = affine_read(body, &step.operands, dtype).filter(|(from, affine)| {
-            let by = |axis: AxisId| affine.terms.iter().find(|term| term.0 == axis).map_or(0, |term| term.1);
-            let same = |&other: &AxisId| other == axis || by(other) == step.out.stride(other);
-            let in_place = || {
-                let held = step.out.strides.iter().map(|stride| stride.0);
-                let mut all = step.rows.iter().copied().chain(held.filter(|&held| held != out_axis));
-                *from == to
-                    && affine.constant == step.out.offset
-                    && by(axis) == to_by
-                    && all.all(|a| same(&a))
-            };
-            by(row) == 1 && by(axis) > 0 && (self.are_apart(*from, to) || in_place())
+        let of = |rows: u64, from_by: u64, factors: Option<[u64; 2]>| {
+            let columns = Some([from_by, to_by.unsigned_abs()]);
+            let inverse = step.op == AlongOp::Idft;
+            Transform { dtype, len, rows, real: false, inverse, columns, factors }
+        };
+        let plain = Reads::of(body, &step.operands, dtype).into_iter().find(|reads| {
+            let (from, affine) = &reads.from;
+            let factors = self.factors(reads, Some(row), axis, to);
+            apart(affine, row) == 1
+                && apart(affine, axis) > 0
+                && (self.are_apart(*from, to) || self.is_in_place(step, &reads.from))
+                && reads.factors.is_some() == factors.is_some_and(|by| of(1, 1, None).takes_factors(by))
         });
         let best = Transform::best_rows(dtype, len, false);
         if plain.is_none() && axes[row].extent > best {
@@ -224,22 +291,18 @@ impl Builder {
         }
         let lanes = best.min(axes[row].extent);
         let (from, from_by) = match &plain {
-            Some((from, affine)) => {
-                (*from, affine.terms.iter().find(|term| term.0 == axis).map_or(0, |term| term.1))
-            }
+            Some(reads) => (reads.from.0, apart(&reads.from.1, axis)),
             None => (self.scratch("rows", dtype, lanes.saturating_mul(len)), lanes as i64),
         };
-        let of = |rows: u64| {
-            let columns = Some([from_by.unsigned_abs(), to_by.unsigned_abs()]);
-            Transform { dtype, len, rows, real: false, inverse: step.op == AlongOp::Idft, columns }
-        };
+        let factors = plain.as_ref().and_then(|reads| self.factors(reads, Some(row), axis, to));
+        let of = |rows: u64| of(rows, from_by.unsigned_abs(), factors);
         let Some(work_elems) = of(lanes).work_elems() else { return false };
         let work = self.scratch("planes", dtype.real_part(), work_elems);
         let all = step.rows.iter().fold(len, |n, &axis| n.saturating_mul(axes[axis].extent));
         let each = 5 * u64::from(len.max(2).ilog2()) + size_of(body) as u64;
         let parallel = !self.in_parallel() && all.saturating_mul(each) >= PARALLEL_WORK;
         let mut outer: Vec<AxisId> = step.rows.iter().copied().filter(|&axis| axis != row).collect();
-        outer.sort_by_key(|&axis| std::cmp::Reverse(axes[axis].extent));
+        outer.sort_by_key(|&axis| outermost(&step.out, axis, axes));
         let start = |buffer| address(buffer, Lin::default());
         self.row_blocks(
             Some(&Rows { axis: row, lanes }),
@@ -248,8 +311,12 @@ impl Builder {
             point,
             parallel,
             &mut |builder, point, count| {
+                let first_of = |(buffer, affine): &(BufferId, Affine)| {
+                    address(*buffer, point.with(axis, Lin::default()).lin(affine))
+                };
+                let factors = plain.as_ref().and_then(|reads| reads.factors.as_ref()).map(first_of);
                 let from = match &plain {
-                    Some((_, affine)) => address(from, point.with(axis, Lin::default()).lin(affine)),
+                    Some(reads) => first_of(&reads.from),
                     None => {
                         let buffer = plan::BufferId(from.0);
                         let filled = View { buffer, offset: 0, strides: vec![(axis, from_by), (row, 1)] };
@@ -261,7 +328,8 @@ impl Builder {
                 let point = point.with(out_axis, Lin::default());
                 let place = address(to, view_at(&point, step.out.offset, &step.out.strides).0);
                 let id = builder.fourier(Fourier::Transform(of(count)));
-                builder.push(Stmt::Fourier(id, vec![from, place, start(work)]));
+                let addresses = [Some(from), factors, Some(place), Some(start(work))];
+                builder.push(Stmt::Fourier(id, addresses.into_iter().flatten().collect()));
                 builder.forget();
             },
         );
