@@ -2,17 +2,37 @@
 //!
 //! A sliced axis leaves every tensor, so a sliced network is a smaller network, and the tree is annealed as such
 //! while results above the limit are penalised. Slices are added where the tree still exceeds the limit, each where
-//! it raises the cost least, and given back when the tree has changed so that it fits without them.
+//! it raises the cost least, and given back when the tree has changed so that it fits without them. Trees that are good
+//! with slices are others than those that are good without, so that several ways to make them are tried, and which axes
+//! are sliced is a matter of trying others, too.
 
 use super::canonical::Canonical;
 use super::cost::{Cost, evaluate, steps};
 use super::math;
 use super::problem::Problem;
-use super::rounds::Search;
+use super::rounds::{SHALLOW, Search, TRIAL};
 use super::solve::{self, Outcome};
 use super::tree::{Shape, Tree};
 use super::{Amount, MemoryLimit, Network, Objective, Options, Progress, Refusal};
 use std::time::Instant;
+
+/// The part of the work for slices that goes into starts.
+const STARTS: u64 = 20;
+
+/// The parts of it that the rounds of each start and the first round after them get.
+const ROUNDS: (u64, u64) = (24, 12);
+
+/// The part of a round that goes into other choices of slices, as a fraction.
+const EXCHANGE: (u64, u64) = (2, 5);
+
+/// Sweeps after another choice, and the inverse temperature at which they begin.
+const SUIT: (u64, f64) = (60, 4.0);
+
+/// How many powers of two worse a choice may be that is gone on with, at most.
+const WORSE: f64 = 0.02;
+
+/// How much chance there is in the choice of slices: of the powers of two that each costs.
+const CHANCE: (f64, f64) = (0.02, 0.1);
 
 /// A limit as the search of one component sees it.
 #[derive(Clone, Copy)]
@@ -125,12 +145,24 @@ impl Search<'_, '_> {
     /// Anneals trees, slices them, and gives slices back, in rounds of growing length.
     fn slice_rounds(&mut self, start: Shape) {
         let total = self.budget.left();
-        let mut share = total / 12;
+        // Not where a round would be too short to show what a start is worth.
+        if total / ROUNDS.0 >= TRIAL * self.sweep_work() {
+            self.starts(self.budget.work + total / STARTS);
+        }
+        let mut firsts: Vec<(f64, Shape)> = self.firsts.iter().flatten().cloned().collect();
+        firsts.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let starts: Vec<Shape> =
+            std::iter::once(start).chain(firsts.into_iter().map(|(_, shape)| shape)).collect();
+        let mut share = total / ROUNDS.0;
         let mut round = 0;
         loop {
+            if round == starts.len() {
+                share = total / ROUNDS.1;
+            }
             let mut shape = match self.pool.first() {
+                _ if round < starts.len() => starts[round].clone(),
                 Some((_, best)) if round % 4 != 3 => best.clone(),
-                _ => start.clone(),
+                _ => starts[self.random.below(starts.len())].clone(),
             };
             // Some slices are taken back before the round, and chosen anew after it.
             let kept = [1.0, 0.5, 0.8, 0.0][round % 4];
@@ -139,18 +171,19 @@ impl Search<'_, '_> {
             let mut tree = self.tree(&shape);
             let sweep = tree.visit_work() * tree.count as u64;
             let hot = [2.0, 4.0, 1.0][round % 3];
-            self.slice_tree(&mut tree, hot, share / 2 / sweep);
+            self.slice_tree(&mut tree, (hot, CHANCE.0), share / 2 / sweep);
             // Trees with other slices have other costs.
             self.forest = None;
             self.plant(&tree);
             self.round(&mut tree, (hot, 18.0), f64::INFINITY, share / 2);
             self.plant(&tree);
             tree = self.harvest(tree);
-            self.slice_tree(&mut tree, 18.0, 0);
+            self.slice_tree(&mut tree, (18.0, CHANCE.0), 0);
             self.give_back(&mut tree);
             self.windows_within(&mut tree);
             self.give_back(&mut tree);
             self.offer(&tree);
+            self.exchange(&mut tree, share / EXCHANGE.1 * EXCHANGE.0);
             round += 1;
             if self.budget.over() {
                 break;
@@ -159,8 +192,42 @@ impl Search<'_, '_> {
         }
     }
 
-    /// Slices axes until the tree fits; `sweeps` are spread over the steps on the way.
-    fn slice_tree(&mut self, tree: &mut Tree, beta: f64, sweeps: u64) {
+    /// Slices other axes than some of those that are sliced, and suits the tree to them, until so much work is done.
+    fn exchange(&mut self, tree: &mut Tree, share: u64) {
+        let end = self.budget.work + share;
+        let mut value = if self.fits(tree) { self.value(tree) } else { f64::INFINITY };
+        while !self.budget.over() && self.budget.work < end && !tree.sliced.is_empty() {
+            let mut other = tree.clone();
+            for _ in 0..(1 + self.random.below(2)).min(tree.sliced.len()) {
+                let place = self.random.below(other.sliced.len());
+                other.sliced.swap_remove(place);
+            }
+            other.fill(self.problem, &self.measure, &self.energy);
+            self.budget.work += 2 * tree.visit_work() * tree.count as u64;
+            let chance = CHANCE.1 * self.random.unit();
+            self.slice_tree(&mut other, (SUIT.1, chance), 0);
+            let (floor, ratio) = (other.total() - SHALLOW, math::log2(18.0 / SUIT.1));
+            for sweep in 0..SUIT.0 {
+                if self.budget.over() {
+                    break;
+                }
+                let beta = SUIT.1 * math::exp2(ratio * sweep as f64 / SUIT.0 as f64);
+                self.budget.work +=
+                    other.sweep(&self.measure, &self.energy, (beta, floor), &mut self.random, self.table);
+            }
+            self.slice_tree(&mut other, (18.0, chance), 0);
+            self.give_back(&mut other);
+            if self.fits(&other) && self.value(&other) < value + WORSE * self.random.unit() {
+                self.windows_within(&mut other);
+                value = self.value(&other);
+                *tree = other;
+                self.offer(tree);
+            }
+        }
+    }
+
+    /// Slices axes until the tree fits, with some chance in the choice; `sweeps` are spread over the steps on the way.
+    fn slice_tree(&mut self, tree: &mut Tree, (beta, chance): (f64, f64), sweeps: u64) {
         let excess = self.limit.map_or(0.0, |limit| limit.needs(tree) - limit.log2);
         let each = sweeps / (excess.ceil().max(1.0) as u64 + 1);
         let floor = f64::NEG_INFINITY;
@@ -168,7 +235,7 @@ impl Search<'_, '_> {
             if self.budget.over() && (self.budget.capped || !self.pool.is_empty()) {
                 break;
             }
-            let Some(axis) = self.best_slice(tree) else { break };
+            let Some(axis) = self.best_slice(tree, chance) else { break };
             tree.sliced.push(axis);
             tree.fill(self.problem, &self.measure, &self.energy);
             for sweep in 0..each {
@@ -183,7 +250,7 @@ impl Search<'_, '_> {
     }
 
     /// The axis of one of the results that are too large whose slicing costs least.
-    fn best_slice(&mut self, tree: &Tree) -> Option<u32> {
+    fn best_slice(&mut self, tree: &Tree, chance: f64) -> Option<u32> {
         let words = tree.words;
         let largest = tree.largest();
         let nodes = tree.count..2 * tree.count - 1;
@@ -224,7 +291,7 @@ impl Search<'_, '_> {
             // The same relief for less: longer axes relieve more, but cost more.
             let cost = math::log2(1.0 + repeated * (math::exp2(log) - 1.0)) / log
                 - 0.02 * math::log2(1.0 + relieved);
-            let cost = cost + 0.02 * self.random.unit();
+            let cost = cost + chance * self.random.unit();
             if best.is_none_or(|(least, _)| cost < least) {
                 best = Some((cost, axis as u32));
             }

@@ -19,7 +19,7 @@ const POOL: usize = 16;
 const DEPTH: f64 = 60.0;
 
 /// Most sweeps go no deeper than this: cheap steps need fewer visits.
-const SHALLOW: f64 = 20.0;
+pub(super) const SHALLOW: f64 = 20.0;
 
 /// How many trees are annealed apart at first, at most.
 const ISLANDS: usize = 16;

@@ -235,6 +235,41 @@ fn slicing_far_below_the_width_keeps_to_its_work() {
     assert!(work < 2 * limit, "{work}");
 }
 
+/// Which axes are sliced is as good as what trying every pair of them finds: the squares of a board of 4 by 4, joined where
+/// a queen goes.
+#[test]
+fn slices_are_as_good_as_the_best_of_all_pairs() {
+    let meet = |a: i32, b: i32| {
+        let (x, y) = ((a / 4 - b / 4).abs(), (a % 4 - b % 4).abs());
+        x == 0 || y == 0 || x == y
+    };
+    let pairs = || (0..16).flat_map(|a| (a + 1..16).map(move |b| (a, b)));
+    let inputs: Vec<Vec<u32>> =
+        pairs().filter(|&(a, b)| meet(a, b)).map(|(a, b)| vec![a as u32, b as u32]).collect();
+    let network = Network::new(inputs.clone(), Vec::new(), vec![3; 16]).unwrap();
+    let limit = 3f64.powi(9);
+    let found = optimize(&network, &mut limited(limit, 40_000_000)).unwrap();
+    assert_eq!(found.slices.len(), 2);
+    let least = pairs()
+        .map(|(a, b)| {
+            let left = |list: &Vec<u32>| {
+                list.iter().copied().filter(|&axis| ![a as u32, b as u32].contains(&axis)).collect()
+            };
+            let rest = Network::new(inputs.iter().map(left).collect(), Vec::new(), vec![3; 16]).unwrap();
+            match optimize(&rest, &mut limited(limit, 1_000_000)) {
+                Ok(plan) if plan.slices.is_empty() => 9.0 * plan.cost.macs.value(),
+                _ => f64::INFINITY,
+            }
+        })
+        .fold(f64::INFINITY, f64::min);
+    assert!(found.cost.macs.value() <= 1.001 * least, "{} {least}", found.cost.macs.value());
+}
+
+/// A search within so many elements and so much work.
+fn limited(elems: f64, work: u64) -> Options<'static> {
+    Options { memory: Some(MemoryLimit::Largest(elems)), work: Some(work), ..Options::default() }
+}
+
 #[test]
 fn a_memory_limit_is_kept() {
     let networks = [
