@@ -53,11 +53,12 @@ fn main() {
         });
         read.unwrap_or_default()
     };
+    let effort = work.map_or(Effort::Seconds(seconds), Effort::Work);
     if wants("--time") {
-        return runs::times(&small_networks(&data, &only), &rates(), number("--steps", 60.0) as usize);
+        let steps = number("--steps", 60.0) as usize;
+        return runs::times(&small_networks(&data, &only), &rates(), effort, steps);
     }
     if wants("--objectives") {
-        let effort = work.map_or(Effort::Seconds(seconds), Effort::Work);
         return runs::objectives(&small_networks(&data, &only), &rates(), effort);
     }
     if wants("--verify") {

@@ -5,7 +5,7 @@ use einc::backend::cranelift::{self, Compiled};
 use einc::machine::Machine;
 use einc::pipeline::{self, Settings};
 use einc::plan::search::{Network, Rates};
-use einc::plan::{Goal, Plan, cost};
+use einc::plan::{BufferId, Goal, Place, Plan, Step, cost};
 use einc::program::Program;
 use einc::{DType, Tensor};
 use std::time::{Duration, Instant};
@@ -132,14 +132,14 @@ fn compare(name: &str, network: &Network, rates: &Rates, effort: Effort) -> Opti
     Some(ours / fastest)
 }
 
-/// Compares predicted times of steps with measured ones: so many of each plan, those that take longest.
-pub fn times(networks: &[(String, Network)], rates: &Rates, most: usize) {
+/// Compares predicted times of steps with measured ones: so many of each plan, those that take longest. What a plan takes
+/// as a whole stands beside them.
+pub fn times(networks: &[(String, Network)], rates: &Rates, effort: Effort, most: usize) {
     let (mut predicted, mut measured) = (Vec::new(), Vec::new());
     for (name, network) in networks {
         let Some(runnable) = Runnable::new(network) else { continue };
         for goal in [Goal::Time, Goal::Macs, Goal::Combo] {
-            let Ok(plan) = pipeline::plan(&runnable.program, &settings(goal, rates, Effort::Seconds(1.0)))
-            else {
+            let Ok(plan) = pipeline::plan(&runnable.program, &settings(goal, rates, effort)) else {
                 continue;
             };
             let costs = cost(&plan, rates).steps;
@@ -148,10 +148,11 @@ pub fn times(networks: &[(String, Network)], rates: &Rates, most: usize) {
             let mut sums = (0.0, 0.0);
             // Calling a program costs something for each of its operands.
             let none = Plan { steps: Vec::new(), ..plan.clone() };
-            let Some(call) = run_alone(&none, &runnable) else { continue };
+            let Some(call) = run(&none, runnable.inputs()) else { continue };
             for step in order.into_iter().take(most) {
-                let alone = Plan { steps: vec![plan.steps[step].clone()], ..plan.clone() };
-                let Some(seconds) = run_alone(&alone, &runnable) else { continue };
+                let Some((alone, more)) = alone(&plan, step, runnable.inputs.len()) else { continue };
+                let inputs = runnable.inputs.iter().chain(&more).collect();
+                let Some(seconds) = run(&alone, inputs) else { continue };
                 let seconds = (seconds - call).max(0.0);
                 let guess = costs[step].seconds;
                 if std::env::var_os("EINC_BENCH_STEPS").is_some() {
@@ -168,7 +169,11 @@ pub fn times(networks: &[(String, Network)], rates: &Rates, most: usize) {
                 measured.push(seconds);
                 predicted.push(guess);
             }
-            println!("{name} for {goal:?}: {:.4} s measured, {:.4} s predicted", sums.0, sums.1);
+            let Some(whole) = run(&plan, runnable.inputs()) else { continue };
+            println!(
+                "{name} for {goal:?}: {:.4} s measured, {:.4} s predicted; the whole plan {whole:.4} s",
+                sums.0, sums.1
+            );
         }
     }
     println!(
@@ -178,11 +183,37 @@ pub fn times(networks: &[(String, Network)], rates: &Rates, most: usize) {
     );
 }
 
+/// A plan of one step, and what it reads as more inputs: memory of the arena that nobody has written takes no room in
+/// caches.
+fn alone(plan: &Plan, step: usize, inputs: usize) -> Option<(Plan, Vec<Tensor>)> {
+    let mut alone = Plan { steps: vec![plan.steps[step].clone()], ..plan.clone() };
+    let read: Vec<BufferId> = match &plan.steps[step] {
+        Step::Contract(contract) => vec![contract.a.buffer, contract.b.buffer],
+        Step::Nest(nest) => nest.operands.iter().map(|operand| operand.buffer).collect(),
+        _ => return None,
+    };
+    let mut more = Vec::new();
+    for id in read {
+        let buffer = &mut alone.buffers[id];
+        if matches!(buffer.place, Place::Arena(_)) {
+            buffer.place = Place::Input(inputs + more.len());
+            more.push(pipeline::random(more.len() as u64, "x", buffer.dtype, &[buffer.elems])?);
+        }
+    }
+    Some((alone, more))
+}
+
 /// The seconds that this thread takes for one run of a plan, the least of several.
-fn run_alone(plan: &Plan, runnable: &Runnable) -> Option<f64> {
+fn run(plan: &Plan, inputs: Vec<&Tensor>) -> Option<f64> {
     let compiled = cranelift::compile(plan, &Machine::host()).ok()?;
-    let mut results = runnable.results()?;
-    let inputs = runnable.inputs();
+    let mut results = Vec::new();
+    for (_, buffer) in plan.buffers.iter() {
+        if let Place::Output(number) = buffer.place {
+            results.push((number, Tensor::zeros(buffer.dtype, &[buffer.elems])?));
+        }
+    }
+    results.sort_by_key(|result| result.0);
+    let mut results: Vec<Tensor> = results.into_iter().map(|result| result.1).collect();
     compiled.run(&inputs, &mut results, 1).ok()?;
     Some(measure::best(1, Duration::from_millis(10), &mut || {
         compiled.run(&inputs, &mut results, 1).expect("it ran before");

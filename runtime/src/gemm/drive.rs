@@ -6,6 +6,7 @@ use super::machine::HasKernels;
 use super::pack;
 use super::plan::{Panel, Panels, Ready};
 use std::ops::Range;
+use std::ptr::{null, null_mut};
 
 /// What one thread computes of one contraction of the batch.
 #[derive(Clone, Debug)]
@@ -102,60 +103,17 @@ pub(super) fn shared(axes: &[Shared]) -> impl Iterator<Item = (usize, isize, isi
     axes.iter().map(|axis| (axis.extent, axis.a, axis.b))
 }
 
-/// A part of one contraction at work.
-struct Work<'a, T: 'static> {
+/// A part of contractions at work, for one index of the batch after another.
+pub(super) struct Work<'a, T: 'static> {
     ready: &'a Ready,
     kernels: &'static Kernels<T>,
+    part: &'a Part,
     a: *const T,
     b: *const T,
     c: *mut T,
     space: Workspace<T>,
-}
-
-/// Computes a part.
-///
-/// # Safety
-/// The operands must be good for every index of the part, `memory` for [`workspace_bytes`], and nobody else may use
-/// `memory` or the part's elements of C meanwhile. So must `wanted` be where what is wanted is chosen.
-pub(super) unsafe fn run<T: HasKernels>(
-    ready: &Ready,
-    kernels: &'static Kernels<T>,
-    part: &Part,
-    [a, b]: [*const T; 2],
-    c: *mut T,
-    wanted: *const u8,
-    memory: *mut u8,
-) {
-    // SAFETY: the caller's promise.
-    let work = Work { ready, kernels, a, b, c, space: unsafe { Workspace::new(ready, memory) } };
-    // SAFETY: the caller's promise.
-    if ready.chooses && !unsafe { work.wants_any(&part.rows, wanted) } {
-        return;
-    }
-    let stays = ready.a_stays(part.rows.len(), part.sums.len());
-    let mut packed = false;
-    for panels in blocks(&part.panels, ready.panels_block) {
-        // Where there is nothing to sum, kernels still write the zeros.
-        let none = part.sums.is_empty().then(|| part.sums.clone());
-        for (number, sums) in blocks(&part.sums, ready.sums_block).chain(none).enumerate() {
-            let accumulate = part.accumulate || sums.start > part.sums.start;
-            // SAFETY: the caller's promise; blocks lie within the part.
-            unsafe {
-                offsets(shared(&ready.sums), sums.clone(), work.space.sum_a, work.space.sum_b);
-                work.pack_panels(&panels, &sums);
-                for rows in blocks(&part.rows, ready.rows_block) {
-                    let at = if stays { number * ready.a_block() } else { 0 };
-                    offsets(free(&ready.rows), rows.clone(), work.space.row_a, work.space.row_c);
-                    let count = if ready.chooses { work.choose(rows.clone(), wanted) } else { rows.len() };
-                    if !(ready.a_unpacked || stays && packed) {
-                        work.pack_rows(count, &sums, at);
-                    }
-                    work.tiles(count, &panels, sums.len(), at, accumulate);
-                }
-            }
-        }
-        packed = stays;
-    }
+    /// Whether the offsets in `space` are those of the whole part, which is one block.
+    known: bool,
 }
 
 /// A range cut into blocks.
@@ -164,7 +122,71 @@ fn blocks(range: &Range<usize>, len: usize) -> impl Iterator<Item = Range<usize>
     range.clone().step_by(len.max(1)).map(move |start| start..end.min(start + len))
 }
 
-impl<T: HasKernels> Work<'_, T> {
+impl<'a, T: HasKernels> Work<'a, T> {
+    /// Computes a part, in that memory.
+    ///
+    /// # Safety
+    /// `memory` must be good for [`workspace_bytes`], and nobody else may use it as long as this is used.
+    pub unsafe fn new(
+        ready: &'a Ready,
+        kernels: &'static Kernels<T>,
+        part: &'a Part,
+        memory: *mut u8,
+    ) -> Work<'a, T> {
+        let (a, b, c) = (null(), null(), null_mut());
+        // SAFETY: the caller's promise.
+        let space = unsafe { Workspace::new(ready, memory) };
+        Work { ready, kernels, part, a, b, c, space, known: false }
+    }
+
+    /// Computes the part for one index of the batch.
+    ///
+    /// # Safety
+    /// The operands must be good for every index of the part, and nobody else may use the part's elements of C meanwhile.
+    /// So must `wanted` be where what is wanted is chosen.
+    pub unsafe fn run(&mut self, [a, b]: [*const T; 2], c: *mut T, wanted: *const u8) {
+        (self.a, self.b, self.c) = (a, b, c);
+        let (ready, part) = (self.ready, self.part);
+        // SAFETY: the caller's promise.
+        if ready.chooses && !unsafe { self.wants_any(&part.rows, wanted) } {
+            return;
+        }
+        let stays = ready.a_stays(part.rows.len(), part.sums.len());
+        let mut packed = false;
+        for panels in blocks(&part.panels, ready.panels_block) {
+            // Where there is nothing to sum, kernels still write the zeros.
+            let none = part.sums.is_empty().then(|| part.sums.clone());
+            for (number, sums) in blocks(&part.sums, ready.sums_block).chain(none).enumerate() {
+                let accumulate = part.accumulate || sums.start > part.sums.start;
+                // SAFETY: the caller's promise; blocks lie within the part.
+                unsafe {
+                    if !self.known {
+                        offsets(shared(&ready.sums), sums.clone(), self.space.sum_a, self.space.sum_b);
+                        self.place_columns(&panels);
+                    }
+                    self.pack_panels(&panels, &sums);
+                    for rows in blocks(&part.rows, ready.rows_block) {
+                        let at = if stays { number * ready.a_block() } else { 0 };
+                        if !self.known {
+                            offsets(free(&ready.rows), rows.clone(), self.space.row_a, self.space.row_c);
+                        }
+                        let count =
+                            if ready.chooses { self.choose(rows.clone(), wanted) } else { rows.len() };
+                        if !(ready.a_unpacked || stays && packed) {
+                            self.pack_rows(count, &sums, at);
+                        }
+                        self.tiles(count, &panels, sums.len(), at, accumulate);
+                    }
+                }
+            }
+            packed = stays;
+        }
+        self.known = !ready.chooses
+            && part.panels.len() <= ready.panels_block
+            && part.sums.len() <= ready.sums_block
+            && part.rows.len() <= ready.rows_block;
+    }
+
     /// Whether any row is wanted.
     ///
     /// # Safety
@@ -206,15 +228,14 @@ impl<T: HasKernels> Work<'_, T> {
     /// The offsets of the block must have been written.
     unsafe fn panel_columns(&self, panel: &Panel, number: usize) -> &[isize] {
         let at = if self.ready.panels == Panels::Flat { number * self.ready.panel_columns } else { 0 };
-        // SAFETY: `pack_panels` has written them.
+        // SAFETY: `place_columns` has written them.
         unsafe { std::slice::from_raw_parts(self.space.column_b.add(at), panel.columns) }
     }
 
-    /// Packs a block of columns.
-    unsafe fn pack_panels(&self, panels: &Range<usize>, sums: &Range<usize>) {
+    /// Writes the offsets of a block of columns.
+    unsafe fn place_columns(&self, panels: &Range<usize>) {
         let (ready, space) = (self.ready, &self.space);
-        // SAFETY: the areas are as long as `Ready` says, throughout; places in B are those of the part.
-        let offsets_of_sums = unsafe { std::slice::from_raw_parts(space.sum_b, sums.len()) };
+        // SAFETY: the areas are as long as `Ready` says, throughout.
         match ready.panels {
             Panels::Flat => {
                 let start = panels.start * ready.panel_columns;
@@ -227,9 +248,16 @@ impl<T: HasKernels> Work<'_, T> {
                     .for_each(|j| unsafe { *space.column_b.add(j) = j as isize * stride });
             }
         }
+    }
+
+    /// Packs a block of columns, whose offsets have been written.
+    unsafe fn pack_panels(&self, panels: &Range<usize>, sums: &Range<usize>) {
+        let (ready, space) = (self.ready, &self.space);
         if ready.b_unpacked {
             return;
         }
+        // SAFETY: the areas are as long as `Ready` says, throughout; places in B are those of the part.
+        let offsets_of_sums = unsafe { std::slice::from_raw_parts(space.sum_b, sums.len()) };
         let transpose = self.kernels.transpose;
         let area = ready.panel_columns * ready.sums_block;
         let mut number = 0;
@@ -343,7 +371,7 @@ impl<T: HasKernels> Work<'_, T> {
                 Panels::Runs { .. } => (unsafe { self.c.offset(panel.c) }, None),
                 Panels::Flat => {
                     let at = number * ready.panel_columns;
-                    // SAFETY: `pack_panels` has written them.
+                    // SAFETY: `place_columns` has written them.
                     let columns =
                         unsafe { std::slice::from_raw_parts(space.column_c.add(at), panel.columns) };
                     match columns.iter().enumerate().all(|(j, &column)| column == columns[0] + j as isize) {

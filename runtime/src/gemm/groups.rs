@@ -2,6 +2,10 @@
 
 use super::{Axis, Gemm};
 
+/// The fewest rows and columns of a block.
+const ROWS_NEAR: usize = 16;
+const COLUMNS_NEAR: usize = 64;
+
 /// An axis of rows or columns: stride in its operand, stride in C, stride in what says which elements are wanted.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Free {
@@ -112,6 +116,41 @@ impl Groups {
     pub fn swap(&mut self) {
         std::mem::swap(&mut self.rows, &mut self.columns);
         self.batch.iter_mut().chain(&mut self.sums).for_each(|axis| std::mem::swap(&mut axis.a, &mut axis.b));
+    }
+
+    /// Moves rows and columns to the batch that lie farther apart in C than the batch's innermost axis, as far as enough
+    /// are left for a block of so many sums: C is then written from one end to the other, instead of a line here and there
+    /// for each index of the batch. That pays where C is too large for the cache and little is computed for each of its
+    /// elements. Fewer rows than sums would take longer to pack columns for than to multiply.
+    pub fn gather(&mut self, sums: usize) {
+        let Some(innermost) = self.batch.iter().map(|axis| axis.c.unsigned_abs()).min() else { return };
+        let mut move_far = |axes: &mut Vec<Free>, least: usize, shared: &dyn Fn(Free) -> Shared| {
+            axes.sort_by_key(|axis| axis.c.unsigned_abs());
+            let mut kept = 1;
+            axes.retain(|&axis| {
+                let stays = kept < least || axis.c.unsigned_abs() <= innermost;
+                if stays {
+                    kept *= axis.extent;
+                } else {
+                    self.batch.push(shared(axis));
+                }
+                stays
+            });
+        };
+        move_far(&mut self.rows, ROWS_NEAR.max(2 * sums), &|Free { extent, from, c, wanted }| Shared {
+            extent,
+            a: from,
+            b: 0,
+            c,
+            wanted,
+        });
+        move_far(&mut self.columns, COLUMNS_NEAR, &|Free { extent, from, c, wanted }| Shared {
+            extent,
+            a: 0,
+            b: from,
+            c,
+            wanted,
+        });
     }
 
     /// Puts each group in order, innermost axis first.

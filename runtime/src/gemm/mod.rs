@@ -42,7 +42,7 @@ mod tests;
 mod thin;
 
 use crate::{DType, pool};
-use drive::Part;
+use drive::{Part, Work};
 use machine::{HasKernels, Level};
 use num_complex::Complex;
 use plan::{Ready, Way};
@@ -234,16 +234,6 @@ unsafe fn run<T: HasKernels>(
     let work_of_one = work_of_one.saturating_mul(ready.lanes_len);
     let work = work_of_one.saturating_mul(ready.batch_len);
     let threads = threads.min(pool::threads()).min(work / WORTH_A_THREAD).max(1);
-    let one = |index: usize| {
-        let (mut rest, mut at) = (index, [0; 4]);
-        for axis in &ready.batch {
-            let index = (rest % axis.extent) as isize;
-            rest /= axis.extent;
-            let strides = [axis.a, axis.b, axis.c, axis.wanted];
-            at.iter_mut().zip(strides).for_each(|(at, stride)| *at += index * stride);
-        }
-        at
-    };
     let whole = Part {
         rows: 0..ready.rows_len,
         panels: 0..ready.panels_len(),
@@ -255,34 +245,33 @@ unsafe fn run<T: HasKernels>(
     let (shared_c, space) = (Shared(c), Shared(workspace.wrapping_add(aligned)));
     let (shared_a, shared_b) = (Shared(a.cast_mut()), Shared(b.cast_mut()));
     let shared_wanted = Shared(wanted.cast_mut());
-    let at = |index: usize| {
-        let at = one(index);
-        // SAFETY: the caller's promise: batch offsets stay within the operands.
-        unsafe {
-            let operands =
-                [shared_a.get().offset(at[0]).cast_const(), shared_b.get().offset(at[1]).cast_const()];
-            (operands, shared_c.get().offset(at[2]))
-        }
+    // The operands and the place in C for each index of a part of the batch, and what is wanted there: null where all is.
+    let places = |range: Range<usize>| {
+        Places::new(&ready.batch, range).map(|[a, b, c, wanted]| {
+            // SAFETY: the caller's promise: batch offsets stay within the operands.
+            unsafe {
+                let operands = [shared_a.get().offset(a).cast_const(), shared_b.get().offset(b).cast_const()];
+                let wanted = shared_wanted.get().cast_const().wrapping_offset(wanted);
+                (operands, shared_c.get().offset(c), wanted)
+            }
+        })
     };
-    // Null where all is wanted.
-    let wanted_at = |index: usize| shared_wanted.get().cast_const().wrapping_offset(one(index)[3]);
     let by_batch = ready.batch_len >= threads || ready.listed.is_some();
     match ready.way {
         Way::Blocks => {
+            // SAFETY, throughout: the caller's promise: each thread has its own share of the workspace, and parts of
+            // different threads or batch indices are disjoint in C.
             let some = |thread: usize, batch: Range<usize>, part: &Part| {
-                for index in batch {
-                    let (operands, c) = at(index);
-                    // SAFETY: the caller's promise: each thread has its own share of the workspace, and parts of
-                    // different threads or batch indices are disjoint in C.
-                    unsafe {
-                        match ready.listed {
-                            Some(_) => drive::run_listed(ready, kernels, operands, c),
-                            None => {
-                                let memory = space.get().add(thread * bytes_of_one);
-                                drive::run(ready, kernels, part, operands, c, wanted_at(index), memory);
-                            }
-                        }
+                if ready.listed.is_some() {
+                    for (operands, c, _) in places(batch) {
+                        unsafe { drive::run_listed(ready, kernels, operands, c) };
                     }
+                    return;
+                }
+                let memory = space.get().wrapping_add(thread * bytes_of_one);
+                let mut work = unsafe { Work::new(ready, kernels, part, memory) };
+                for (operands, c, wanted) in places(batch) {
+                    unsafe { work.run(operands, c, wanted) };
                 }
             };
             spread(threads, &|thread| {
@@ -302,8 +291,7 @@ unsafe fn run<T: HasKernels>(
         }
         Way::Strips => spread(threads, &|thread| {
             let mine = |len, chosen| if chosen { share(len, 1, threads, thread) } else { 0..len };
-            for index in mine(ready.batch_len, by_batch) {
-                let (operands, c) = at(index);
+            for (operands, c, _) in places(mine(ready.batch_len, by_batch)) {
                 // SAFETY: as above.
                 unsafe {
                     let memory = space.get().add(thread * thin::strip_bytes(ready));
@@ -314,8 +302,7 @@ unsafe fn run<T: HasKernels>(
         }),
         Way::Sweeps => spread(threads, &|thread| {
             let mine = |len, unit, chosen| if chosen { share(len, unit, threads, thread) } else { 0..len };
-            for index in mine(ready.batch_len, 1, by_batch) {
-                let (operands, c) = at(index);
+            for (operands, c, _) in places(mine(ready.batch_len, 1, by_batch)) {
                 // SAFETY: as above.
                 unsafe {
                     let memory = space.get().add(thread * thin::strip_bytes(ready));
@@ -326,8 +313,7 @@ unsafe fn run<T: HasKernels>(
         }),
         Way::Runs => spread(threads, &|thread| {
             let mine = |len, chosen| if chosen { share(len, 1, threads, thread) } else { 0..len };
-            for index in mine(ready.batch_len, by_batch) {
-                let (operands, c) = at(index);
+            for (operands, c, _) in places(mine(ready.batch_len, by_batch)) {
                 // SAFETY: as above.
                 unsafe {
                     let memory = space.get().add(thread * thin::strip_bytes(ready));
@@ -348,8 +334,7 @@ unsafe fn run<T: HasKernels>(
             if pieces == 1 {
                 return spread(threads, &|thread| {
                     let mine = |len, chosen| if chosen { share(len, 1, threads, thread) } else { 0..len };
-                    for index in mine(ready.batch_len, by_batch) {
-                        let (operands, c) = at(index);
+                    for (operands, c, _) in places(mine(ready.batch_len, by_batch)) {
                         let columns = mine(ready.columns_len, !by_batch);
                         let mut put = |offset, value| put(c, offset, value, ready.accumulate);
                         // SAFETY: as above.
@@ -361,8 +346,7 @@ unsafe fn run<T: HasKernels>(
             }
             let results = ready.rows_len * ready.columns_len;
             let partial: Shared<T> = Shared(space.get().cast());
-            for index in 0..ready.batch_len {
-                let (operands, c) = at(index);
+            for (operands, c, _) in places(0..ready.batch_len) {
                 let operands = [Shared(operands[0].cast_mut()), Shared(operands[1].cast_mut())];
                 spread(threads, &|thread| {
                     for piece in share(pieces, 1, threads, thread) {
@@ -395,6 +379,49 @@ unsafe fn run<T: HasKernels>(
                 }
             }
         }
+    }
+}
+
+/// The offsets in A, B, C and what is wanted of indices of the batch, one after another.
+struct Places<'a> {
+    axes: &'a [groups::Shared],
+    /// The index of each axis; there are fewer than bits of a number, as each has two values at least.
+    indices: [usize; usize::BITS as usize],
+    at: [isize; 4],
+    left: usize,
+}
+
+impl Places<'_> {
+    fn new(axes: &[groups::Shared], range: Range<usize>) -> Places<'_> {
+        let mut places = Places { axes, indices: [0; usize::BITS as usize], at: [0; 4], left: range.len() };
+        let mut rest = range.start;
+        for (axis, index) in axes.iter().zip(&mut places.indices) {
+            *index = rest % axis.extent;
+            rest /= axis.extent;
+            let strides = [axis.a, axis.b, axis.c, axis.wanted];
+            places.at.iter_mut().zip(strides).for_each(|(at, stride)| *at += *index as isize * stride);
+        }
+        places
+    }
+}
+
+impl Iterator for Places<'_> {
+    type Item = [isize; 4];
+
+    fn next(&mut self) -> Option<[isize; 4]> {
+        self.left = self.left.checked_sub(1)?;
+        let at = self.at;
+        for (axis, index) in self.axes.iter().zip(&mut self.indices) {
+            let strides = [axis.a, axis.b, axis.c, axis.wanted];
+            *index += 1;
+            let steps = if *index < axis.extent { 1 } else { 1 - *index as isize };
+            self.at.iter_mut().zip(strides).for_each(|(at, stride)| *at += steps * stride);
+            if steps == 1 {
+                break;
+            }
+            *index = 0;
+        }
+        Some(at)
     }
 }
 

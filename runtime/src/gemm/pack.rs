@@ -339,8 +339,8 @@ pub(super) unsafe fn rows_of_runs<T: Copy>(
             // SAFETY: the caller's promise: within a run, places lie side by side.
             unsafe {
                 let (from, to) = (from.offset(row + sums[p]), to.add(i * stride + p));
-                if len < 16 {
-                    (0..len).for_each(|u| *to.add(u) = *from.add(u));
+                if len < 64 {
+                    copy_short(from, to, len);
                 } else {
                     std::ptr::copy_nonoverlapping(from, to, len);
                 }

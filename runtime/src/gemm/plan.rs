@@ -8,6 +8,12 @@ use super::thin::ROWS;
 /// Panels for which rows are not packed if they need not be.
 const PANELS_UNPACKED: usize = 96;
 
+/// Bytes of C up to which it stays in the cache while it is written in any order.
+const C_STAYS: usize = 1 << 19;
+
+/// Sums up to which writing C counts more than multiplying.
+const FEW_SUMS: f64 = 32.0;
+
 /// How columns are cut into panels.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Panels {
@@ -161,6 +167,12 @@ impl Ready {
         };
         if swapped {
             groups.swap();
+        }
+        let batch_len = groups.batch.iter().map(|axis| axis.extent).fold(1, usize::saturating_mul);
+        let elements = [rows_len, columns_len, batch_len].into_iter().fold(1, usize::saturating_mul);
+        let is_large = elements.saturating_mul(size_of::<T>()) > C_STAYS;
+        if way == Way::Blocks && !chooses && is_large && sums_len <= FEW_SUMS {
+            groups.gather(sums_len as usize);
         }
         groups.order();
         let Groups { mut batch, rows, mut columns, mut sums } = groups;

@@ -318,6 +318,24 @@ fn batches_side_by_side() {
     }
 }
 
+/// Many short axes, those of the batch between rows and columns in C, which is larger than what stays in a cache.
+#[test]
+fn rows_and_columns_far_apart() {
+    let mut numbers = Numbers(31);
+    for (turn, dtype) in DTYPES.into_iter().enumerate() {
+        // Seventeen axes of C in turns, one of them of three values; two of sums.
+        let mut axes: Vec<(u64, [bool; 3])> =
+            (0..17).map(|axis| (2 + u64::from(axis == 4), KINDS[(axis + turn) % 3])).collect();
+        axes.extend([(3, KINDS[3]), (2, KINDS[3])]);
+        let order: Vec<usize> = (0..axes.len()).collect();
+        let problem = problem(dtype, &axes, [&order, &order, &order], turn % 2 == 1);
+        let plan = GemmPlan::new(&problem.gemm).unwrap();
+        let elements = |axes: &[Axis]| axes.iter().map(|axis| axis.extent as usize).product::<usize>();
+        assert!(plan.ready.batch_len > elements(&problem.gemm.batch), "{:?}", plan.ready);
+        check_any(&problem, &mut numbers, 1 + turn % 3);
+    }
+}
+
 #[test]
 fn a_vector_times_rows() {
     let mut numbers = Numbers(12);
