@@ -17,6 +17,7 @@ mod contraction;
 mod convolution;
 mod cost;
 mod distribute;
+mod expand;
 mod fit;
 mod in_place;
 mod joint;
