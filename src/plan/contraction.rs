@@ -134,6 +134,13 @@ impl Lowering<'_> {
             };
             let view = if last { out.clone() } else { self.scratch(site, &order) };
             if let (true, [a, b]) = (joint.contracts, &operands[..]) {
+                // A result smaller than its operands is scaled itself.
+                let least = self.elems(&a.axes).min(self.elems(&b.axes));
+                let is_late = last && !accumulate && self.elems(loops) < least;
+                let mut late = Scale::one(site.dtype);
+                if is_late {
+                    std::mem::swap(&mut scale, &mut late);
+                }
                 let (a, b) = self.scaled(site, a.clone(), b.clone(), &mut scale);
                 // An axis of extent 1 may have left the operands, where its strides add up to 0.
                 let mut out = view.clone();
@@ -148,6 +155,11 @@ impl Lowering<'_> {
                     wanted: None,
                     place: site.place,
                 }));
+                if !late.is_one() {
+                    let axes = loops.iter().copied().collect();
+                    let whole = Factor { view: view.clone(), axes };
+                    self.product_nest(site, loops, &[whole], late, view.clone(), false);
+                }
             } else {
                 let scale = std::mem::replace(&mut scale, Scale::one(site.dtype));
                 self.product_nest(site, &order, &operands, scale, view.clone(), last && accumulate);
@@ -235,15 +247,17 @@ impl Lowering<'_> {
         Some((order.pairs, order.slices.into_iter().map(|k| all[k as usize]).collect()))
     }
 
+    fn elems<'a>(&self, axes: impl IntoIterator<Item = &'a AxisId>) -> f64 {
+        axes.into_iter().fold(1.0, |n, &axis| n * self.plan.axes[axis].extent as f64)
+    }
+
     /// Multiplies the scale into the smaller operand of a contraction.
     fn scaled(&mut self, site: &Site, a: Factor, b: Factor, scale: &mut Scale) -> (Factor, Factor) {
         if scale.is_one() {
             return (a, b);
         }
         let scale = std::mem::replace(scale, Scale::one(site.dtype));
-        let size =
-            |factor: &Factor| factor.axes.iter().fold(1.0, |n, &x| n * self.plan.axes[x].extent as f64);
-        let first = size(&a) <= size(&b);
+        let first = self.elems(&a.axes) <= self.elems(&b.axes);
         let small = if first { a.clone() } else { b.clone() };
         let order = by_stride(&small.axes, &small.view);
         let view = self.scratch(site, &order);

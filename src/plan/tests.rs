@@ -171,6 +171,45 @@ fn padded_convolution_reads_windows_in_place() {
     assert_eq!(plan.arena, 320, "4 rows of 18, in whole 64 bytes: {plan}");
 }
 
+/// What a contraction of windows leaves for another keeps the places of the windows innermost: windows are multiplied where
+/// they lie.
+#[test]
+fn long_rows_of_windows_stay_innermost() {
+    let mut s = Sample::new(DType::F32);
+    let (o, r, i) = (s.axis("o", 40), s.axis("r", 3), s.axis("i", 4));
+    let (y, x, u, v) = (s.axis("y", 5), s.axis("x", 16), s.axis("u", 3), s.axis("v", 3));
+    let (image, k, w) = (s.input("image", &[4, 7, 18]), s.input("K", &[3, 4, 3, 3]), s.input("W", &[40, 3]));
+    let indices = vec![ix(i), affine(&[(1, y), (1, u)], 0), affine(&[(1, x), (1, v)], 0)];
+    let window = s.read(image, indices, Outside::Never);
+    let factors = [window, s.at(k, &[r, i, u, v]), s.at(w, &[o, r])];
+    let z = s.define("z", &[o, y, x], sum(&[r, i, u, v], mul(factors)));
+    s.output(z);
+    let plan = plan_of(&s.program);
+    let Some(Step::Contract(first)) = plan.steps.first() else { panic!("{plan}") };
+    let strides = [r, y, x].map(|axis| first.out.stride(axis));
+    assert_eq!(strides, [80, 16, 1], "{plan}");
+}
+
+/// A number scales the smaller operand of a contraction, or a result that is smaller still.
+#[test]
+fn numbers_scale_the_smallest_tensor() {
+    for (rows, count) in [(40, 256), (5, 80)] {
+        let mut s = Sample::new(DType::F64);
+        let (n, a, b) = (s.axis("n", rows), s.axis("a", 16), s.axis("b", 16));
+        let (x, y) = (s.input("x", &[rows, 16]), s.input("y", &[rows, 16]));
+        let product = mul([Expr::number(0.25, DType::F64), s.at(x, &[n, a]), s.at(y, &[n, b])]);
+        let z = s.define("z", &[a, b], sum(&[n], product));
+        s.output(z);
+        let plan = plan_of(&s.program);
+        let nests = plan.steps.iter().filter_map(|step| match step {
+            Step::Nest(nest) => Some(nest.axes.iter().map(|&axis| plan.axes[axis].extent).product::<u64>()),
+            _ => None,
+        });
+        assert_eq!(nests.collect::<Vec<_>>(), [count], "{plan}");
+        assert_eq!(contracts(&plan), 1, "{plan}");
+    }
+}
+
 /// A gated convolution too large for the cache keeps all its rows in one step, where transforms take many at once.
 #[test]
 fn gated_convolutions_are_not_sliced() {

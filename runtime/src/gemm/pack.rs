@@ -243,13 +243,38 @@ unsafe fn copy_rows<T: Copy, const WIDTH: usize>(from: *const T, sums: &[isize],
     }
 }
 
-/// How many of the first places lie side by side.
-fn run_of(places: &[isize]) -> usize {
-    1 + places.windows(2).take_while(|pair| pair[1] == pair[0] + 1).count()
+/// Copies every other element, `WIDTH` of them, for each sum, to places `step` apart.
+unsafe fn copy_every_other<T: Copy, const WIDTH: usize>(
+    from: *const T,
+    sums: &[isize],
+    to: *mut T,
+    step: usize,
+) {
+    for (p, &sum) in sums.iter().enumerate() {
+        // SAFETY: the caller of the packing function vouches for every place.
+        unsafe {
+            let (from, to) = (from.offset(sum), to.add(p * step));
+            if !WIDTH.is_multiple_of(8) {
+                (0..WIDTH).for_each(|j| *to.add(j) = *from.add(2 * j));
+                continue;
+            }
+            for at in (0..WIDTH).step_by(8) {
+                // Nothing is read behind the last element.
+                let [a, _, b, _, c, _, d, _] = from.add(2 * at).cast::<[T; 8]>().read_unaligned();
+                let [_, e, _, f, _, g, _, h] = from.add(2 * at + 7).cast::<[T; 8]>().read_unaligned();
+                to.add(at).cast::<[T; 8]>().write_unaligned([a, b, c, d, e, f, g, h]);
+            }
+        }
+    }
 }
 
-/// Copies places that lie side by side in runs of some length, fewer than 64, to `to[p * step + j]`. Does nothing and
-/// gives false where runs are short.
+/// How many of the first places lie that far apart.
+fn run_of(places: &[isize], by: isize) -> usize {
+    1 + places.windows(2).take_while(|pair| pair[1] == pair[0] + by).count()
+}
+
+/// Copies places that lie side by side in runs of some length, fewer than 64, or are every other one there, to
+/// `to[p * step + j]`. Does nothing and gives false where runs are short.
 ///
 /// # Safety
 /// As [`columns`], with `step` for the width.
@@ -260,17 +285,23 @@ unsafe fn copy_pieces<T: Copy>(
     to: *mut T,
     step: usize,
 ) -> bool {
-    let pieces = 1 + places.windows(2).filter(|pair| pair[1] != pair[0] + 1).count();
-    if pieces * 4 > places.len() {
-        return false;
-    }
+    let fits = |&by: &isize| {
+        let pieces = 1 + places.windows(2).filter(|pair| pair[1] != pair[0] + by).count();
+        pieces * 4 <= places.len()
+    };
+    let Some(by) = [1, 2].into_iter().find(fits) else { return false };
     let mut start = 0;
     while start < places.len() {
-        let len = run_of(&places[start..]);
+        let len = run_of(&places[start..], by);
         // SAFETY: the caller's promise.
         unsafe {
             let (from, to) = (from.offset(places[start]), to.add(start));
-            in_powers!(len, |at: SIZE| copy_rows::<T, SIZE>(from.add(at), sums, to.add(at), step));
+            match by {
+                1 => in_powers!(len, |at: SIZE| copy_rows::<T, SIZE>(from.add(at), sums, to.add(at), step)),
+                _ => in_powers!(len, |at: SIZE| {
+                    copy_every_other::<T, SIZE>(from.add(2 * at), sums, to.add(at), step)
+                }),
+            }
         }
         start += len;
     }

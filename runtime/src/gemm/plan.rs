@@ -254,7 +254,7 @@ impl Ready {
         let few_rows = self.sums.len() <= 1 && self.rows_len <= 2 * kernels.rows;
         if side_by_side
             && (run * 4 >= self.lanes * 3 || run == self.columns_len)
-            && (few_rows || !self.runs_on(run, kernels))
+            && (few_rows || self.is_whole::<T>(run) || !self.runs_on(run, kernels))
         {
             let vectors = run.div_ceil(self.lanes);
             let inner = self.columns.first().map_or(1, |axis| axis.from);
@@ -332,6 +332,11 @@ impl Ready {
         reach.saturating_mul(2) <= self.sums_len.saturating_mul(self.columns_len)
             && self.sums.len() > 1
             && !self.sums.iter().any(|axis| axis.extent > 4 && is_page(axis))
+    }
+
+    /// Whether runs are whole vectors, several of them, that are multiplied where they lie.
+    fn is_whole<T>(&self, run: usize) -> bool {
+        run >= 2 * self.lanes && run.is_multiple_of(self.lanes) && self.overlaps::<T>()
     }
 
     /// Whether runs of columns follow each other in C, while cut on their own they leave vectors or tiles half empty.

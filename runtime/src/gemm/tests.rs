@@ -392,21 +392,27 @@ fn a_vector_times_windows() {
     }
 }
 
-/// Several rows times windows: runs of columns that follow each other in the result, of lengths that fill no vector.
+/// Several rows times windows, which step by one or two: runs of columns that follow each other in the result, of lengths that
+/// fill no vector, or two.
 #[test]
 fn rows_times_windows_of_short_rows() {
     let mut numbers = Numbers(29);
     let cases = [
-        (2, 8, 24, 5, 5, 32),
-        (3, 16, 12, 3, 3, 17),
-        (1, 40, 20, 1, 3, 19),
-        (2, 13, 5, 3, 2, 33),
-        (1, 96, 9, 2, 1, 18),
-        (2, 70, 11, 2, 3, 20),
+        (2, 8, 24, 5, 5, 32, 1),
+        (3, 16, 12, 3, 3, 17, 1),
+        (1, 40, 20, 1, 3, 19, 1),
+        (2, 13, 5, 3, 2, 33, 1),
+        (1, 96, 9, 2, 1, 18, 1),
+        (2, 70, 11, 2, 3, 20, 1),
+        (2, 6, 32, 3, 3, 18, 1),
+        (2, 6, 32, 3, 3, 18, 2),
+        (1, 7, 45, 2, 4, 9, 2),
+        (3, 5, 13, 3, 1, 33, 2),
+        (1, 1, 48, 1, 1, 40, 2),
     ];
-    for (number, (n, p, q, u, v, o)) in cases.into_iter().enumerate() {
+    for (number, (n, p, q, u, v, o, by)) in cases.into_iter().enumerate() {
         for (dtype, swapped) in DTYPES.into_iter().flat_map(|dtype| [(dtype, false), (dtype, true)]) {
-            let (height, width) = (p + u - 1, q + v - 1);
+            let (height, width) = ((p - 1) * by + u, (q - 1) * by + v);
             let axis = |extent: u64, a: u64, b: u64, c: u64| {
                 let (a, b) = if swapped { (b, a) } else { (a, b) };
                 Axis { extent, a: a as i64, b: b as i64, c: c as i64 }
@@ -417,7 +423,7 @@ fn rows_times_windows_of_short_rows() {
                 dtype,
                 batch: vec![],
                 m: vec![axis(o, u * v, 0, row)],
-                n: vec![axis(n, 0, height * width, o * p * q), axis(p, 0, width, y), axis(q, 0, 1, x)],
+                n: vec![axis(n, 0, height * width, o * p * q), axis(p, 0, by * width, y), axis(q, 0, by, x)],
                 k: vec![axis(u, v, width, 0), axis(v, 1, 1, 0)],
                 accumulate: number % 2 == 1,
                 wanted: vec![],
@@ -428,6 +434,10 @@ fn rows_times_windows_of_short_rows() {
             }
             if number == 0 && dtype == DType::F32 {
                 assert_eq!(GemmPlan::new(&gemm).unwrap().ready.panels, Panels::Flat);
+            }
+            if number == 6 && dtype == DType::F32 {
+                // No vector of these is longer than 16.
+                assert!(GemmPlan::new(&gemm).unwrap().ready.b_unpacked);
             }
             check_any(&Problem { gemm, lens }, &mut numbers, 1 + number % 3);
         }
