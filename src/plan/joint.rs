@@ -113,24 +113,18 @@ impl Joints {
             order.push(axis);
         }
         // Long rows of windows are multiplied where they lie.
-        let has_window = |factor: &&Factor| {
-            let view = &factor.view;
+        for Factor { view, axes: held } in operands {
+            let is_window = |axis: AxisId| {
+                let by = view.stride(axis);
+                by != 0 && held.iter().any(|other| !joint.kept.contains(other) && view.stride(*other) == by)
+            };
             let is_row = |&axis: &AxisId| view.stride(axis) == 1 && axes[axis].extent >= 2 * SHORT;
-            let kept = joint.kept.iter().any(|axis| is_row(axis));
-            kept && factor.axes.iter().any(|axis| !joint.kept.contains(axis) && view.stride(*axis) == 1)
-        };
-        if let Some(factor) = operands.iter().find(has_window) {
-            let view = &factor.view;
-            let is_shared = |axis: AxisId, other: &AxisId| {
-                !joint.kept.contains(other) && view.stride(*other) == view.stride(axis)
-            };
-            let is_window = |axis: &AxisId| {
-                view.stride(*axis) != 0 && factor.axes.iter().any(|other| is_shared(*axis, other))
-            };
             let (mut windows, rest): (Vec<AxisId>, Vec<AxisId>) =
-                order.iter().partition(|axis| is_window(axis));
-            windows.sort_by_key(|&axis| std::cmp::Reverse(view.stride(axis)));
-            order = rest.into_iter().chain(windows).collect();
+                order.iter().partition(|axis| is_window(**axis));
+            if windows.iter().any(is_row) {
+                windows.sort_by_key(|&axis| std::cmp::Reverse(view.stride(axis)));
+                order = rest.into_iter().chain(windows).collect();
+            }
         }
         let written = if reader + 1 == self.list.len() { loops } else { &[] };
         if self.get(reader).contracts { order } else { contiguous(order, &partners, written, axes) }
