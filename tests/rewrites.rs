@@ -422,3 +422,53 @@ fn other_tables_are_no_transforms() {
         assert_eq!(transformed(text, &[("B", 2), ("N", n)]).1, 0, "{n}");
     }
 }
+
+/// What a condition leaves out of a sum of products is never added, whatever it is: with conditions that are one for all lanes
+/// of a vector, and with those that are not.
+#[test]
+fn what_a_condition_leaves_out_of_a_sum_has_no_effect() {
+    let text = "fn f(a: f32[N, K], b: f32[K, M], m: f32[K], n: f32[K, M]) -> (y: f32[N, M], z: f32[N, M]) {
+        y[i,j] = sum[k where m[k] > 0, k <= i + 3](a[i,k] * b[k,j])
+        z[i,j] = sum[k where n[k,j] > 0](a[i,k] * b[k,j]) }";
+    for (n, k, m) in [(5, 7, 13), (3, 40, 4), (9, 70, 36)] {
+        let sizes = [("N", n), ("K", k), ("M", m)].map(|(name, size)| (name, size as i64));
+        let (program, inputs) = program(text, &sizes);
+        let mut inputs = inputs;
+        let kept: Vec<bool> = (0..k).map(|at| at % 3 != 1).collect();
+        for at in 0..k {
+            let sign = |keep: bool| Scalar::Real(if keep { 1.0 } else { -1.0 });
+            inputs[2].set(at, sign(kept[at]));
+            for j in 0..m {
+                let is_kept = kept[at] && !(at + j).is_multiple_of(4);
+                inputs[3].set(at * m + j, sign(is_kept));
+                if !kept[at] {
+                    let value = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY][(at + j) % 3];
+                    inputs[1].set(at * m + j, Scalar::Real(value));
+                }
+            }
+        }
+        let operands: Vec<&Tensor> = inputs.iter().collect();
+        let settings = pipeline::Settings::default();
+        let executable = pipeline::compile(program, &settings, &mut |_, _| ()).expect("it fits");
+        let mut found = executable.results().expect("memory");
+        executable.run(&operands, &mut found).expect("indices inside");
+        let real = |tensor: &Tensor, at: usize| match tensor.get(at) {
+            Scalar::Real(value) => value,
+            other => panic!("{other:?} is not real"),
+        };
+        for (i, j) in (0..n).flat_map(|i| (0..m).map(move |j| (i, j))) {
+            let sum = |keeps: &dyn Fn(usize) -> bool| -> f64 {
+                let list = (0..k).filter(|&at| keeps(at));
+                list.map(|at| real(&inputs[0], i * k + at) * real(&inputs[1], at * m + j)).sum()
+            };
+            // Small integers: exact in any order.
+            assert_eq!(
+                real(&found[0], i * m + j),
+                sum(&|at| kept[at] && at <= i + 3),
+                "{n} {k} {m}: {i} {j}"
+            );
+            let keeps = |at: usize| kept[at] && !(at + j).is_multiple_of(4);
+            assert_eq!(real(&found[1], i * m + j), sum(&keeps), "{n} {k} {m}: {i} {j}");
+        }
+    }
+}

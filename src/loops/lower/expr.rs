@@ -309,6 +309,30 @@ impl Builder {
         sum
     }
 
+    /// `sum + term`, where a term that is zero under a condition leaves the sum as it is, which was never -0.
+    pub(super) fn add_chosen(&mut self, sum: Val, term: &Expr<Source>, scope: &Scope, point: &Point) -> Val {
+        let Expr::Select(parts) = term else { return self.add_term(sum, term, scope, point) };
+        let [condition, then @ Expr::Product(_), otherwise] = &**parts else {
+            return self.add_term(sum, term, scope, point);
+        };
+        let dtype = then.dtype();
+        let is_plain = dtype.is_float() && !dtype.is_complex() && !may_fail(then);
+        let fills = point.lanes() == 1 || vector_lanes(dtype) == point.lanes();
+        if !is_plain
+            || !fills
+            || !super::ranges::is_zero(otherwise)
+            || self.decided(condition, point).is_some()
+        {
+            return self.add_term(sum, term, scope, point);
+        }
+        let condition = self.value(condition, scope, point).one();
+        let added = self.add_term(sum, then, scope, point).one();
+        let (added, sum) = self.same_lanes(added, sum.one());
+        let (condition, added) = self.same_lanes(condition, added);
+        let sum = self.widen(sum, self.ty(added).lanes);
+        Val::One(self.select(condition, added, sum))
+    }
+
     /// `sum + term`, fused where the term is a product of floats.
     pub(super) fn add_term(&mut self, sum: Val, term: &Expr<Source>, scope: &Scope, point: &Point) -> Val {
         match term {

@@ -100,7 +100,7 @@ impl Builder {
                     .collect()
             }
             ReduceOp::Sum => self.join_all(sums, ReduceOp::Sum, &mut |builder, k, point, sum| {
-                builder.add_term(sum, &reduction.body, &sums.scopes[k], point)
+                builder.add_chosen(sum, &reduction.body, &sums.scopes[k], point)
             }),
             op => self.join_all(sums, op, &mut |builder, k, point, result| {
                 let value = builder.value(&reduction.body, &sums.scopes[k], point);
