@@ -116,7 +116,7 @@ impl Lowering<'_> {
         out: View,
         accumulate: bool,
     ) {
-        let joints = Joints::new(&factors, pairs, loops);
+        let joints = Joints::new(&factors, pairs, loops, &self.plan.axes);
         // The operands and results at hand; a product that waits for its reader is there as its factors.
         let mut live: Vec<Vec<Factor>> = factors.into_iter().map(|factor| vec![factor]).collect();
         for (k, &(a, b)) in pairs.iter().enumerate() {

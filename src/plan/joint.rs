@@ -1,8 +1,8 @@
 //! What the pairs of an order are to each other: which are contractions, which read whose result, and how a result lies best
 //! for its reader.
 
-use super::View;
 use super::contraction::Factor;
+use super::{View, settle};
 use crate::expr::{Axes, AxisId};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,13 +28,16 @@ pub(super) struct Joint {
 pub(super) struct Joints {
     list: Vec<Joint>,
     factors: usize,
-    /// The place of each axis in an order that suits all pairs: those of the result, then those that are summed late.
+    /// The place of each axis in an order that suits all pairs: those of the result, then those that are summed late, or as
+    /// is best for large intermediates.
     rank: BTreeMap<AxisId, usize>,
+    /// Whether intermediates are large.
+    settled: bool,
 }
 
 impl Joints {
     /// The pairs of a product of factors whose result has the axes `loops`.
-    pub fn new(factors: &[Factor], pairs: &[(usize, usize)], loops: &[AxisId]) -> Joints {
+    pub fn new(factors: &[Factor], pairs: &[(usize, usize)], loops: &[AxisId], extents: &Axes) -> Joints {
         let wanted: BTreeSet<AxisId> = loops.iter().copied().collect();
         let mut axes: Vec<BTreeSet<AxisId>> = factors.iter().map(|factor| factor.axes.clone()).collect();
         let mut waiting: BTreeSet<usize> = (0..factors.len()).collect();
@@ -73,9 +76,26 @@ impl Joints {
             let reads_all = |(next, _): (usize, usize)| !list[next].contracts && all[next] == list[k].kept;
             list[k].waits = all[k] == list[k].kept && list[k].reader.is_some_and(reads_all);
         }
-        let ranks = loops.iter().copied().chain(summed.into_iter().rev());
-        let rank = ranks.enumerate().map(|(rank, axis)| (axis, rank)).collect();
-        Joints { list, factors: factors.len(), rank }
+        let ranks: Vec<AxisId> = loops.iter().copied().chain(summed.into_iter().rev()).collect();
+        let is_open = |operand: usize| operand >= factors.len() && operand + 1 < axes.len();
+        let is_short = |set: &BTreeSet<AxisId>| set.iter().all(|&axis| extents[axis].extent < SHORT);
+        let products = list.iter().enumerate().filter(|(_, joint)| joint.contracts && is_short(&joint.kept));
+        let pairs: Vec<settle::Pair<'_>> = products
+            .map(|(k, joint)| {
+                let (a, b) = joint.operands;
+                let result = factors.len() + k;
+                settle::Pair {
+                    operands: [(&axes[a], is_open(a)), (&axes[b], is_open(b))],
+                    result: (&axes[result], is_open(result)),
+                }
+            })
+            .collect();
+        let settled = settle::settle(&ranks, &pairs, extents);
+        drop(pairs);
+        let is_settled = settled.is_some();
+        let rank =
+            settled.unwrap_or(ranks).into_iter().enumerate().map(|(rank, axis)| (axis, rank)).collect();
+        Joints { list, factors: factors.len(), rank, settled: is_settled }
     }
 
     pub fn get(&self, pair: usize) -> &Joint {
@@ -95,7 +115,8 @@ impl Joints {
         // Only runs of several short axes are long: where all tensors have them in one order, such runs are there.
         let are_short = joint.kept.iter().all(|&axis| axes[axis].extent < SHORT);
         let own = if are_short { self.ranked(&joint.kept) } else { own_order(&joint.kept, operands) };
-        if are_short && joint.reader.is_some_and(|(reader, _)| !self.get(reader).contracts) {
+        let is_nest = |(reader, _): (usize, usize)| !self.get(reader).contracts;
+        if are_short && joint.reader.is_some_and(|reader| self.settled || is_nest(reader)) {
             return own;
         }
         if !joint.contracts {
@@ -225,7 +246,7 @@ mod tests {
         let edges = [[i, j], [i, k], [i, l], [j, k], [j, l]];
         let factors: Vec<Factor> = edges.map(|[from, to]| factor(vec![(from, 38), (to, 1)])).into();
         let pairs = [(4, 0), (3, 5), (2, 1), (6, 7)];
-        let joints = Joints::new(&factors, &pairs, &[k, l]);
+        let joints = Joints::new(&factors, &pairs, &[k, l], &axes);
         let told: Vec<(bool, bool)> =
             joints.list.iter().map(|joint| (joint.contracts, joint.waits)).collect();
         assert_eq!(told, [(false, false), (true, false), (false, true), (false, false)]);
@@ -257,12 +278,12 @@ mod tests {
         let factors = [factor(&[a, e, b]), factor(&[b, c, d]), factor(&[d, e])];
         let live: Vec<Vec<Factor>> = factors.iter().map(|factor| vec![factor.clone()]).collect();
         // A contraction reads the result, and likes best what it sums in one place.
-        let joints = Joints::new(&factors, &[(0, 2), (3, 1)], &[c, a]);
+        let joints = Joints::new(&factors, &[(0, 2), (3, 1)], &[c, a], &axes);
         let operands = [factors[0].clone(), factors[2].clone()];
         assert_eq!(joints.order(0, &operands, &live, &[c, a], &axes), [a, b, d]);
         // A loop nest reads it.
         let loops = [e, c, a, d];
-        let joints = Joints::new(&factors, &[(0, 1), (3, 2)], &loops);
+        let joints = Joints::new(&factors, &[(0, 1), (3, 2)], &loops, &axes);
         assert_eq!(joints.order(0, &factors[..2], &live, &loops, &axes), loops);
     }
 
@@ -284,7 +305,7 @@ mod tests {
             let factors = tables.map(factor);
             let live: Vec<Vec<Factor>> = factors.iter().map(|factor| vec![factor.clone()]).collect();
             let loops = [b, o, y, q];
-            let joints = Joints::new(&factors, &[(0, 1), (3, 2)], &loops);
+            let joints = Joints::new(&factors, &[(0, 1), (3, 2)], &loops, &axes);
             joints.order(0, &factors[..2], &live, &loops, &axes)
         };
         assert_eq!(order([&[b, r, p, q], &[o, r, p, q], &[y, p]]), [b, o, p, q]);

@@ -34,6 +34,7 @@ mod ranged;
 mod real_parts;
 pub mod report;
 pub mod search;
+mod settle;
 mod show;
 mod spread;
 #[cfg(test)]
