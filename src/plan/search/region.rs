@@ -11,9 +11,6 @@ use super::rounds::Search;
 use super::tree::{Measure, Shape, Tree};
 use super::window::frontier;
 
-/// How often a region takes in operands as far as their leaves.
-const WHOLE: f64 = 0.3;
-
 impl Search<'_, '_> {
     /// Searches regions of a tree until so much work is done.
     pub(super) fn regions(&mut self, tree: &mut Tree, share: u64) {
@@ -38,18 +35,15 @@ impl Search<'_, '_> {
                 }
             }
             let limit = 12 + self.random.below(90.min(count));
-            // At times few of the steps that are expensive, and what leads to them as a whole.
-            let costly =
-                if self.random.unit() < WHOLE { 1 + self.random.below(1 + limit / 4) } else { usize::MAX };
-            self.region(tree, top, (limit, costly));
+            self.region(tree, top, limit);
         }
         self.offer(tree);
     }
 
     /// Searches the part of a tree below a node, and keeps what is better.
-    fn region(&mut self, tree: &mut Tree, top: u32, (limit, costly): (usize, usize)) {
+    fn region(&mut self, tree: &mut Tree, top: u32, limit: usize) {
         let words = tree.words;
-        let (leaves, mut inner) = frontier(tree, top, limit, costly);
+        let (leaves, mut inner) = frontier(tree, top, limit);
         if leaves.len() < 6 {
             self.budget.work += 100;
             return;

@@ -487,12 +487,7 @@ impl<'a, 'b> Search<'a, 'b> {
             energy: &self.energy,
         };
         for node in nodes {
-            // A few expensive steps with what leads to them, then as many expensive ones as there is room for: one
-            // splits operands that a large result takes in whole, the other reorders what it takes in.
-            for costly in [1 + self.random.below(4), usize::MAX] {
-                let piece = (node, limit, costly);
-                window::improve(tree, &context, piece, &mut self.tables, &mut self.budget.work);
-            }
+            window::improve(tree, &context, (node, limit), &mut self.tables, &mut self.budget.work);
             if self.budget.work > end || self.budget.over() {
                 break;
             }

@@ -15,27 +15,20 @@ pub(super) struct Context<'a> {
     pub(super) energy: &'a Energy<'a>,
 }
 
-/// Grows a piece below a node to so many operands: so many of the most expensive steps, and then the cheapest of those
-/// that lead to these; returns the operands and the nodes of the steps, the top first.
-pub(super) fn frontier(tree: &Tree, top: u32, limit: usize, costly: usize) -> (Vec<u32>, Vec<u32>) {
-    // The largest comes first.
+/// Grows a piece below a node, the most expensive steps first, to so many operands; returns these and the nodes of the
+/// steps, the top first.
+pub(super) fn frontier(tree: &Tree, top: u32, limit: usize) -> (Vec<u32>, Vec<u32>) {
     let energy = |node: u32| (math::order_key(tree.energy[node as usize]), node);
-    let mut cheap = false;
     let mut leaves = Vec::with_capacity(limit);
     let mut inner = Vec::with_capacity(limit);
     let mut heap = BinaryHeap::from([energy(top)]);
     while let Some((_, node)) = heap.pop() {
         inner.push(node);
-        if inner.len() == costly {
-            cheap = true;
-            heap = heap.into_iter().map(|(key, node)| (-key, node)).collect();
-        }
         for child in [tree.left[node as usize], tree.right[node as usize]] {
             if (child as usize) < tree.count {
                 leaves.push(child);
             } else {
-                let (key, child) = energy(child);
-                heap.push((if cheap { -key } else { key }, child));
+                heap.push(energy(child));
             }
         }
         if leaves.len() + heap.len() >= limit {
@@ -46,20 +39,20 @@ pub(super) fn frontier(tree: &Tree, top: u32, limit: usize, costly: usize) -> (V
     (leaves, inner)
 }
 
-/// Grows a piece below a node to at most `limit` operands, `costly` of the most expensive steps first, and makes it optimal.
+/// Grows a piece below a node to at most `limit` operands, the most expensive steps first, and makes it optimal.
 ///
 /// Returns whether the tree has changed, which it only does for the better, and adds to `work` what it took.
 #[allow(clippy::too_many_arguments)]
 pub(super) fn improve(
     tree: &mut Tree,
     context: &Context<'_>,
-    (top, limit, costly): (u32, usize, usize),
+    (top, limit): (u32, usize),
     tables: &mut Tables,
     work: &mut u64,
 ) -> bool {
     let Context { measure, extents, logs, energy } = *context;
     let words = tree.words;
-    let (leaves, mut inner) = frontier(tree, top, limit, costly);
+    let (leaves, mut inner) = frontier(tree, top, limit);
     if leaves.len() < 3 {
         return false;
     }
@@ -113,36 +106,4 @@ pub(super) fn improve(
         tree.join(node, id(a), id(b), measure, energy);
     }
     true
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::canonical::Canonical;
-    use super::super::cost::Objective;
-    use super::super::generate;
-    use super::super::problem::Problem;
-    use super::super::tree::Shape;
-    use super::*;
-
-    #[test]
-    fn a_piece_has_the_expensive_steps_or_all_that_leads_to_few_of_them() {
-        // (((0 1) (2 3)) (4 5)) (6 7): the steps that take in the results of others are the expensive ones.
-        let network = generate::chain(8, 4, 4, 1);
-        let canonical = Canonical::new(&network, false);
-        let problem = Problem::new(&canonical, &(0..8).collect::<Vec<_>>());
-        let objective = Energy { objective: Objective::Macs, limit: f64::INFINITY, penalty: 0.0 };
-        let path = vec![(0, 1), (2, 3), (8, 9), (4, 5), (10, 11), (6, 7), (12, 13)];
-        let shape = Shape { path, sliced: Vec::new() };
-        let mut tree = Tree::new(&problem, &Measure::new(&problem.logs), &objective, &shape);
-        for (node, energy) in [(14, 9.0), (12, 8.0), (10, 7.0), (8, 6.0), (9, 1.0), (11, 2.0), (13, 3.0)] {
-            tree.energy[node] = energy;
-        }
-        let sorted = |(mut leaves, mut inner): (Vec<u32>, Vec<u32>)| {
-            leaves.sort_unstable();
-            inner.sort_unstable();
-            (leaves, inner)
-        };
-        assert_eq!(sorted(frontier(&tree, 14, 4, usize::MAX)), (vec![8, 9, 11, 13], vec![10, 12, 14]));
-        assert_eq!(sorted(frontier(&tree, 14, 5, 2)), (vec![4, 5, 6, 7, 10], vec![11, 12, 13, 14]));
-    }
 }
