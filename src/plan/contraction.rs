@@ -12,7 +12,7 @@ use super::joint::{Joints, by_stride};
 use super::lower::{Lowering, Parts, reduced};
 use super::order::{Chosen, Order, Product};
 use super::{Contract, Nest, Operand, Place, Reduction, Step, View};
-use crate::expr::{AxisId, Expr, Outside, Read, ReduceOp};
+use crate::expr::{AxisId, Expr, Outside, Read, ReduceOp, points};
 use crate::graph::{NodeId, Term, is_one};
 use crate::source::Span;
 use einc_runtime::{DType, Scalar};
@@ -135,8 +135,9 @@ impl Lowering<'_> {
             let view = if last { out.clone() } else { self.scratch(site, &order) };
             if let (true, [a, b]) = (joint.contracts, &operands[..]) {
                 // A result smaller than its operands is scaled itself.
-                let least = self.elems(&a.axes).min(self.elems(&b.axes));
-                let is_late = last && !accumulate && self.elems(loops) < least;
+                let elems = |axes: &BTreeSet<AxisId>| points(&self.plan.axes, axes);
+                let least = elems(&a.axes).min(elems(&b.axes));
+                let is_late = last && !accumulate && points(&self.plan.axes, loops) < least;
                 let mut late = Scale::one(site.dtype);
                 if is_late {
                     std::mem::swap(&mut scale, &mut late);
@@ -247,17 +248,13 @@ impl Lowering<'_> {
         Some((order.pairs, order.slices.into_iter().map(|k| all[k as usize]).collect()))
     }
 
-    fn elems<'a>(&self, axes: impl IntoIterator<Item = &'a AxisId>) -> f64 {
-        axes.into_iter().fold(1.0, |n, &axis| n * self.plan.axes[axis].extent as f64)
-    }
-
     /// Multiplies the scale into the smaller operand of a contraction.
     fn scaled(&mut self, site: &Site, a: Factor, b: Factor, scale: &mut Scale) -> (Factor, Factor) {
         if scale.is_one() {
             return (a, b);
         }
         let scale = std::mem::replace(scale, Scale::one(site.dtype));
-        let first = self.elems(&a.axes) <= self.elems(&b.axes);
+        let first = points(&self.plan.axes, &a.axes) <= points(&self.plan.axes, &b.axes);
         let small = if first { a.clone() } else { b.clone() };
         let order = by_stride(&small.axes, &small.view);
         let view = self.scratch(site, &order);

@@ -101,10 +101,10 @@ fn expanded(view: &View, run: &[AxisId]) -> Vec<AxisId> {
 fn read_view(nest: &Nest, operand: usize) -> Option<View> {
     let mut found = None;
     let mut is_only = true;
-    visit(&nest.value, &mut |read| {
+    nest.value.for_each_read(&mut |read| {
         if read.source == Source::Operand(operand as u32) {
             is_only &= found.is_none();
-            found = Some(read.clone());
+            found = Some(read);
         }
     });
     let read = found.filter(|read| is_only && read.outside == Outside::Never)?;
@@ -118,13 +118,6 @@ fn read_view(nest: &Nest, operand: usize) -> Option<View> {
         strides.push((*axis, stride));
     }
     Some(View { buffer: *buffer, offset: *offset, strides })
-}
-
-fn visit(expr: &Expr<Source>, each: &mut dyn FnMut(&Read<Source>)) {
-    if let Expr::Read(read) = expr {
-        each(read);
-    }
-    expr.parts().into_iter().for_each(|part| visit(part, each));
 }
 
 /// Pushes steps that write operands out, and makes the nest read what they write.

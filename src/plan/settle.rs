@@ -134,8 +134,7 @@ fn descend(tensors: &[Tensor], extents: &[f64]) -> Vec<usize> {
     order
 }
 
-/// What an element of a tensor costs to read or write, in units of a vector's share: by how many innermost elements are of one
-/// kind.
+/// What an element of a tensor costs to read or write: by how many innermost elements are of one kind.
 fn for_element(tensor: &Tensor, rank: &[usize], extents: &[f64]) -> f64 {
     let mut run = 1.0;
     let mut below = usize::MAX;
@@ -151,8 +150,8 @@ fn for_element(tensor: &Tensor, rank: &[usize], extents: &[f64]) -> f64 {
     }
     match (tensor.is_result, first) {
         (true, Some(Kind::Batch)) => 4.0,
-        (true, _) => 1.0 + 8.0 / run.clamp(1.0, 8.0) * 0.5,
-        (false, _) => 1.0 + 4.0 / run.clamp(1.0, 4.0) * 0.25,
+        (true, _) => 1.0 + 4.0 / run.clamp(1.0, 8.0),
+        (false, _) => 1.0 + 1.0 / run.clamp(1.0, 4.0),
     }
 }
 

@@ -25,6 +25,18 @@ pub(super) struct Shared {
     pub wanted: isize,
 }
 
+impl Shared {
+    /// An axis of rows as one of the batch.
+    fn of_rows(Free { extent, from, c, wanted }: Free) -> Shared {
+        Shared { extent, a: from, b: 0, c, wanted }
+    }
+
+    /// An axis of columns as one of the batch.
+    fn of_columns(Free { extent, from, c, wanted }: Free) -> Shared {
+        Shared { extent, a: 0, b: from, c, wanted }
+    }
+}
+
 /// Groups of axes, not yet in order.
 pub(super) struct Groups {
     pub batch: Vec<Shared>,
@@ -84,11 +96,11 @@ impl Groups {
             self.swap();
         }
         let batch = &mut self.batch;
-        self.columns.retain(|&Free { extent, from, c, wanted }| {
-            if wanted != 0 {
-                batch.push(Shared { extent, a: 0, b: from, c, wanted });
+        self.columns.retain(|&axis| {
+            if axis.wanted != 0 {
+                batch.push(Shared::of_columns(axis));
             }
-            wanted == 0
+            axis.wanted == 0
         });
         swapped
     }
@@ -124,7 +136,7 @@ impl Groups {
     /// elements. Fewer rows than sums would take longer to pack columns for than to multiply.
     pub fn gather(&mut self, sums: usize) {
         let Some(innermost) = self.batch.iter().map(|axis| axis.c.unsigned_abs()).min() else { return };
-        let mut move_far = |axes: &mut Vec<Free>, least: usize, shared: &dyn Fn(Free) -> Shared| {
+        let mut move_far = |axes: &mut Vec<Free>, least: usize, shared: fn(Free) -> Shared| {
             axes.sort_by_key(|axis| axis.c.unsigned_abs());
             let mut kept = 1;
             axes.retain(|&axis| {
@@ -137,20 +149,8 @@ impl Groups {
                 stays
             });
         };
-        move_far(&mut self.rows, ROWS_NEAR.max(2 * sums), &|Free { extent, from, c, wanted }| Shared {
-            extent,
-            a: from,
-            b: 0,
-            c,
-            wanted,
-        });
-        move_far(&mut self.columns, COLUMNS_NEAR, &|Free { extent, from, c, wanted }| Shared {
-            extent,
-            a: 0,
-            b: from,
-            c,
-            wanted,
-        });
+        move_far(&mut self.rows, ROWS_NEAR.max(2 * sums), Shared::of_rows);
+        move_far(&mut self.columns, COLUMNS_NEAR, Shared::of_columns);
     }
 
     /// Puts each group in order, innermost axis first.

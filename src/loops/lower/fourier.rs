@@ -12,7 +12,7 @@ use super::build::{Builder, Lin};
 use super::expr::{Point, view_at};
 use super::nest::{PARALLEL_WORK, size_of};
 use super::strip::{address, affine_read};
-use crate::expr::{Affine, AlongOp, Axes, Axis, AxisId, Binary, Expr, Outside, Read};
+use crate::expr::{Affine, AlongOp, Axes, Axis, AxisId, Binary, Expr, Outside, Read, points};
 use crate::loops::*;
 use crate::machine::Machine;
 use crate::plan::{self, AlongStep, Contract, LongSum, Operand, Source, View};
@@ -174,9 +174,7 @@ impl Builder {
         let mut axes = axes.clone();
         let lane = axes.push(Axis { name: "lane".into(), extent: lanes });
 
-        let all = step.rows.iter().fold(len, |n, &axis| n.saturating_mul(axes[axis].extent));
-        let each = 5 * u64::from(len.max(2).ilog2()) + size_of(&body) as u64;
-        let parallel = !self.in_parallel() && all.saturating_mul(each) >= PARALLEL_WORK;
+        let parallel = self.are_worth_threads(step, len, &body, &axes);
         let mut outer: Vec<AxisId> = step.rows.iter().copied().filter(|&axis| Some(axis) != row).collect();
         outer.sort_by_key(|&axis| outermost(&step.out, axis, &axes));
         let start = |buffer| address(buffer, Lin::default());
@@ -253,6 +251,13 @@ impl Builder {
         });
     }
 
+    /// Whether all transforms of a step, of rows of a length, are enough work for several threads.
+    fn are_worth_threads(&self, step: &AlongStep, len: u64, body: &Expr<Source>, axes: &Axes) -> bool {
+        let all = len.saturating_mul(points(axes, &step.rows));
+        let each = 5 * u64::from(len.max(2).ilog2()) + size_of(body) as u64;
+        !self.in_parallel() && all.saturating_mul(each) >= PARALLEL_WORK
+    }
+
     /// Writes transforms of complex rows that lie side by side in the result, and in what they read unless that is computed
     /// first; whether they do.
     fn transforms_of_columns(
@@ -298,9 +303,7 @@ impl Builder {
         let of = |rows: u64| of(rows, from_by.unsigned_abs(), factors);
         let Some(work_elems) = of(lanes).work_elems() else { return false };
         let work = self.scratch("planes", dtype.real_part(), work_elems);
-        let all = step.rows.iter().fold(len, |n, &axis| n.saturating_mul(axes[axis].extent));
-        let each = 5 * u64::from(len.max(2).ilog2()) + size_of(body) as u64;
-        let parallel = !self.in_parallel() && all.saturating_mul(each) >= PARALLEL_WORK;
+        let parallel = self.are_worth_threads(step, len, body, axes);
         let mut outer: Vec<AxisId> = step.rows.iter().copied().filter(|&axis| axis != row).collect();
         outer.sort_by_key(|&axis| outermost(&step.out, axis, axes));
         let start = |buffer| address(buffer, Lin::default());
