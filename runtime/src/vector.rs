@@ -26,6 +26,19 @@ pub(crate) unsafe trait Vector: Copy {
     /// `self * factor + term`.
     unsafe fn mul_add(self, factor: Self, term: Self) -> Self;
     unsafe fn add(self, other: Self) -> Self;
+    /// The number at a place over and over, in the parts by which [`Vector::times_add`] multiplies: loads alone make them.
+    #[inline(always)]
+    unsafe fn factor(at: *const Self::Elem) -> [Self; 2] {
+        // SAFETY: the place is good; the rest as the trait demands.
+        let factor = unsafe { Self::splat(*at) };
+        [factor, factor]
+    }
+    /// `self * factor + term`.
+    #[inline(always)]
+    unsafe fn times_add(self, [factor, _]: [Self; 2], term: Self) -> Self {
+        // SAFETY: as the trait demands.
+        unsafe { self.mul_add(factor, term) }
+    }
     /// A sum of products that is not put together yet.
     type Sum: Copy;
     unsafe fn no_sum() -> Self::Sum;
@@ -330,6 +343,19 @@ unsafe impl<V: VectorFloat> Vector for Pairs<V> {
     unsafe fn summed([real, imaginary]: [V; 2]) -> Self {
         // SAFETY: as the trait demands.
         Pairs(unsafe { real.add(imaginary.turned()) })
+    }
+
+    #[inline(always)]
+    unsafe fn factor(at: *const Complex<V::Elem>) -> [Self; 2] {
+        let parts: *const V::Elem = at.cast();
+        // SAFETY: the place is good, and a complex number is two floats; the rest as the trait demands.
+        unsafe { [Pairs(V::splat(*parts)), Pairs(V::splat(*parts.add(1)))] }
+    }
+
+    #[inline(always)]
+    unsafe fn times_add(self, [real, imaginary]: [Self; 2], term: Self) -> Self {
+        // SAFETY: as the trait demands.
+        Pairs(unsafe { self.0.turned().mul_add(imaginary.0, self.0.mul_add(real.0, term.0)) })
     }
 
     #[inline(always)]

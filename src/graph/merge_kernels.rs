@@ -211,7 +211,7 @@ fn reads_at(graph: &Graph, copy: &Node, read: &Read<NodeId>, dims: &[Dim], acces
 }
 
 /// What a node is a copy of with zeros around, and what is added to each index; the node itself otherwise.
-fn padded(graph: &Graph, id: NodeId) -> (NodeId, Vec<i64>) {
+pub(crate) fn padded(graph: &Graph, id: NodeId) -> (NodeId, Vec<i64>) {
     let node = graph.node(id);
     let itself = (id, vec![0; node.shape.len()]);
     let Op::Map(Expr::Read(read)) = &node.op else { return itself };

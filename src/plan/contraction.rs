@@ -56,8 +56,9 @@ pub(super) struct Site {
 }
 
 impl Lowering<'_> {
-    /// Adds the steps that write a term to the value of a node, or add it there.
-    pub(super) fn term(&mut self, id: NodeId, term: &Term, accumulate: bool) {
+    /// Adds the steps that write a node's first term to its value, or add another there.
+    pub(super) fn term(&mut self, id: NodeId, number: usize, term: &Term) {
+        let accumulate = number > 0;
         let node = self.graph.node(id);
         let site = Site {
             name: node.name.clone(),
@@ -68,6 +69,9 @@ impl Lowering<'_> {
         };
         let out = self.out_view(id);
         let loops: Vec<AxisId> = node.axes().into_iter().filter(|axis| !site.fixed.contains(axis)).collect();
+        if let Some(cut) = self.windows.cut(id, number).cloned() {
+            return self.in_pieces(&site, &loops, term, &cut, &out, accumulate);
+        }
         let mut scale = Scale { number: term.scale, views: Vec::new() };
         let mut factors = Vec::new();
         for operand in &term.operands {

@@ -2,6 +2,7 @@
 
 use super::order::{Orders, Product};
 use super::spread::Room;
+use super::windows::{Windows, laid};
 use super::{
     AlongStep, Buffer, BufferId, Nest, Operand, Place, Plan, Reduction, ScanStep, ScatterStep, Settings,
     Source, Step, View, distribute, fit, limit,
@@ -63,6 +64,7 @@ pub(super) struct Lowering<'a> {
     /// How slices are spread over threads.
     pub room: Room,
     pub orders: &'a Orders<'a>,
+    pub windows: Windows,
 }
 
 /// The strides of a row-major shape; they fit because every buffer's size in bytes was checked.
@@ -108,6 +110,7 @@ impl<'a> Lowering<'a> {
             whole: false,
             room: Room::default(),
             orders,
+            windows: Windows::of(graph),
         }
     }
 
@@ -116,6 +119,9 @@ impl<'a> Lowering<'a> {
         for unit in units {
             match unit {
                 Unit::Node(id) => {
+                    if self.windows.is_gone(id) {
+                        continue;
+                    }
                     self.place(id);
                     self.node(id);
                     let steps = std::mem::take(&mut self.steps);
@@ -152,7 +158,8 @@ impl<'a> Lowering<'a> {
             _ => Place::Arena(0),
         };
         let buffer = self.buffer(&node.name, node.dtype, node.elems(), place);
-        self.values.insert(id, Value { buffer, dims: row_major(&node.shape) });
+        let dims = laid(&node.shape, self.windows.order(id));
+        self.values.insert(id, Value { buffer, dims });
     }
 
     /// A new buffer.
@@ -207,7 +214,7 @@ impl<'a> Lowering<'a> {
             }
             Op::Contract(terms) => {
                 for (k, term) in terms.iter().enumerate() {
-                    self.term(id, term, k > 0);
+                    self.term(id, k, term);
                 }
             }
             Op::Along(along) => {

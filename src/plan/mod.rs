@@ -42,6 +42,7 @@ mod tests;
 mod unwrap;
 mod verify;
 mod wanted;
+mod windows;
 
 pub use convolution::LongSum;
 pub use cost::{Cost, StepCost, cost, flops_as_written};

@@ -175,7 +175,7 @@ impl<'a, T: HasKernels> Work<'a, T> {
                         if !(ready.a_unpacked || stays && packed) {
                             self.pack_rows(count, &sums, at);
                         }
-                        self.tiles(count, &panels, sums.len(), at, accumulate);
+                        self.tiles(rows.start, count, &panels, sums.len(), at, accumulate);
                     }
                 }
             }
@@ -346,12 +346,21 @@ impl<'a, T: HasKernels> Work<'a, T> {
         }
     }
 
-    /// Computes a block of C: its rows by its panels.
-    unsafe fn tiles(&self, rows: usize, panels: &Range<usize>, sums: usize, a_at: usize, accumulate: bool) {
+    /// Computes a block of C: so many rows from the first on, by its panels.
+    unsafe fn tiles(
+        &self,
+        first_row: usize,
+        rows: usize,
+        panels: &Range<usize>,
+        sums: usize,
+        a_at: usize,
+        accumulate: bool,
+    ) {
         let (ready, space) = (self.ready, &self.space);
         let a_sum = ready.sums.first().map_or(0, |axis| axis.a);
-        // SAFETY: the offsets are those of the block, and its places are good by the promise to `run`.
-        let a_first = unsafe { if sums > 0 { *space.sum_a } else { 0 } };
+        let k = ready.runs.map_or(sums, |runs| runs.sums.min(sums));
+        let tile_runs = sums.checked_div(k).unwrap_or(0);
+        let row_run = ready.runs.map_or(usize::MAX, |runs| runs.rows);
         let mut room = 0;
         for number in 0..panels.len() {
             let panel = ready.panel(panels.start + number);
@@ -382,22 +391,36 @@ impl<'a, T: HasKernels> Work<'a, T> {
             };
             let kernels = self.kernels.of_columns(panel.columns);
             let last = self.kernels.last(panel.columns);
-            for start in (0..rows).step_by(ready.tile_rows) {
-                let height = ready.tile_rows.min(rows - start);
-                let (a, a_row, a_k) = unsafe {
+            let mut next = 0;
+            while next < rows {
+                let start = next;
+                // Rows of a tile are all one stride apart.
+                let left = row_run - (first_row + start) % row_run;
+                let height = ready.tile_rows.min(rows - start).min(left);
+                next += height;
+                // SAFETY: the offsets are those of the block, and its places are good by the promise to `run`.
+                let (a, a_sums, a_row, a_k) = unsafe {
                     if ready.a_unpacked {
                         let row = ready.rows.first().map_or(0, |axis| axis.from);
-                        (self.a.offset(*space.row_a.add(start) + a_first), row, a_sum)
+                        (self.a.offset(*space.row_a.add(start)), space.sum_a.cast_const(), row, a_sum)
                     } else if ready.a_runs {
                         let stride = ready.a_stride();
-                        (space.a.add(a_at + start * stride).cast_const(), stride as isize, 1)
+                        (
+                            space.a.add(a_at + start * stride).cast_const(),
+                            &raw const START,
+                            stride as isize,
+                            1,
+                        )
                     } else {
-                        (space.a.add(a_at + start * sums).cast_const(), 1, height as isize)
+                        let a = space.a.add(a_at + start * sums).cast_const();
+                        (a, &raw const START, 1, height as isize)
                     }
                 };
                 let mut tile = Tile {
-                    k: sums,
+                    runs: tile_runs,
+                    k,
                     a,
+                    a_sums,
                     a_row,
                     a_k,
                     b,
@@ -438,6 +461,9 @@ impl<'a, T: HasKernels> Work<'a, T> {
     }
 }
 
+/// Where packed sums start.
+static START: isize = 0;
+
 /// Where the rows of a tile start in the area of a tile.
 static TILE_ROWS: [isize; MOST_ROWS] = {
     let mut rows = [0; MOST_ROWS];
@@ -465,8 +491,10 @@ pub(super) unsafe fn run_listed<T: HasKernels>(
         // SAFETY: the caller's promise; tiles lie within C.
         unsafe {
             let tile = Tile {
+                runs: 1,
                 k: ready.sums_len,
                 a: a.offset(listed.a),
+                a_sums: &raw const START,
                 a_row: row,
                 a_k: sum,
                 b: b.offset(listed.b),

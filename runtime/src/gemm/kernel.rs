@@ -9,9 +9,12 @@ use crate::vector::Vector;
 /// What a kernel computes: `c[i][j] (+)= sum over p of a[i][p] * b[p][j]`, strides in elements.
 #[derive(Clone, Copy)]
 pub(super) struct Tile<T> {
-    /// How many products each element sums.
+    /// How many runs of sums there are, and how many products of each an element sums.
+    pub runs: usize,
     pub k: usize,
     pub a: *const T,
+    /// Where each sum is, from `a`; only the first one of a run is read, the others are `a_k` apart.
+    pub a_sums: *const isize,
     pub a_row: isize,
     pub a_k: isize,
     /// Columns of B are side by side.
@@ -80,9 +83,8 @@ pub(super) unsafe fn real<V: Vector, const ROWS: usize, const VECTORS: usize, co
     // SAFETY: the caller's promise; offsets stay within the tile.
     unsafe {
         let mask = V::mask(tile.last);
-        let mut a = tile.a;
         let mut sums = [[V::zero(); VECTORS]; ROWS];
-        if tile.k >= 64 {
+        if tile.runs * tile.k >= 64 {
             // C is far away as a rule, and needed at once when the sums are done.
             for i in 0..ROWS {
                 let row = tile.c.offset(*tile.c_rows.add(i));
@@ -92,20 +94,24 @@ pub(super) unsafe fn real<V: Vector, const ROWS: usize, const VECTORS: usize, co
                 V::prefetch(row.wrapping_add(VECTORS * V::LANES - 1));
             }
         }
-        for p in 0..tile.k {
-            let b = tile.b.offset(*tile.b_sums.add(p));
-            let mut columns = [V::zero(); VECTORS];
-            for (j, column) in columns.iter_mut().enumerate() {
-                let at = b.add(j * V::LANES);
-                *column = if PARTIAL && j + 1 == VECTORS { V::load_part(at, mask) } else { V::load(at) };
-            }
-            for (i, sum) in sums.iter_mut().enumerate() {
-                let row = V::splat(*a.offset(i as isize * tile.a_row));
-                for j in 0..VECTORS {
-                    sum[j] = row.mul_add(columns[j], sum[j]);
+        for run in 0..tile.runs {
+            let first = run * tile.k;
+            let mut a = tile.a.offset(*tile.a_sums.add(first));
+            for p in first..first + tile.k {
+                let b = tile.b.offset(*tile.b_sums.add(p));
+                let mut columns = [V::zero(); VECTORS];
+                for (j, column) in columns.iter_mut().enumerate() {
+                    let at = b.add(j * V::LANES);
+                    *column = if PARTIAL && j + 1 == VECTORS { V::load_part(at, mask) } else { V::load(at) };
                 }
+                for (i, sum) in sums.iter_mut().enumerate() {
+                    let row = V::factor(a.offset(i as isize * tile.a_row));
+                    for j in 0..VECTORS {
+                        sum[j] = columns[j].times_add(row, sum[j]);
+                    }
+                }
+                a = a.offset(tile.a_k);
             }
-            a = a.offset(tile.a_k);
         }
         for (i, sum) in sums.iter().enumerate() {
             let row = tile.c.offset(*tile.c_rows.add(i));

@@ -8,6 +8,12 @@ use super::thin::ROWS;
 /// Panels for which rows are not packed if they need not be.
 const PANELS_UNPACKED: usize = 96;
 
+/// Panels for which rows that are no single axis are not packed.
+const FEW_PANELS: usize = 2;
+
+/// How many sums side by side are worth an offset of their own.
+const LEAST_RUN: usize = 16;
+
 /// Bytes of C up to which it stays in the cache while it is written in any order.
 const C_STAYS: usize = 1 << 19;
 
@@ -29,6 +35,15 @@ pub(super) enum Panels {
     },
     /// Any column follows any other; panels take as many as there is room for.
     Flat,
+}
+
+/// Rows and sums that are read where they are though neither are one axis: tiles end with runs of rows.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct RowRuns {
+    /// How many rows that follow each other are one stride apart.
+    pub rows: usize,
+    /// How many sums that follow each other are side by side in A.
+    pub sums: usize,
 }
 
 /// One tile of a contraction so small that it is listed.
@@ -94,6 +109,8 @@ pub(super) struct Ready {
     /// Whether kernels read rows or columns where they are.
     pub a_unpacked: bool,
     pub b_unpacked: bool,
+    /// The runs of rows and sums, where kernels read rows where they are by runs.
+    pub runs: Option<RowRuns>,
     /// How many sums that follow each other are side by side in A, and in B.
     pub a_run: usize,
     pub b_run: usize,
@@ -228,6 +245,7 @@ impl Ready {
             a_area: 0,
             a_unpacked: false,
             b_unpacked: false,
+            runs: None,
             a_run,
             b_run,
             a_runs: a_box.is_some() || a_run >= 8 || a_run > 1 && rows_apart,
@@ -318,6 +336,34 @@ impl Ready {
             && one_after_another
             && self.rows.len() <= 1
             && (self.panels_len() <= 2 || reads_well);
+        if !self.a_unpacked && spread_out {
+            self.read_by_runs(kernels);
+        }
+    }
+
+    /// Lets kernels read rows where they are by runs: where few columns are computed for each, to pack them is a good part of
+    /// the work.
+    fn read_by_runs<T>(&mut self, kernels: &Kernels<T>) {
+        let rows = self.rows.first().map_or(1, |axis| axis.extent);
+        let sums = self.a_run;
+        let tiles = rows.div_ceil(kernels.rows);
+        let is_worth = self.way == Way::Blocks
+            && !self.chooses
+            && self.panels_len() <= FEW_PANELS
+            && sums >= LEAST_RUN
+            && sums <= kernels.sums_packed
+            && rows * 2 >= tiles * kernels.rows;
+        if !is_worth {
+            return;
+        }
+        (self.a_unpacked, self.runs) = (true, Some(RowRuns { rows, sums }));
+        // Tiles as even as can be, and blocks of whole runs.
+        self.tile_rows = rows.div_ceil(tiles);
+        self.rows_block = match rows <= kernels.rows_packed {
+            true => kernels.rows_packed / rows * rows,
+            false => self.rows_block.next_multiple_of(self.tile_rows),
+        };
+        self.sums_block = kernels.sums_packed / sums * sums;
     }
 
     /// Whether B is read through windows: packed it would be larger, by far, than it is. No stride of its sums is one of

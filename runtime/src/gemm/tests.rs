@@ -488,6 +488,51 @@ fn rows_times_windows_of_long_rows() {
     }
 }
 
+/// `C[n,y,x,o] = sum over u, v, c of A[n,y+u,x+v,c] * B[u,v,c,o]` with `c` innermost: rows are read where they are by runs,
+/// whatever their lengths, where runs of sums are long and columns are few.
+#[test]
+fn windows_of_channels_are_read_by_runs() {
+    let mut numbers = Numbers(41);
+    // Images, places, taps, channels, filters; the first four are read by runs.
+    let cases = [
+        (2, [3, 12], [3, 5], 16, 32),
+        (1, [4, 9], [2, 3], 8, 30),
+        (3, [2, 20], [5, 3], 30, 16),
+        (40, [2, 13], [3, 1], 17, 16),
+        (2, [9, 1], [1, 3], 20, 31),
+        (1, [2, 300], [2, 2], 100, 13),
+        (5, [4, 3], [3, 3], 16, 16),
+        (2, [3, 12], [3, 5], 3, 16),
+    ];
+    for (number, (n, [p, q], [u, v], c, o)) in cases.into_iter().enumerate() {
+        for (dtype, swapped) in DTYPES.into_iter().flat_map(|dtype| [(dtype, false), (dtype, true)]) {
+            let (width, image) = ((q + v - 1) * c, (p + u - 1) * (q + v - 1) * c);
+            let axis = |extent: u64, a: u64, b: u64, c: u64| {
+                let (a, b) = if swapped { (b, a) } else { (a, b) };
+                Axis { extent, a: a as i64, b: b as i64, c: c as i64 }
+            };
+            let gemm = Gemm {
+                dtype,
+                batch: vec![],
+                m: vec![axis(n, image, 0, p * q * o), axis(p, width, 0, q * o), axis(q, c, 0, o)],
+                n: vec![axis(o, 0, 1, 1)],
+                k: vec![axis(u, width, v * c * o, 0), axis(v, c, c * o, 0), axis(c, 1, o, 0)],
+                accumulate: number % 2 == 1,
+                wanted: vec![],
+            };
+            let mut lens = [n * image, u * v * c * o, n * p * q * o].map(|len| len as usize);
+            if swapped {
+                lens.swap(0, 1);
+            }
+            if number < 4 && dtype == DType::F32 && Level::of_machine() == Level::Widest {
+                let ready = GemmPlan::new(&gemm).unwrap().ready;
+                assert_eq!((ready.runs.is_some(), ready.swapped), (true, swapped), "{gemm:?}");
+            }
+            check_any(&Problem { gemm, lens }, &mut numbers, 1 + number % 3);
+        }
+    }
+}
+
 /// `C[b,t,e,f] = sum over d of X[b,t,d] * W[e,d,f]` where some triples of b, t and e are wanted, in both orders; and a batch
 /// of such products whose rows are chosen by one axis of theirs, or none.
 #[test]
