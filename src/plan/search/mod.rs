@@ -23,6 +23,7 @@ mod interval;
 mod line;
 mod math;
 mod memory;
+mod neighbours;
 mod network;
 mod partition;
 mod problem;
@@ -51,7 +52,7 @@ pub use variants::{Range, Variants, variants};
 use std::sync::atomic::AtomicBool;
 
 /// Plans are kept under this number: it changes when the search finds other plans.
-pub const VERSION: u32 = 10;
+pub const VERSION: u32 = 11;
 
 /// Networks of at most this many operands get the optimum over all trees.
 pub const EXACT_OPERANDS: usize = 12;

@@ -1,10 +1,17 @@
 //! One connected network on dense arrays: what the searches work on.
 
 use super::canonical::{Canonical, join_sizes};
+use super::neighbours::Neighbours;
 use std::collections::{HashMap, VecDeque};
 
 /// Axes with more carriers than this are not looked at for absorption.
 const CROWD: usize = 64;
+
+/// Tensors whose axes are all neighbours are joined up to so many elements, as a binary logarithm.
+const CLIQUE: f64 = 10.0;
+
+/// Longer tensors make no neighbours of their axes.
+const LONG: usize = 64;
 
 /// A connected network.
 pub(super) struct Problem {
@@ -93,9 +100,10 @@ impl Problem {
         self.lists.len()
     }
 
-    /// Contracts neighbours ahead where the result is no larger than the larger of them and the step costs at most
-    /// twice as much as reading it; operands over the same axes first.
-    pub(super) fn absorb(&self) -> Absorbed {
+    /// Contracts tensors ahead, operands over the same axes first: where the result is no larger than the larger of them
+    /// and the step costs at most twice as much as reading it, and, if `cliques`, where few axes are all neighbours of one
+    /// another. Some step of every tree runs over all of these together, so that little is lost.
+    pub(super) fn absorb(&self, cliques: bool) -> Absorbed {
         let count = self.count();
         let mut lists = self.lists.clone();
         let mut carriers = self.carriers.clone();
@@ -122,6 +130,11 @@ impl Problem {
         lists.iter_mut().for_each(|list| {
             list.retain(|&axis| self.kept[axis as usize] || counts[axis as usize] > 1);
         });
+        let mut neighbours = cliques.then(|| Neighbours::new(self.logs.len())).flatten();
+        if let Some(neighbours) = &mut neighbours {
+            let short = lists.iter().chain([&self.output]).filter(|list| list.len() < LONG);
+            short.for_each(|list| neighbours.join(list));
+        }
         while let Some(leaf) = queue.pop_front() {
             queued[leaf] = false;
             if !alive[leaf] || prefix.len() + 2 >= count {
@@ -142,10 +155,12 @@ impl Problem {
                     let (all, result) = join_sizes(&lists[leaf], &lists[other], &self.logs, |axis| {
                         self.kept[axis as usize] || counts[axis as usize] > 2
                     });
-                    if result <= larger + 1e-9
-                        && all <= larger + 1.0 + 1e-9
-                        && partner.is_none_or(|(_, least)| all < least)
-                    {
+                    let no_larger = result <= larger + 1e-9 && all <= larger + 1.0 + 1e-9;
+                    let clique = || {
+                        let known = neighbours.as_ref();
+                        all <= CLIQUE && known.is_some_and(|known| known.are(&lists[leaf], &lists[other]))
+                    };
+                    if (no_larger || clique()) && partner.is_none_or(|(_, least)| all < least) {
                         partner = Some((other, all));
                     }
                 }
@@ -172,6 +187,9 @@ impl Problem {
             joined.sort_unstable();
             joined.dedup();
             joined.retain(|&axis| self.kept[axis as usize] || counts[axis as usize] > 1);
+            if let Some(neighbours) = neighbours.as_mut().filter(|_| joined.len() < LONG) {
+                neighbours.join(&joined);
+            }
             for &axis in &joined {
                 if counts[axis as usize] <= CROWD {
                     for &k in &carriers[axis as usize] {
@@ -220,5 +238,44 @@ impl Absorbed {
         let shift = 2 * self.prefix.len() as u32;
         let id = |k: u32| if k < few { self.leaves[k as usize] } else { k + shift };
         self.prefix.iter().copied().chain(path.iter().map(|&(a, b)| (id(a), id(b)))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Network;
+    use super::*;
+
+    fn problem(inputs: Vec<Vec<u32>>, axes: usize) -> Problem {
+        let network = Network::new(inputs, vec![], vec![2; axes]).unwrap();
+        let canonical = Canonical::new(&network, false);
+        Problem::new(&canonical, &(0..network.inputs().len()).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn tensors_over_axes_that_are_all_neighbours_are_joined() {
+        // A ring of twenty groups of three axes, where each axis shares a matrix with all of its own group and the next.
+        let group = |k: u32| (3 * (k % 20)..3 * (k % 20) + 3).collect::<Vec<u32>>();
+        let mut pairs = Vec::new();
+        for k in 0..20 {
+            let (own, next) = (group(k), group(k + 1));
+            for (place, &a) in own.iter().enumerate() {
+                pairs.extend(own[..place].iter().chain(&next).map(|&b| vec![a, b]));
+            }
+        }
+        let ring = problem(pairs, 60);
+        assert_eq!(ring.absorb(false).problem.count(), ring.count());
+        let absorbed = ring.absorb(true);
+        assert!(absorbed.problem.count() <= 20, "{}", absorbed.problem.count());
+        assert!(absorbed.problem.lists.iter().all(|list| list.len() == 6));
+        // Fifteen axes are too many for one tensor.
+        let clique = (0..15u32).flat_map(|a| (0..a).map(move |b| vec![a, b])).collect();
+        let absorbed = problem(clique, 15).absorb(true);
+        assert!(absorbed.problem.lists.iter().all(|list| list.len() <= 10));
+        // On a torus no three axes are all neighbours.
+        let at = |x: u32, y: u32| 6 * (y % 6) + x % 6;
+        let places = || (0..36).map(|k| (k % 6, k / 6));
+        let pairs = places().flat_map(|(x, y)| [vec![at(x, y), at(x + 1, y)], vec![at(x, y), at(x, y + 1)]]);
+        assert_eq!(problem(pairs.collect(), 36).absorb(true).problem.count(), 72);
     }
 }

@@ -52,6 +52,9 @@ const GROWTH: (u64, u64) = (9, 5);
 /// Up to this many leaves a problem is searched as it is; larger ones are first reduced by absorption.
 const ABSORB: usize = 256;
 
+/// Where there is work for more sweeps than this over a problem, it is searched with more of its leaves apart.
+const SWEEPS: u64 = 200_000;
+
 /// Finds a path of a connected problem, and says how many rounds that took.
 pub(super) fn search(
     problem: &Problem,
@@ -60,7 +63,8 @@ pub(super) fn search(
     budget: &mut Budget<'_>,
     report: &mut dyn FnMut(f64, u64),
 ) -> (Vec<(u32, u32)>, u64) {
-    let absorbed = (problem.count() > ABSORB).then(|| problem.absorb());
+    let cliques = budget.limit / SWEEPS < sweep_work(problem);
+    let absorbed = (problem.count() > ABSORB).then(|| problem.absorb(cliques));
     let reduces =
         |absorbed: &Absorbed| absorbed.problem.count() < problem.count() || Tree::is_too_large(problem);
     let Some(absorbed) = absorbed.filter(reduces) else {
@@ -90,6 +94,11 @@ pub(super) fn search(
     search.polish(absorbed.expand(&path));
     let (path, more) = search.outcome();
     (path, rounds + more)
+}
+
+/// The work of a sweep over a whole tree.
+fn sweep_work(problem: &Problem) -> u64 {
+    (30 + 3 * problem.logs.len().div_ceil(64) as u64) * problem.count() as u64
 }
 
 /// One search.
@@ -329,7 +338,7 @@ impl<'a, 'b> Search<'a, 'b> {
 
     /// The work of a sweep over a whole tree.
     pub(super) fn sweep_work(&self) -> u64 {
-        (30 + 3 * self.problem.logs.len().div_ceil(64) as u64) * self.problem.count() as u64
+        sweep_work(self.problem)
     }
 
     /// Anneals several starts apart, each for more and more work, and drops the worse half every time: which start a
