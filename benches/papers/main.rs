@@ -25,14 +25,15 @@ fn own_seconds() -> Option<f64> {
     Some(text.split(' ').next()?.parse::<f64>().ok()? * 1e-9)
 }
 
-/// The best mean of a batch of calls, in seconds.
+/// The best mean of a batch of calls, in seconds; batches are as short as those of `compare.py`, as a machine with other
+/// work is rarely left alone for long.
 fn best(alone: bool, mut call: impl FnMut()) -> f64 {
     call();
     let start = Instant::now();
     let now = || own_seconds().filter(|_| alone).unwrap_or_else(|| start.elapsed().as_secs_f64());
     let before = now();
     call();
-    let batch = (0.1 / (now() - before).max(1e-9)).clamp(1.0, 1e5) as u32;
+    let batch = (0.02 / (now() - before).max(1e-9)).clamp(1.0, 1e5) as u32;
     let mut best = f64::INFINITY;
     let mut batches = 0;
     while batches < 3 || start.elapsed() < TIME {
