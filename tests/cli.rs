@@ -516,6 +516,44 @@ fn plans_graphs_and_layouts_come_out() {
     assert_eq!(folder.einc(&["fmt", "--check", "odd.ein"]).0, 0);
 }
 
+/// Orders for declared ranges of sizes are found once: other processes with other sizes take them from the disk.
+#[test]
+fn orders_for_declared_ranges_are_searched_once_for_all_processes() {
+    let folder = Folder::new("ranges");
+    // A ring of tensors with chords: each is tied to the next, and to one far away.
+    let count = 26;
+    let chord = |k: usize| (0..count).position(|j| j * 7 % count == k).expect("7 and 26 share no factor") / 2;
+    let inputs: String = (0..count).map(|k| format!("input t{k}: f64[N, N, N]\n")).collect();
+    let factors: Vec<String> =
+        (0..count).map(|k| format!("t{k}[r{k}, r{}, c{}]", (k + 1) % count, chord(k))).collect();
+    let text = format!("dim N in 2..=64\n{inputs}output y: f64\ny = {}\n", factors.join(" * "));
+    folder.text("ring.ein", &text);
+    let plan = |size: &str| {
+        let (code, out, error) =
+            folder.einc(&["plan", "ring.ein", "--set", size, "--plan-cache", "orders", "--format", "json"]);
+        assert_eq!(code, 0, "{error}");
+        let value: serde_json::Value = serde_json::from_str(&out).expect("JSON");
+        value["orders"][0]["path"].clone()
+    };
+    let kept = || {
+        let entries = std::fs::read_dir(folder.path("orders")).expect("the orders that were kept");
+        let changed =
+            |entry: std::fs::DirEntry| (entry.file_name(), entry.metadata().unwrap().modified().unwrap());
+        let mut kept: Vec<_> = entries.map(|entry| changed(entry.unwrap())).collect();
+        kept.sort();
+        kept
+    };
+    let first = plan("N=64");
+    let after = kept();
+    assert!(!after.is_empty());
+    for size in ["N=40", "N=17", "N=2", "N=64"] {
+        let path = plan(size);
+        assert!(size != "N=64" || path == first, "the same order for the same sizes");
+        let now = kept();
+        assert!(after.iter().all(|entry| now.contains(entry)), "nothing was searched again for {size}");
+    }
+}
+
 /// A search that is interrupted gives the best plan that it has found.
 #[test]
 #[cfg(unix)]

@@ -14,8 +14,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// An entry point that compiles itself for the sizes of its arguments and remembers what it has compiled.
 ///
-/// Contractions of many operands are searched for the first sizes, and once more for a range of sizes: at once for the
-/// ranges that the program declares (`dim N in 2..=64`), with the second sizes where it declares none. Further sizes
+/// Contractions of many operands are searched for the ranges of sizes that the program declares (`dim N in 2..=64`); where it
+/// declares none, for the first sizes, and with the second ones for a range about both. Further sizes
 /// within the range take one of the trees that are known, see [`crate::plan::Late`]. With
 /// [`Settings::deterministic`] every size has a search of its own, so that no call depends on earlier ones.
 #[derive(Debug)]

@@ -281,7 +281,8 @@ pub struct PlanningArgs {
     /// Take the contraction orders of this file (`einc plan --format json` writes it), and no others
     #[arg(long, value_name = "FILE")]
     pub locked_plan: Option<PathBuf>,
-    /// Where orders are kept that took long to find (default: `plans` in $EINC_HOME or ~/.cache/einc)
+    /// Where orders are kept that took long to find (default: `plans` in $EINC_HOME or ~/.cache/einc); those for declared
+    /// ranges of sizes (`dim N in 2..=64`) serve all sizes within
     #[arg(long, value_name = "FOLDER")]
     pub plan_cache: Option<PathBuf>,
     /// Neither read nor keep orders on disk

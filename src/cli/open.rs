@@ -12,12 +12,13 @@ use einc_runtime::DType;
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 
 /// A parsed program and which of its entry points is meant.
 #[derive(Debug)]
 pub struct Opened {
     pub sources: Sources,
-    pub module: Module,
+    pub module: Arc<Module>,
     pub entry: String,
 }
 
@@ -85,7 +86,7 @@ fn parsed(mut sources: Sources, number: u32, entry: &str) -> Result<Opened, Fail
     if diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
         return Err(Failure::Diagnostics(diagnostics, sources));
     }
-    Ok(Opened { sources, module, entry: entry.to_string() })
+    Ok(Opened { sources, module: Arc::new(module), entry: entry.to_string() })
 }
 
 fn plain(error: &std::io::Error) -> String {

@@ -81,6 +81,11 @@ fn program(args: &PlanArgs, told: &Told, cancel: &Arc<AtomicBool>) -> Result<Str
             work: args.work,
             seconds: args.time_limit,
             cancel: Some(cancel.clone()),
+            // A search of a length that is asked for is one for the very sizes.
+            late: match (args.work, args.time_limit) {
+                (None, None) => planning::late(&module, &program),
+                _ => None,
+            },
             ..planning::settings(&args.planning)?
         },
         ..pipeline::Settings::default()

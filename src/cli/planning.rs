@@ -4,9 +4,11 @@ use super::args::PlanningArgs;
 use super::failure::Failure;
 use super::open;
 use crate::diagnostic::{Code, Diagnostic};
+use crate::pipeline;
 use crate::plan::cache::Cache;
 use crate::plan::search::Rates;
-use crate::plan::{self, Locked};
+use crate::plan::{self, Late, Locked};
+use crate::program::{Module, Program};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -54,6 +56,14 @@ pub fn settings(args: &PlanningArgs) -> Result<plan::Settings, Failure> {
         locked,
         ..plan::Settings::default()
     })
+}
+
+/// What keeps orders for all of the ranges that a program declares for its sizes: they are found once, and each size takes
+/// one of them. None where it declares none.
+pub fn late(module: &Arc<Module>, program: &Program) -> Option<Arc<Late>> {
+    let late = Late::default();
+    pipeline::declare_ranges(module, program, &late);
+    (!program.dim_ranges.is_empty()).then(|| Arc::new(late))
 }
 
 /// Orders that were found before.

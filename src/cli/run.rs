@@ -7,10 +7,12 @@ use super::open::{self, Opened};
 use super::{Told, encrypted, planning, processes, progress, show};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::pipeline::{self, Phase, Settings, Target};
+use crate::plan::{self, Late};
 use crate::program::{self, Entry, Program};
 use crate::source::Sources;
 use einc_runtime::{Tensor, pool};
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Runs the command; gives the exit code and what goes to stdout.
@@ -32,7 +34,8 @@ pub fn run(args: &RunArgs, told: &Told) -> Result<(i32, String), Failure> {
         }
         false => (None, args.sizes.clone()),
     };
-    let Job { program, warnings, sources, tree, arrays } = job(args, &sizes, phases.contains(&Phase::Tree))?;
+    let Job { program, warnings, sources, tree, arrays, late } =
+        job(args, &sizes, phases.contains(&Phase::Tree))?;
     told.warn(warnings, &sources)?;
     told.note(&format!("read and checked `{}` {}", program.name, took(start)));
     if let Some(tree) = tree {
@@ -72,7 +75,7 @@ pub fn run(args: &RunArgs, told: &Told) -> Result<(i32, String), Failure> {
         memory: args.machine.memory,
         threads: args.machine.threads.map(usize::from),
         deterministic: args.machine.deterministic,
-        plan: planning::settings(&args.planning)?,
+        plan: plan::Settings { late, ..planning::settings(&args.planning)? },
     };
     let processes = processes::join(told);
     settings.plan.processes.clone_from(&processes);
@@ -179,6 +182,8 @@ struct Job {
     /// The dump of the syntax tree, if it is asked for and there is one.
     tree: Option<String>,
     arrays: Arrays,
+    /// What keeps orders for the sizes that the program declares ranges for, if it does.
+    late: Option<Arc<Late>>,
 }
 
 fn job(args: &RunArgs, sizes: &Sizes, dump_tree: bool) -> Result<Job, Failure> {
@@ -214,7 +219,10 @@ fn job(args: &RunArgs, sizes: &Sizes, dump_tree: bool) -> Result<Job, Failure> {
     let tree = dump_tree.then(|| open::tree(&opened));
     let Opened { sources, module, entry } = opened;
     match pipeline::check(&module, &entry, &bindings) {
-        Ok((program, warnings)) => Ok(Job { program, warnings, sources, tree, arrays }),
+        Ok((program, warnings)) => {
+            let late = planning::late(&module, &program);
+            Ok(Job { program, warnings, sources, tree, arrays, late })
+        }
         Err(diagnostics) => {
             let absent = missing(args, &entries, &entry, &arrays);
             let sizes_only = diagnostics.iter().all(|diagnostic| diagnostic.code == Code::UnboundDim);
@@ -254,7 +262,7 @@ fn einsum(spec: &str, args: &RunArgs) -> Result<Job, Failure> {
     let names = program.inputs.iter().map(|&id| program.tensors[id].name.clone());
     let arrays =
         Arrays { tensors: names.zip(operands.into_iter().map(Cow::Owned)).collect(), named: Vec::new() };
-    Ok(Job { program, warnings, sources: Sources::default(), tree: None, arrays })
+    Ok(Job { program, warnings, sources: Sources::default(), tree: None, arrays, late: None })
 }
 
 /// The arrays in the program's order, random ones among them if that is asked for.

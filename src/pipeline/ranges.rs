@@ -69,7 +69,7 @@ pub fn over_ranges(
             ..Options::default()
         };
         if !sizes.is_empty()
-            && let Ok(ranged) = Ranged::new(chosen, sizes, &mut options)
+            && let Ok(ranged) = Ranged::new(chosen, sizes, settings, &mut options)
         {
             told.push(ranged);
         }

@@ -3,10 +3,11 @@
 //! The first extents of a product get a search of their own. With the second ones it is known which axes are bound
 //! late: a few trees are searched then, for ranges about all extents seen so far, and further extents within the ranges
 //! take the tree that costs them least without any search. Where the program declares the ranges, they are known at the
-//! first extents. Products of so few operands that their optimum is found at
-//! once are not kept here. The trees follow from the extents seen and their order alone.
+//! first extents, and the trees are the same whatever extents come first: a cache on disk has them for other processes.
+//! Products of so few operands that their optimum is found at once are not kept here. The trees follow from the extents
+//! seen and their order alone.
 
-use super::search::{Network, Objective, Options, Range, Refusal, Variants, variants};
+use super::search::{Network, Objective, Options, Plan, Range, Refusal, Variants, variants_by};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -29,6 +30,9 @@ pub struct Late {
 
 /// Finds the products of a program at the ends of the ranges of its sizes.
 type Ends = Box<dyn Fn() -> Vec<Network> + Send + Sync>;
+
+/// Finds the order of a network.
+type Search<'a> = dyn FnMut(&Network, &mut Options<'_>) -> Result<Plan, Refusal> + 'a;
 
 /// A product without its extents.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -78,8 +82,8 @@ impl Late {
         ends.map(|end| end.extents().to_vec()).collect()
     }
 
-    /// The order of a product for its extents, of those that are known if that can be; `search` finds an order for the
-    /// very extents, and `what` names what else it depends on.
+    /// The order of a product for its extents, of those that are known if that can be; `search` finds an order for given
+    /// extents, and `what` names what else it depends on.
     ///
     /// # Errors
     /// What the searches refuse.
@@ -88,7 +92,7 @@ impl Late {
         network: &Network,
         what: &str,
         options: &mut Options<'_>,
-        search: &mut dyn FnMut(&mut Options<'_>) -> Result<Vec<(usize, usize)>, Refusal>,
+        search: &mut Search<'_>,
     ) -> Result<Vec<(usize, usize)>, Refusal> {
         let key = Structure {
             inputs: network.inputs().to_vec(),
@@ -97,21 +101,16 @@ impl Late {
         };
         let mut products = self.products();
         let Some(known) = products.get_mut(&key) else {
-            let path = self.count(|| search(options))?;
-            let extents = network.extents().to_vec();
-            let mut product = Product {
-                seen: vec![extents],
-                paths: vec![path],
-                variants: None,
-                ends: self.ends_of(network),
-            };
+            let mut product =
+                Product { seen: Vec::new(), paths: Vec::new(), variants: None, ends: self.ends_of(network) };
             if !product.ends.is_empty() {
-                self.count(|| product.learn(network, options))?;
-                if let Some(path) = product.choose(network, &options.objective) {
-                    product.paths[0] = path;
-                }
+                self.count(|| product.learn(network, options, search))?;
             }
-            let path = product.paths[0].clone();
+            let path = match product.choose(network, &options.objective) {
+                Some(path) => path,
+                None => self.count(|| search(network, options))?.path,
+            };
+            product.remember(network, &path);
             products.insert(key, product);
             return Ok(path);
         };
@@ -122,17 +121,14 @@ impl Late {
         let path = match chosen {
             Some(path) => path,
             None => {
-                self.count(|| known.learn(network, options))?;
+                self.count(|| known.learn(network, options, search))?;
                 match known.choose(network, &options.objective) {
                     Some(path) => path,
-                    None => self.count(|| search(options))?,
+                    None => self.count(|| search(network, options))?.path,
                 }
             }
         };
-        if known.seen.len() < REMEMBERED {
-            known.seen.push(network.extents().to_vec());
-            known.paths.push(path.clone());
-        }
+        known.remember(network, &path);
         Ok(path)
     }
 
@@ -154,8 +150,21 @@ impl Product {
         Some(plan.path)
     }
 
+    /// Keeps what is contracted for these extents, if not too many are kept already.
+    fn remember(&mut self, network: &Network, path: &[(usize, usize)]) {
+        if self.seen.len() < REMEMBERED {
+            self.seen.push(network.extents().to_vec());
+            self.paths.push(path.to_vec());
+        }
+    }
+
     /// Finds trees for the declared ranges, and for ranges about all extents seen and these where they lie outside.
-    fn learn(&mut self, network: &Network, options: &mut Options<'_>) -> Result<(), Refusal> {
+    fn learn(
+        &mut self,
+        network: &Network,
+        options: &mut Options<'_>,
+        search: &mut Search<'_>,
+    ) -> Result<(), Refusal> {
         let all = || self.seen.iter().map(Vec::as_slice).chain([network.extents()]);
         let mut ranges: Vec<(Vec<u64>, Range)> = Vec::new();
         for axis in 0..network.extents().len() {
@@ -180,7 +189,7 @@ impl Product {
         let ranges: Vec<Range> = ranges.into_iter().map(|(_, range)| range).collect();
         let work = options.work;
         options.work = Some(work.map_or(Late::WORK, |work| work.min(Late::WORK)));
-        let found = variants(network, &ranges, &self.paths, options);
+        let found = variants_by(network, &ranges, &self.paths, options, search);
         options.work = work;
         self.variants = Some(found?);
         Ok(())
@@ -210,9 +219,9 @@ mod tests {
         {
             let sized = at(&network, rails, rungs);
             let path = late
-                .order(&sized, "", &mut options, &mut |options| {
-                    searches += 1;
-                    optimize(&sized, options).map(|plan| plan.path)
+                .order(&sized, "", &mut options, &mut |network, options| {
+                    searches += usize::from(*network == sized);
+                    optimize(network, options)
                 })
                 .unwrap();
             let found = evaluate(&sized, &path, &[]).unwrap().macs.log2();
@@ -225,8 +234,34 @@ mod tests {
         }
         // Far outside of the ranges there are new trees for wider ranges.
         let sized = at(&network, 3000, 2);
-        let path = late.order(&sized, "", &mut options, &mut |_| panic!("trees cover it")).unwrap();
+        let elsewhere = &mut |network: &Network, options: &mut Options<'_>| {
+            assert_ne!(*network, sized, "trees cover it");
+            optimize(network, options)
+        };
+        let path = late.order(&sized, "", &mut options, elsewhere).unwrap();
         assert!(evaluate(&sized, &path, &[]).is_ok());
+    }
+
+    #[test]
+    fn trees_for_declared_ranges_do_not_depend_on_the_sizes_at_hand() {
+        let network = generate::random_regular(20, 3, 2, 5);
+        let asked = |rails: u64, rungs: u64| {
+            let late = Late::default();
+            let ends = [(2, rungs), (64, rungs), (rails, 3), (rails, 12)].map(|(n, m)| at(&network, n, m));
+            late.declare(move || ends.to_vec());
+            let mut asked = Vec::new();
+            let mut options = Options { work: Some(100_000), ..Options::default() };
+            let mut search = |network: &Network, options: &mut Options<'_>| {
+                asked.push(network.extents().to_vec());
+                optimize(network, options)
+            };
+            let path = late.order(&at(&network, rails, rungs), "", &mut options, &mut search).unwrap();
+            assert!(evaluate(&network, &path, &[]).is_ok());
+            asked
+        };
+        let first = asked(5, 7);
+        assert_eq!(first.len(), 9, "both ends and the middle of each range");
+        assert_eq!(asked(60, 4), first, "so that a cache has them for any sizes");
     }
 
     #[test]
@@ -238,9 +273,7 @@ mod tests {
             let mut extents = network.extents().to_vec();
             extents[2] = extent;
             let sized = Network::new(network.inputs().to_vec(), network.output().to_vec(), extents).unwrap();
-            let path = late.order(&sized, "", &mut options, &mut |options| {
-                optimize(&sized, options).map(|plan| plan.path)
-            });
+            let path = late.order(&sized, "", &mut options, &mut optimize);
             assert!(evaluate(&sized, &path.unwrap(), &[]).is_ok());
         }
     }

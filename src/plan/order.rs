@@ -1,7 +1,7 @@
 //! The order in which the operands of one product are contracted.
 
 use super::Settings;
-use super::search::{self, MemoryLimit, Network, Objective, Options, StepTime, evaluate, steps};
+use super::search::{self, MemoryLimit, Network, Objective, Options, Refusal, StepTime, evaluate, steps};
 use serde_json::{Value, json};
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -241,21 +241,15 @@ impl<'a> Orders<'a> {
             cancel: self.settings.cancel.as_deref(),
             ..Options::default()
         };
-        let profile = format!("{:?} {}", self.settings.rates, product.bytes);
-        let search = |options: &mut Options<'_>| {
-            let found = match &self.settings.cache {
-                Some(cache) => cache.optimize(network, options, &profile),
-                None => search::optimize(network, options),
-            };
-            found.map(|found| (found.path, found.slices))
+        let mut search = |network: &Network, options: &mut Options<'_>| {
+            self.settings.search(network, options, product.bytes)
         };
         let is_small = product.operands.len() <= search::EXACT_OPERANDS;
         let found = match &self.settings.late {
-            Some(late) if limit.is_none() && !is_small => {
-                let whole = &mut |options: &mut Options<'_>| search(options).map(|(path, _)| path);
-                late.order(network, &profile, &mut options, whole).map(|path| (path, Vec::new()))
-            }
-            _ => search(&mut options),
+            Some(late) if limit.is_none() && !is_small => late
+                .order(network, &self.settings.profile(product.bytes), &mut options, &mut search)
+                .map(|path| (path, Vec::new())),
+            _ => search(network, &mut options).map(|found| (found.path, found.slices)),
         };
         // Nothing fits: the order as written will show how much is needed.
         let Ok((path, slices)) = found else { return as_written() };
@@ -265,6 +259,29 @@ impl<'a> Orders<'a> {
         let work = points * (product.operands.len() - 1) as f64;
         let alone = self.settings.rates.seconds_of_loops(work, elems * product.bytes as f64);
         (seconds < alone).then_some(Order { pairs: path, slices })
+    }
+}
+
+impl Settings {
+    /// What an order depends on, beside the network and what is asked for.
+    fn profile(&self, element_bytes: u64) -> String {
+        format!("{:?} {element_bytes}", self.rates)
+    }
+
+    /// The order of a network, or what the cache has for it.
+    ///
+    /// # Errors
+    /// As [`search::optimize`].
+    pub(crate) fn search(
+        &self,
+        network: &Network,
+        options: &mut Options<'_>,
+        element_bytes: u64,
+    ) -> Result<search::Plan, Refusal> {
+        match &self.cache {
+            Some(cache) => cache.optimize(network, options, &self.profile(element_bytes)),
+            None => search::optimize(network, options),
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the orders of a plan become over the ranges that its program declares for sizes.
 
-use super::Chosen;
-use super::search::{Amount, Network, Options, Range, Refusal, Variants, steps, variants};
+use super::search::{Amount, Network, Options, Range, Refusal, Variants, steps, variants_by};
+use super::{Chosen, Settings};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -30,13 +30,22 @@ pub struct Ranged {
 type Polynomial = BTreeMap<Vec<u32>, f64>;
 
 impl Ranged {
-    /// Finds the orders of a product over the ranges of its sizes, of which there is at least one.
+    /// Finds the orders of a product over the ranges of its sizes, of which there is at least one, in the settings' cache
+    /// where they are there.
     ///
     /// # Errors
-    /// What [`variants`] refuses.
-    pub fn new(chosen: &Chosen, sizes: Vec<Size>, options: &mut Options<'_>) -> Result<Ranged, Refusal> {
+    /// What [`variants`](super::search::variants) refuses.
+    pub fn new(
+        chosen: &Chosen,
+        sizes: Vec<Size>,
+        settings: &Settings,
+        options: &mut Options<'_>,
+    ) -> Result<Ranged, Refusal> {
         let ranges: Vec<Range> = sizes.iter().map(|size| size.range.clone()).collect();
-        let variants = variants(&chosen.network, &ranges, std::slice::from_ref(&chosen.path), options)?;
+        let known = std::slice::from_ref(&chosen.path);
+        let variants = variants_by(&chosen.network, &ranges, known, options, &mut |network, options| {
+            settings.search(network, options, chosen.element_bytes)
+        })?;
         Ok(Ranged { name: chosen.name.clone(), sizes, network: chosen.network.clone(), variants })
     }
 
@@ -157,7 +166,7 @@ mod tests {
             range: Range { axes: vec![axis], low: 1, high: 4096 },
         };
         let sizes = vec![size("I", 0), size("L", 3)];
-        let ranged = Ranged::new(&chosen, sizes, &mut Options::default()).unwrap();
+        let ranged = Ranged::new(&chosen, sizes, &Settings::default(), &mut Options::default()).unwrap();
         let text = ranged.text();
         assert!(
             text.contains("`y` over I in 1..=4096, L in 1..=4096: at each call the cheapest of 2 orders"),

@@ -47,6 +47,7 @@ pub use network::{Network, Refusal};
 pub use several::several;
 pub use solve::{effort, optimize, restore};
 pub use time::{Kernel, Rates, StepTime};
+pub(in crate::plan) use variants::variants_by;
 pub use variants::{Range, Variants, variants};
 
 use std::sync::atomic::AtomicBool;

@@ -55,6 +55,17 @@ pub fn variants(
     known: &[Vec<(usize, usize)>],
     options: &mut Options<'_>,
 ) -> Result<Variants, Refusal> {
+    variants_by(network, ranges, known, options, &mut optimize)
+}
+
+/// [`variants`], where `search` finds the best order for each of the extents that are tried.
+pub(in crate::plan) fn variants_by(
+    network: &Network,
+    ranges: &[Range],
+    known: &[Vec<(usize, usize)>],
+    options: &mut Options<'_>,
+    search: &mut dyn FnMut(&Network, &mut Options<'_>) -> Result<Plan, Refusal>,
+) -> Result<Variants, Refusal> {
     let mut seen = vec![false; network.extents().len()];
     for (range, &axis) in ranges.iter().flat_map(|range| range.axes.iter().map(move |axis| (range, axis))) {
         let known = seen.get_mut(axis as usize).filter(|seen| !**seen);
@@ -67,7 +78,7 @@ pub fn variants(
     let mut samples: Vec<(Network, f64)> = Vec::new();
     for extents in samples_of(network, ranges, options.seed) {
         let sample = at(network, &extents)?;
-        let found = optimize(&sample, options)?;
+        let found = search(&sample, options)?;
         samples.push((sample, found.log2_value));
         if !paths.contains(&found.path) {
             paths.push(found.path);
