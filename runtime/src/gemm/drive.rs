@@ -1,7 +1,7 @@
 //! Runs a contraction that is ready: packs blocks and calls kernels on them.
 
 use super::groups::{Free, Shared};
-use super::kernel::{Kernels, MOST_COLUMNS, MOST_ROWS, Tile};
+use super::kernel::{AHEAD, Kernels, MOST_COLUMNS, MOST_ROWS, Tile};
 use super::machine::HasKernels;
 use super::pack;
 use super::plan::{Panel, Panels, Ready};
@@ -425,6 +425,7 @@ impl<'a, T: HasKernels> Work<'a, T> {
                     a_k,
                     b,
                     b_sums,
+                    ahead: if ready.b_unpacked { 0 } else { AHEAD * panel.room },
                     last,
                     c,
                     c_rows: unsafe { space.row_c.add(start) },
@@ -499,6 +500,7 @@ pub(super) unsafe fn run_listed<T: HasKernels>(
                 a_k: sum,
                 b: b.offset(listed.b),
                 b_sums: ready.listed_sums.as_ptr(),
+                ahead: 0,
                 last: listed.last,
                 c: c.offset(listed.c),
                 c_rows: ready.listed_rows.as_ptr(),

@@ -21,6 +21,8 @@ pub(super) struct Tile<T> {
     pub b: *const T,
     /// Where the columns of each sum start, from `b`.
     pub b_sums: *const isize,
+    /// How many elements behind those that are multiplied are fetched: a part of packed columns, else 0.
+    pub ahead: usize,
     /// How many columns of the last vector exist, at least 1.
     pub last: usize,
     /// Columns of C are side by side.
@@ -102,6 +104,9 @@ pub(super) unsafe fn real<V: Vector, const ROWS: usize, const VECTORS: usize, co
                 let mut columns = [V::zero(); VECTORS];
                 for (j, column) in columns.iter_mut().enumerate() {
                     let at = b.add(j * V::LANES);
+                    if tile.ahead > 0 {
+                        V::prefetch(at.wrapping_add(tile.ahead));
+                    }
                     *column = if PARTIAL && j + 1 == VECTORS { V::load_part(at, mask) } else { V::load(at) };
                 }
                 for (i, sum) in sums.iter_mut().enumerate() {
@@ -128,6 +133,9 @@ pub(super) unsafe fn real<V: Vector, const ROWS: usize, const VECTORS: usize, co
         }
     }
 }
+
+/// By how many sums packed columns are fetched before they are multiplied.
+pub(super) const AHEAD: usize = 16;
 
 /// The most columns a tile has.
 pub(super) const MOST_COLUMNS: usize = 48;

@@ -14,6 +14,9 @@ const FEW_PANELS: usize = 2;
 /// How many sums side by side are worth an offset of their own.
 const LEAST_RUN: usize = 16;
 
+/// Rows from which windows are packed all the same: so many are multiplied with each that packing them counts little.
+const MANY_ROWS: usize = 192;
+
 /// Bytes of C up to which it stays in the cache while it is written in any order.
 const C_STAYS: usize = 1 << 19;
 
@@ -272,7 +275,7 @@ impl Ready {
         let few_rows = self.sums.len() <= 1 && self.rows_len <= 2 * kernels.rows;
         if side_by_side
             && (run * 4 >= self.lanes * 3 || run == self.columns_len)
-            && (few_rows || self.is_whole::<T>(run) || !self.runs_on(run, kernels))
+            && (few_rows || self.is_whole::<T>(run, kernels.vectors) || !self.runs_on(run, kernels))
         {
             let vectors = run.div_ceil(self.lanes);
             let inner = self.columns.first().map_or(1, |axis| axis.from);
@@ -380,9 +383,13 @@ impl Ready {
             && !self.sums.iter().any(|axis| axis.extent > 4 && is_page(axis))
     }
 
-    /// Whether runs are whole vectors, several of them, that are multiplied where they lie.
-    fn is_whole<T>(&self, run: usize) -> bool {
-        run >= 2 * self.lanes && run.is_multiple_of(self.lanes) && self.overlaps::<T>()
+    /// Whether runs are whole vectors, several of them, that are multiplied where they lie: those that fill tiles, and
+    /// others unless packing them is little beside the rows that they are multiplied with.
+    fn is_whole<T>(&self, run: usize, vectors: usize) -> bool {
+        run >= 2 * self.lanes
+            && run.is_multiple_of(self.lanes)
+            && (run >= vectors * self.lanes || self.rows_len < MANY_ROWS)
+            && self.overlaps::<T>()
     }
 
     /// Whether runs of columns follow each other in C, while cut on their own they leave vectors or tiles half empty.
