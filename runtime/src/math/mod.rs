@@ -2,7 +2,7 @@
 //!
 //! Scalar functions are as exact as the system's library, `f32` ones are those of `f64` rounded. Array functions use
 //! the widest vectors of the machine; [`formula`] says how, and how exact they are. Both follow IEEE at zeros,
-//! infinities and NaN.
+//! infinities and NaN; where functions of arrays vanish, they do not go through subnormal numbers.
 
 mod fold;
 pub mod formula;
