@@ -9,6 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Below this extent an axis is too short to be the innermost one of a loop nest.
 const SHORT: u64 = 8;
 
+/// Up to so many products in each sum writing the results counts most, and vectors of them are worth operands that lie so.
+const FEW_SUMS: u64 = 32;
+
 /// One pair of an order.
 pub(super) struct Joint {
     /// The axes of its result.
@@ -133,6 +136,19 @@ impl Joints {
             let axis = order.remove(at);
             order.push(axis);
         }
+        // So they do where the reader's result has one innermost and its other operand has, or is yet to be written.
+        let last = self.get(reader);
+        let few =
+            joint.kept.difference(&last.kept).map(|&axis| axes[axis].extent).product::<u64>() <= FEW_SUMS;
+        let is_strip = |axis: AxisId| partners.iter().all(|factor| factor.view.stride(axis) == 1);
+        if let Some(axis) = loops.last().copied().filter(|&axis| few && is_strip(axis) && last.contracts)
+            && reader + 1 == self.list.len()
+            && self.has(partner, live, axis)
+            && let Some(at) = order.iter().position(|&other| other == axis)
+        {
+            order.remove(at);
+            order.push(axis);
+        }
         // Long rows of windows are multiplied where they lie.
         for Factor { view, axes: held } in operands {
             let is_window = |axis: AxisId| {
@@ -149,6 +165,14 @@ impl Joints {
         }
         let written = if reader + 1 == self.list.len() { loops } else { &[] };
         if self.get(reader).contracts { order } else { contiguous(order, &partners, written, axes) }
+    }
+
+    /// Whether an operand has an axis.
+    fn has(&self, operand: usize, live: &[Vec<Factor>], axis: AxisId) -> bool {
+        match live.get(operand) {
+            Some(factors) => factors.iter().any(|factor| factor.axes.contains(&axis)),
+            None => self.get(operand - self.factors).kept.contains(&axis),
+        }
     }
 
     /// Axes in the order that suits all pairs.
@@ -311,6 +335,29 @@ mod tests {
         assert_eq!(order([&[b, r, p, q], &[o, r, p, q], &[y, p]]), [b, o, p, q]);
         // One operand lies otherwise.
         assert_eq!(order([&[b, r, q, p], &[o, r, p, q], &[y, p]]), [b, o, q, p]);
+    }
+
+    /// `Z[n,l,m] = sum[t,f](P[t,l,m] E[f,m] G[n,t,f])`: of few sums over `t` vectors run along `m`, the last axis of the result.
+    #[test]
+    fn few_sums_run_along_the_last_axis_of_the_result() {
+        let mut axes: Axes = IdVec::new();
+        let [n, l, m, t, f] = [("n", 1000), ("l", 7), ("m", 13), ("t", 7), ("f", 13)]
+            .map(|(name, extent)| axes.push(Axis { name: name.to_string(), extent }));
+        let factor = |strides: Vec<(AxisId, i64)>| Factor {
+            axes: strides.iter().map(|term| term.0).collect(),
+            view: View { buffer: Id::new(0), offset: 0, strides },
+        };
+        let table = factor(vec![(t, 91), (l, 13), (m, 1)]);
+        let (e, g) = (factor(vec![(f, 13), (m, 1)]), factor(vec![(n, 91), (t, 13), (f, 1)]));
+        let order = |table: Factor| {
+            let factors = [table, e.clone(), g.clone()];
+            let live: Vec<Vec<Factor>> = factors.iter().map(|factor| vec![factor.clone()]).collect();
+            let joints = Joints::new(&factors, &[(1, 2), (0, 3)], &[n, l, m], &axes);
+            joints.order(0, &factors[1..], &live, &[n, l, m], &axes)
+        };
+        assert_eq!(order(table), [n, t, m]);
+        // A table that lies otherwise is no strip.
+        assert_eq!(order(factor(vec![(m, 49), (l, 7), (t, 1)])), [m, n, t]);
     }
 
     /// Without its reader's other operand at hand a contraction's result lies as its operands do, and an axis of few
