@@ -41,6 +41,7 @@ mod share_contraction;
 mod share_repeats;
 mod show;
 mod slice;
+mod sort_once;
 mod sum_before_window;
 mod verify;
 
@@ -67,6 +68,7 @@ pub use share_contraction::{Shared, share, shareable};
 pub use share_repeats::{Repeat, repeats, share_repeats};
 pub(crate) use show::is_one;
 pub use slice::slice;
+pub use sort_once::sort_once;
 pub use sum_before_window::{Window, open_windows, sum_before_window};
 
 use crate::expr::{self, Affine, AlongOp, Axes, AxisId, Expr, Outside, Read};
@@ -95,6 +97,7 @@ id_type! {
 pub const PASSES: &[Pass<Graph>] = &[
     Pass { name: "fold-constants", run: fold_constants },
     Pass { name: "share-common", run: share_common },
+    Pass { name: "sort-once", run: sort_once }, // equal values are one node now
     Pass { name: "fold-copies", run: fold_copies },
     Pass { name: "fuse-pointwise", run: fuse_pointwise },
     Pass { name: "find-contractions", run: find_contractions }, // products that were fused into their sums
