@@ -427,7 +427,8 @@ pub fn gelu_tanh<A: Arithmetic>(m: &A, x: A::Real) -> A::Real {
     let (c, c_low) = parts(m, 1.5957691216057308, -9.96930880911092e-17);
     let (d, d_low) = parts(m, 0.07135481627260025, -6.175149918155315e-19);
     let least = if m.is_wide() { -21.17688 } else { -10.1006 };
-    let y = at_least(m, at_most(m, x, 24.0), least);
+    let factor = at_least(m, x, least);
+    let y = at_most(m, factor, 24.0);
     let (square, square_low) = (m.mul(y, y), product_rest(m, y, y));
     let cubic = m.mul(d, square);
     let cubic_low = m.fma(d, square_low, m.fma(d_low, square, product_rest(m, d, square)));
@@ -437,7 +438,6 @@ pub fn gelu_tanh<A: Arithmetic>(m: &A, x: A::Real) -> A::Real {
     let inner_low = m.add(lost, m.add(cubic_low, c_low));
     let u = m.mul(y, inner);
     let u_low = m.fma(y, inner_low, product_rest(m, y, inner));
-    let factor = at_least(m, x, least);
     m.choose(m.less(x, m.real(least)), m.real(-0.0), gated(m, factor, u, Some(u_low)))
 }
 
