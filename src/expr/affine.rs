@@ -12,6 +12,11 @@ pub struct Affine {
 }
 
 impl Affine {
+    /// What an axis counts; 0 where it does not occur.
+    pub fn coefficient(&self, axis: AxisId) -> i64 {
+        self.terms.iter().find(|term| term.0 == axis).map_or(0, |term| term.1)
+    }
+
     /// `self + other`, `None` on overflow.
     pub fn plus(&self, other: &Affine) -> Option<Affine> {
         let mut terms: std::collections::BTreeMap<AxisId, i64> = self.terms.iter().copied().collect();

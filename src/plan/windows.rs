@@ -297,7 +297,7 @@ impl Windows {
         let mut run = 1;
         let side_by_side = found.channels.iter().rev().all(|&channel| {
             let by = |(index, dim): (&Affine, &(u64, i64))| {
-                let coefficient = index.terms.iter().find(|term| term.0 == channel).map_or(0, |term| term.1);
+                let coefficient = index.coefficient(channel);
                 coefficient.saturating_mul(dim.1)
             };
             let stride: i64 = access.indices.iter().zip(&dims).map(by).fold(0, i64::saturating_add);

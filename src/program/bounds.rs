@@ -123,7 +123,7 @@ fn is_nonnegative(form: &Affine, half_spaces: &[Affine], axes: &Axes, steps: usi
     steps > 0
         && half_spaces.iter().enumerate().any(|(at, half_space)| {
             half_space.terms.iter().any(|&(axis, coefficient)| {
-                let own = form.terms.iter().find(|term| term.0 == axis).map_or(0, |term| term.1);
+                let own = form.coefficient(axis);
                 let times = own.checked_div(coefficient).filter(|times| *times > 0);
                 let rest = times.and_then(|times| form.plus(&half_space.scaled(times.checked_neg()?)?));
                 rest.is_some_and(|rest| is_nonnegative(&rest, &half_spaces[at + 1..], axes, steps - 1))

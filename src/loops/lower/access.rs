@@ -37,7 +37,7 @@ impl Builder {
     pub(super) fn reach(&self, affine: &Affine, point: &Point) -> (i128, i128) {
         let (mut low, mut high) = self.bounds(&point.lin(affine));
         if let Some((axis, lanes)) = point.vector {
-            let by = affine.terms.iter().find(|term| term.0 == axis).map_or(0, |term| term.1);
+            let by = affine.coefficient(axis);
             let reach = i128::from(by) * i128::from(lanes - 1);
             low += reach.min(0);
             high += reach.max(0);
@@ -54,7 +54,7 @@ impl Builder {
         axes: &Axes,
         outer: &Point,
     ) -> (i128, i128, i128) {
-        let by = affine.terms.iter().find(|term| term.0 == axis).map_or(0, |term| term.1);
+        let by = affine.coefficient(axis);
         let (mut low, mut high) = (i128::from(affine.constant), i128::from(affine.constant));
         for &(other, by) in affine.terms.iter().filter(|term| term.0 != axis) {
             let (least, most) = match outer.axes.iter().find(|known| known.0 == other) {
@@ -214,7 +214,7 @@ impl Builder {
                 continue;
             }
             let affine = index.affine()?;
-            let by = affine.terms.iter().find(|term| term.0 == axis).map_or(0, |term| term.1);
+            let by = affine.coefficient(axis);
             let free = matches!(read.outside, Outside::Never | Outside::Trust);
             if !free && !self.inside(&affine, extent, point) {
                 return None;

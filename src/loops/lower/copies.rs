@@ -38,7 +38,7 @@ fn copy_of(nest: &Nest, axes: &Axes) -> Option<(Rows, Part)> {
     for (index, &(_, stride)) in read.indices.iter().zip(&operand.dims) {
         place = place.plus(&index.affine()?.scaled(stride)?)?;
     }
-    let by = |axis: AxisId| place.terms.iter().find(|term| term.0 == axis).map_or(0, |term| term.1);
+    let by = |axis: AxisId| place.coefficient(axis);
     let along = nest.axes.iter().copied().find(|&axis| nest.out.stride(axis) == 1 && by(axis) == 1)?;
     let rest = nest.axes.iter().copied().filter(|&axis| axis != along && axes[axis].extent != 1);
     let mut axes_of_rows: Vec<_> = rest.map(|axis| (axis, nest.out.stride(axis), by(axis))).collect();

@@ -244,7 +244,7 @@ impl Builder {
             Some((_, lanes)) if vector_lanes(DType::I64) != lanes => self.lane_by_lane(expr, scope, point),
             Some((axis, lanes)) => {
                 let first = self.index(&point.lin(affine));
-                let by = affine.terms.iter().find(|term| term.0 == axis).map_or(0, |term| term.1);
+                let by = affine.coefficient(axis);
                 let ty = Type { dtype: DType::I64, lanes };
                 let first = self.widen(first, lanes);
                 let iota = self.make(ty, Op::Iota);

@@ -53,11 +53,6 @@ impl Reads {
     }
 }
 
-/// How far apart the values of an axis are.
-fn apart(affine: &Affine, axis: AxisId) -> i64 {
-    affine.terms.iter().find(|term| term.0 == axis).map_or(0, |term| term.1)
-}
-
 /// What puts loops over rows in order: enough values for threads first, then as the result lies in memory.
 fn outermost(out: &View, axis: AxisId, axes: &Axes) -> impl Ord + use<> {
     std::cmp::Reverse((axes[axis].extent.min(16), out.stride(axis)))
@@ -71,14 +66,14 @@ impl Builder {
         let read = affine.terms.iter().map(|term| term.0).filter(|&read| read != axis);
         buffer.0 == step.out.buffer.0
             && affine.constant == step.out.offset
-            && apart(affine, axis) == step.out.stride(out_axis)
-            && held.chain(read).all(|other| apart(affine, other) == step.out.stride(other))
+            && affine.coefficient(axis) == step.out.stride(out_axis)
+            && held.chain(read).all(|other| affine.coefficient(other) == step.out.stride(other))
     }
 
     /// Whether a transform can take the factors of its rows where they are: how far apart they are then.
     fn factors(&self, reads: &Reads, row: Option<AxisId>, axis: AxisId, to: BufferId) -> Option<[u64; 2]> {
         let (buffer, affine) = reads.factors.as_ref()?;
-        let by = [row.map_or(0, |row| apart(affine, row)), apart(affine, axis)];
+        let by = [row.map_or(0, |row| affine.coefficient(row)), affine.coefficient(axis)];
         let by = [u64::try_from(by[0]).ok()?, u64::try_from(by[1]).ok()?];
         self.are_apart(*buffer, to).then_some(by)
     }
@@ -158,8 +153,8 @@ impl Builder {
         let plain = Reads::of(&body, &step.operands, read_dtype).into_iter().find(|reads| {
             let (buffer, affine) = &reads.from;
             let factors = self.factors(reads, row, axis, to);
-            apart(affine, axis) == 1
-                && row.is_none_or(|row| apart(affine, row) == row_by)
+            affine.coefficient(axis) == 1
+                && row.is_none_or(|row| affine.coefficient(row) == row_by)
                 && (self.are_apart(*buffer, to) || straight && !real && self.is_in_place(step, &reads.from))
                 && reads.factors.is_some() == factors.is_some_and(|by| of(lanes).takes_factors(by))
         });
@@ -285,8 +280,8 @@ impl Builder {
         let plain = Reads::of(body, &step.operands, dtype).into_iter().find(|reads| {
             let (from, affine) = &reads.from;
             let factors = self.factors(reads, Some(row), axis, to);
-            apart(affine, row) == 1
-                && apart(affine, axis) > 0
+            affine.coefficient(row) == 1
+                && affine.coefficient(axis) > 0
                 && (self.are_apart(*from, to) || self.is_in_place(step, &reads.from))
                 && reads.factors.is_some() == factors.is_some_and(|by| of(1, 1, None).takes_factors(by))
         });
@@ -296,7 +291,7 @@ impl Builder {
         }
         let lanes = best.min(axes[row].extent);
         let (from, from_by) = match &plain {
-            Some(reads) => (reads.from.0, apart(&reads.from.1, axis)),
+            Some(reads) => (reads.from.0, reads.from.1.coefficient(axis)),
             None => (self.scratch("rows", dtype, lanes.saturating_mul(len)), lanes as i64),
         };
         let factors = plain.as_ref().and_then(|reads| self.factors(reads, Some(row), axis, to));

@@ -376,9 +376,7 @@ impl Builder {
         if let Some(read) = affine.max_by_key(|read| reach(read))
             && reach(read) / 8 > points
         {
-            let stride = |axis: &AxisId| {
-                read.terms.iter().find(|term| term.0 == *axis).map_or(0, |term| term.1.unsigned_abs())
-            };
+            let stride = |axis: &AxisId| read.coefficient(*axis).unsigned_abs();
             order.sort_by_key(|axis| std::cmp::Reverse(stride(axis)));
         }
         let mut tile = Vec::new();
@@ -601,7 +599,7 @@ pub(super) fn reads_of(expr: &Expr<Source>, operands: &[Operand]) -> Vec<Reading
 
 /// Elements from one value of an axis to the next, where that is always the same.
 fn stride_of(read: &Reading, axis: AxisId) -> Option<i64> {
-    let by = read.affine.terms.iter().find(|term| term.0 == axis).map_or(0, |term| term.1);
+    let by = read.affine.coefficient(axis);
     (!read.computed.contains(&axis)).then_some(by)
 }
 

@@ -320,7 +320,7 @@ fn ends_of(affine: &Affine, point: &Point) -> Vec<Lin> {
     match point.vector {
         None => vec![first],
         Some((axis, lanes)) => {
-            let by = affine.terms.iter().find(|term| term.0 == axis).map_or(0, |term| term.1);
+            let by = affine.coefficient(axis);
             let last = first.shifted(by.saturating_mul(i64::from(lanes) - 1));
             vec![first, last]
         }

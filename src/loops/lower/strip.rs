@@ -357,7 +357,7 @@ impl Builder {
             (axes[axis].extent >= LEAST).then_some((axis, found))
         });
         let (true, Some((axis, (buffer, affine)))) = (foldable, found) else { return false };
-        let stride = affine.terms.iter().find(|term| term.0 == summed).map_or(0, |term| term.1);
+        let stride = affine.coefficient(summed);
         let result = BufferId(task.out.buffer.0);
         if stride == 0 || axes[summed].extent < 4 || !self.are_apart(buffer, result) {
             return false;
@@ -533,7 +533,7 @@ pub(super) fn plain_read(
     dtype: DType,
 ) -> Option<(BufferId, Affine)> {
     let (buffer, sum) = affine_read(expr, operands, dtype)?;
-    let by = sum.terms.iter().find(|term| term.0 == axis).map_or(0, |term| term.1);
+    let by = sum.coefficient(axis);
     (by == 1).then_some((buffer, sum))
 }
 
