@@ -3,8 +3,8 @@
 use super::groups::{Free, Shared};
 use super::kernel::{AHEAD, Kernels, MOST_COLUMNS, MOST_ROWS, Tile};
 use super::machine::HasKernels;
-use super::pack;
 use super::plan::{Panel, Panels, Ready};
+use super::{mirror, pack};
 use std::ops::Range;
 use std::ptr::{null, null_mut};
 
@@ -114,6 +114,21 @@ pub(super) struct Work<'a, T: 'static> {
     space: Workspace<T>,
     /// Whether the offsets in `space` are those of the whole part, which is one block.
     known: bool,
+    /// Whether the result is its own transpose, of which one half is computed.
+    mirrored: bool,
+}
+
+/// A block of C: so many rows from the first on, and so many sums of each element.
+#[derive(Clone, Copy)]
+struct Block {
+    first_row: usize,
+    rows: usize,
+    sums: usize,
+    /// Where its rows are in the area of A.
+    a: usize,
+    accumulate: bool,
+    /// Whether these sums are the last.
+    is_last: bool,
 }
 
 /// A range cut into blocks.
@@ -136,7 +151,7 @@ impl<'a, T: HasKernels> Work<'a, T> {
         let (a, b, c) = (null(), null(), null_mut());
         // SAFETY: the caller's promise.
         let space = unsafe { Workspace::new(ready, memory) };
-        Work { ready, kernels, part, a, b, c, space, known: false }
+        Work { ready, kernels, part, a, b, c, space, known: false, mirrored: false }
     }
 
     /// Computes the part for one index of the batch.
@@ -147,6 +162,7 @@ impl<'a, T: HasKernels> Work<'a, T> {
     pub unsafe fn run(&mut self, [a, b]: [*const T; 2], c: *mut T, wanted: *const u8) {
         (self.a, self.b, self.c) = (a, b, c);
         let (ready, part) = (self.ready, self.part);
+        self.mirrored = ready.mirrored && std::ptr::eq(a, b);
         // SAFETY: the caller's promise.
         if ready.chooses && !unsafe { self.wants_any(&part.rows, wanted) } {
             return;
@@ -156,6 +172,11 @@ impl<'a, T: HasKernels> Work<'a, T> {
         for panels in blocks(&part.panels, ready.panels_block) {
             // Where there is nothing to sum, kernels still write the zeros.
             let none = part.sums.is_empty().then(|| part.sums.clone());
+            let columns_end = || {
+                let last = ready.panel(panels.end - 1);
+                last.first + last.columns
+            };
+            let rows_end = if self.mirrored { columns_end() } else { ready.rows_len };
             for (number, sums) in blocks(&part.sums, ready.sums_block).chain(none).enumerate() {
                 let accumulate = part.accumulate || sums.start > part.sums.start;
                 // SAFETY: the caller's promise; blocks lie within the part.
@@ -170,12 +191,23 @@ impl<'a, T: HasKernels> Work<'a, T> {
                         if !self.known {
                             offsets(free(&ready.rows), rows.clone(), self.space.row_a, self.space.row_c);
                         }
-                        let count =
+                        let mut count =
                             if ready.chooses { self.choose(rows.clone(), wanted) } else { rows.len() };
+                        if !stays {
+                            count = count.min(rows_end.saturating_sub(rows.start));
+                        }
                         if !(ready.a_unpacked || stays && packed) {
                             self.pack_rows(count, &sums, at);
                         }
-                        self.tiles(rows.start, count, &panels, sums.len(), at, accumulate);
+                        let block = Block {
+                            first_row: rows.start,
+                            rows: count,
+                            sums: sums.len(),
+                            a: at,
+                            accumulate,
+                            is_last: sums.end == part.sums.end,
+                        };
+                        self.tiles(block, &panels);
                     }
                 }
             }
@@ -346,16 +378,9 @@ impl<'a, T: HasKernels> Work<'a, T> {
         }
     }
 
-    /// Computes a block of C: so many rows from the first on, by its panels.
-    unsafe fn tiles(
-        &self,
-        first_row: usize,
-        rows: usize,
-        panels: &Range<usize>,
-        sums: usize,
-        a_at: usize,
-        accumulate: bool,
-    ) {
+    /// Computes a block of C by its panels.
+    unsafe fn tiles(&self, block: Block, panels: &Range<usize>) {
+        let Block { first_row, sums, accumulate, .. } = block;
         let (ready, space) = (self.ready, &self.space);
         let a_sum = ready.sums.first().map_or(0, |axis| axis.a);
         let k = ready.runs.map_or(sums, |runs| runs.sums.min(sums));
@@ -391,12 +416,17 @@ impl<'a, T: HasKernels> Work<'a, T> {
             };
             let kernels = self.kernels.of_columns(panel.columns);
             let last = self.kernels.last(panel.columns);
+            // No tile of a mirrored result starts below the diagonal.
+            let end = match self.mirrored {
+                true => block.rows.min((panel.first + panel.columns).saturating_sub(first_row)),
+                false => block.rows,
+            };
             let mut next = 0;
-            while next < rows {
+            while next < end {
                 let start = next;
                 // Rows of a tile are all one stride apart.
                 let left = row_run - (first_row + start) % row_run;
-                let height = ready.tile_rows.min(rows - start).min(left);
+                let height = ready.tile_rows.min(block.rows - start).min(left);
                 next += height;
                 // SAFETY: the offsets are those of the block, and its places are good by the promise to `run`.
                 let (a, a_sums, a_row, a_k) = unsafe {
@@ -406,13 +436,13 @@ impl<'a, T: HasKernels> Work<'a, T> {
                     } else if ready.a_runs {
                         let stride = ready.a_stride();
                         (
-                            space.a.add(a_at + start * stride).cast_const(),
+                            space.a.add(block.a + start * stride).cast_const(),
                             &raw const START,
                             stride as isize,
                             1,
                         )
                     } else {
-                        let a = space.a.add(a_at + start * sums).cast_const();
+                        let a = space.a.add(block.a + start * sums).cast_const();
                         (a, &raw const START, 1, height as isize)
                     }
                 };
@@ -442,6 +472,10 @@ impl<'a, T: HasKernels> Work<'a, T> {
                         self.scatter(start, height, columns, accumulate);
                     },
                 }
+            }
+            if self.mirrored && block.is_last {
+                // SAFETY: these rows are whole; nobody computes what is far below the diagonal.
+                unsafe { mirror::copy_far(ready, self.kernels, self.c, first_row..first_row + next, &panel) };
             }
         }
     }

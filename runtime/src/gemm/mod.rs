@@ -3,7 +3,8 @@
 //! Axes come in four groups, told apart by where they occur: *batch* in A, B and C, *m* in A and C, *n* in B and C, *k*
 //! in A and B. A plan joins axes that are one in memory, makes the operand with the innermost axis of C the one whose
 //! columns fill vectors, and cuts the rest into blocks; running it packs the blocks straight from the strided operands
-//! and multiplies the packs in registers. No operand is ever permuted as a whole, and nothing is allocated.
+//! and multiplies the packs in registers. No operand is ever permuted as a whole, and nothing is allocated. Where both
+//! operands are one and the result is therefore its own transpose, half of it is computed.
 //!
 //! ```
 //! use einc_runtime::gemm::{Axis, Gemm, GemmPlan, gemm};
@@ -35,6 +36,7 @@ mod drive;
 mod groups;
 mod kernel;
 mod machine;
+mod mirror;
 mod pack;
 mod plan;
 #[cfg(test)]
@@ -257,6 +259,7 @@ unsafe fn run<T: HasKernels>(
         })
     };
     let by_batch = ready.batch_len >= threads || ready.listed.is_some();
+    let mirrored = ready.mirrored && std::ptr::eq(a, b);
     match ready.way {
         Way::Blocks => {
             // SAFETY, throughout: the caller's promise: each thread has its own share of the workspace, and parts of
@@ -272,6 +275,9 @@ unsafe fn run<T: HasKernels>(
                 let mut work = unsafe { Work::new(ready, kernels, part, memory) };
                 for (operands, c, wanted) in places(batch) {
                     unsafe { work.run(operands, c, wanted) };
+                    if mirrored && by_batch {
+                        unsafe { mirror::copy_near(ready, kernels, c) };
+                    }
                 }
             };
             spread(threads, &|thread| {
@@ -281,13 +287,20 @@ unsafe fn run<T: HasKernels>(
                 let by_panels = whole.panels.len() >= threads * 2
                     && whole.panels.len() * ready.panel_columns * 2 >= ready.rows_len;
                 let mut part = whole.clone();
+                let (of_columns, of_rows): (Share, Share) =
+                    if mirrored { (mirror::share_of_columns, mirror::share_of_rows) } else { (share, share) };
                 if by_panels {
-                    part.panels = share(whole.panels.len(), panels_together(ready), threads, thread);
+                    part.panels = of_columns(whole.panels.len(), panels_together(ready), threads, thread);
                 } else {
-                    part.rows = share(ready.rows_len, ready.tile_rows, threads, thread);
+                    part.rows = of_rows(ready.rows_len, ready.tile_rows, threads, thread);
                 }
                 some(thread, 0..ready.batch_len, &part);
             });
+            if mirrored && !by_batch {
+                for (_, c, _) in places(0..ready.batch_len) {
+                    unsafe { mirror::copy_near(ready, kernels, c) };
+                }
+            }
         }
         Way::Strips => spread(threads, &|thread| {
             let mine = |len, chosen| if chosen { share(len, 1, threads, thread) } else { 0..len };
@@ -438,6 +451,9 @@ fn panels_together(ready: &Ready) -> usize {
         _ => 1,
     }
 }
+
+/// Which of `len` things are those of one of so many threads, in multiples of a unit.
+type Share = fn(len: usize, unit: usize, threads: usize, thread: usize) -> Range<usize>;
 
 /// The share of one thread of `len` things, in multiples of `unit`.
 fn share(len: usize, unit: usize, threads: usize, thread: usize) -> Range<usize> {

@@ -3,6 +3,7 @@
 use super::Gemm;
 use super::groups::{Free, Groups, Shared, fill, product, run_of, split_box};
 use super::kernel::{Kernels, MOST_COLUMNS};
+use super::mirror;
 use super::thin::ROWS;
 
 /// Panels for which rows are not packed if they need not be.
@@ -85,6 +86,8 @@ pub(super) struct Ready {
     pub accumulate: bool,
     /// Whether only rows that are wanted are computed.
     pub chooses: bool,
+    /// Whether the result is its own transpose where both operands are one.
+    pub mirrored: bool,
     pub batch: Vec<Shared>,
     pub rows: Vec<Free>,
     pub columns: Vec<Free>,
@@ -234,6 +237,7 @@ impl Ready {
             swapped: swapped || turned,
             accumulate: gemm.accumulate,
             chooses,
+            mirrored: false,
             batch_len,
             rows_len,
             columns_len,
@@ -265,6 +269,7 @@ impl Ready {
         if way == Way::Blocks && !chooses {
             ready.list();
         }
+        ready.mirrored = mirror::is_mirrored(&ready);
         Some(ready)
     }
 
@@ -465,12 +470,13 @@ impl Ready {
                     b += index * axis.from;
                     c += index * axis.c;
                 }
-                Panel { b, c, columns: room.min(inner.extent - start), room }
+                let first = run * inner.extent + start;
+                Panel { first, b, c, columns: room.min(inner.extent - start), room }
             }
             Panels::Flat => {
                 let start = number * self.panel_columns;
                 let columns = self.panel_columns.min(self.columns_len - start);
-                Panel { b: 0, c: 0, columns, room: columns.next_multiple_of(self.lanes) }
+                Panel { first: start, b: 0, c: 0, columns, room: columns.next_multiple_of(self.lanes) }
             }
         }
     }
@@ -512,6 +518,8 @@ impl Ready {
 /// Some columns, packed side by side.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Panel {
+    /// The first column's number.
+    pub first: usize,
     /// The first column's offset in B.
     pub b: isize,
     /// The first column's offset in C.

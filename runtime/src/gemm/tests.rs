@@ -1,3 +1,4 @@
+mod mirror;
 mod windows;
 
 use super::*;
