@@ -330,7 +330,7 @@ impl<'a, T: HasKernels> Work<'a, T> {
                 number += count;
                 continue;
             } else {
-                unsafe { pack::columns(from, columns, offsets_of_sums, panel.room, to) };
+                unsafe { (self.kernels.pack_columns)(from, columns, offsets_of_sums, panel.room, to) };
             }
             number += 1;
         }
@@ -367,7 +367,7 @@ impl<'a, T: HasKernels> Work<'a, T> {
                         ready.a_stride(),
                     );
                 } else {
-                    pack::rows(
+                    (self.kernels.pack_rows)(
                         self.a,
                         offsets_of_rows,
                         offsets_of_sums,

@@ -49,6 +49,9 @@ pub(super) struct Kernels<T: 'static> {
     pub partial: &'static [&'static [Kernel<T>]],
     /// Moves a block of 8 rows to 8 columns, see [`super::pack`].
     pub transpose: super::pack::Transpose<T>,
+    /// Packs columns and rows that are copied as they lie.
+    pub pack_columns: super::pack::Columns<T>,
+    pub pack_rows: super::pack::Rows<T>,
     /// By rows - 1, then columns - 1.
     pub dots: [[Dots<T>; COLUMNS]; ROWS],
     pub strips: [[Strips<T>; COLUMNS]; ROWS],
@@ -76,6 +79,22 @@ impl<T> Kernels<T> {
     }
 }
 
+/// The same number, of which the compiler knows nothing: it stays in a register, if there is one.
+#[inline(always)]
+fn held(number: isize) -> isize {
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+    {
+        let mut number = number;
+        // SAFETY: there is no instruction.
+        unsafe {
+            std::arch::asm!("/* {0} */", inout(reg) number, options(pure, nomem, nostack, preserves_flags));
+        }
+        number
+    }
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    number
+}
+
 /// # Safety
 /// The tile's pointers must be good for what its extents say, and the machine must have what `V` needs.
 #[inline(always)]
@@ -96,21 +115,26 @@ pub(super) unsafe fn real<V: Vector, const ROWS: usize, const VECTORS: usize, co
                 V::prefetch(row.wrapping_add(VECTORS * V::LANES - 1));
             }
         }
+        // What would be added up anew at every step: the units that add also multiply.
+        let steps: [isize; ROWS] =
+            std::array::from_fn(|i| if i == 0 { 0 } else { held(i as isize * tile.a_row) });
+        let ahead = tile.b.wrapping_offset(held(tile.ahead as isize));
         for run in 0..tile.runs {
             let first = run * tile.k;
             let mut a = tile.a.offset(*tile.a_sums.add(first));
             for p in first..first + tile.k {
-                let b = tile.b.offset(*tile.b_sums.add(p));
+                let place = *tile.b_sums.add(p);
+                let b = tile.b.offset(place);
                 let mut columns = [V::zero(); VECTORS];
                 for (j, column) in columns.iter_mut().enumerate() {
                     let at = b.add(j * V::LANES);
                     if tile.ahead > 0 {
-                        V::prefetch(at.wrapping_add(tile.ahead));
+                        V::prefetch(ahead.wrapping_offset(place).wrapping_add(j * V::LANES));
                     }
                     *column = if PARTIAL && j + 1 == VECTORS { V::load_part(at, mask) } else { V::load(at) };
                 }
                 for (i, sum) in sums.iter_mut().enumerate() {
-                    let row = V::factor(a.offset(i as isize * tile.a_row));
+                    let row = V::factor(a.offset(steps[i]));
                     for j in 0..VECTORS {
                         sum[j] = columns[j].times_add(row, sum[j]);
                     }

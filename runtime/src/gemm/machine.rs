@@ -1,7 +1,7 @@
 //! The kernels of this machine, chosen when first needed.
 
 use super::kernel::{Kernel, Kernels, Tile, real};
-use super::pack::transpose_plain;
+use super::pack::{self, transpose_plain};
 #[cfg(target_arch = "x86_64")]
 use super::thin::{Run, Strip, Sweep};
 use super::thin::{dots, runs, strips, sweep};
@@ -45,8 +45,26 @@ macro_rules! six_by_two {
 #[cfg(target_arch = "x86_64")]
 macro_rules! instances {
     (
-        $features:literal, $real:ident, $dots:ident, $strips:ident, $sweep:ident, $runs:ident
+        $features:literal, $real:ident, $dots:ident, $strips:ident, $sweep:ident, $runs:ident, $columns:ident, $rows:ident
     ) => {
+        #[target_feature(enable = $features)]
+        unsafe fn $columns<T: Copy + Default>(
+            from: *const T,
+            columns: &[isize],
+            sums: &[isize],
+            width: usize,
+            to: *mut T,
+        ) {
+            // SAFETY: the caller's promise.
+            unsafe { pack::columns(from, columns, sums, width, to) }
+        }
+
+        #[target_feature(enable = $features)]
+        unsafe fn $rows<T: Copy>(from: *const T, rows: &[isize], sums: &[isize], to: *mut T) {
+            // SAFETY: the caller's promise.
+            unsafe { pack::rows(from, rows, sums, to) }
+        }
+
         #[target_feature(enable = $features)]
         unsafe fn $real<V: Vector, const ROWS: usize, const VECTORS: usize, const PARTIAL: bool>(
             tile: &Tile<V::Elem>,
@@ -111,6 +129,8 @@ macro_rules! small_tables {
                 heights!($real, $vector, 2, true; 1, 2, 3, 4),
             ],
             transpose: transpose_plain,
+            pack_columns: pack::columns,
+            pack_rows: pack::rows,
             dots: by_two!(dots, $vector),
             strips: by_two!(strips, $vector),
             sweep: sweep::<$vector>,
@@ -171,8 +191,17 @@ mod x86 {
     use super::*;
     use crate::vector::x86::*;
 
-    instances!("avx2,fma", real_avx2, dots_avx2, strips_avx2, sweep_avx2, runs_avx2);
-    instances!("avx512f,avx512dq", real_avx512, dots_avx512, strips_avx512, sweep_avx512, runs_avx512);
+    instances!("avx2,fma", real_avx2, dots_avx2, strips_avx2, sweep_avx2, runs_avx2, columns_avx2, rows_avx2);
+    instances!(
+        "avx512f,avx512dq",
+        real_avx512,
+        dots_avx512,
+        strips_avx512,
+        sweep_avx512,
+        runs_avx512,
+        columns_avx512,
+        rows_avx512
+    );
 
     macro_rules! avx512_tables {
         ($vector:ty, $transpose:ident, $rows_packed:expr, $sums_packed:expr, $columns_packed:expr) => {
@@ -191,6 +220,8 @@ mod x86 {
                     heights!(real_avx512, $vector, 3, true; 1, 2, 3, 4, 5, 6, 7, 8),
                 ],
                 transpose: $transpose,
+                pack_columns: columns_avx512,
+                pack_rows: rows_avx512,
                 dots: by_two!(dots_avx512, $vector),
             strips: by_two!(strips_avx512, $vector),
             sweep: sweep_avx512::<$vector>,
@@ -218,6 +249,8 @@ mod x86 {
                     heights!(real_avx2, $vector, 2, true; 1, 2, 3, 4, 5, 6),
                 ],
                 transpose: $transpose,
+                pack_columns: columns_avx2,
+                pack_rows: rows_avx2,
                 dots: by_two!(dots_avx2, $vector),
             strips: by_two!(strips_avx2, $vector),
             sweep: sweep_avx2::<$vector>,
@@ -277,6 +310,8 @@ mod neon {
                     heights!(real_plain, $vector, 3, true; 1, 2, 3, 4, 5, 6, 7, 8),
                 ],
                 transpose: transpose_plain,
+                pack_columns: pack::columns,
+                pack_rows: pack::rows,
                 dots: by_two!(dots, $vector),
             strips: by_two!(strips, $vector),
             sweep: sweep::<$vector>,

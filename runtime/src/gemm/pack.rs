@@ -28,10 +28,18 @@ pub(super) unsafe fn transpose_plain<T: Copy>(
     }
 }
 
+/// [`columns`] by the instructions of some machine.
+pub(super) type Columns<T> =
+    unsafe fn(from: *const T, columns: &[isize], sums: &[isize], width: usize, to: *mut T);
+
+/// [`rows`] by the instructions of some machine.
+pub(super) type Rows<T> = unsafe fn(from: *const T, rows: &[isize], sums: &[isize], to: *mut T);
+
 /// Packs columns of B: `columns[j]` and `sums[p]` are offsets from `from`, `width` is what a packed row holds.
 ///
 /// # Safety
 /// All places named by the arguments must be good; `to` holds `sums.len() * width` elements.
+#[inline(always)]
 pub(super) unsafe fn columns<T: Copy + Default>(
     from: *const T,
     columns: &[isize],
@@ -221,6 +229,7 @@ pub(super) unsafe fn columns_of_panels<T: Copy + Default>(
 }
 
 /// Writes zeros for columns that do not exist.
+#[inline(always)]
 unsafe fn pad<T: Copy + Default>(columns: usize, sums: usize, width: usize, to: *mut T) {
     if columns < width {
         for p in 0..sums {
@@ -233,6 +242,7 @@ unsafe fn pad<T: Copy + Default>(columns: usize, sums: usize, width: usize, to: 
 }
 
 /// Copies `WIDTH` elements for each sum, to places `step` apart.
+#[inline(always)]
 unsafe fn copy_rows<T: Copy, const WIDTH: usize>(from: *const T, sums: &[isize], to: *mut T, step: usize) {
     for (p, &sum) in sums.iter().enumerate() {
         // SAFETY: the caller of the packing function vouches for every place.
@@ -244,6 +254,7 @@ unsafe fn copy_rows<T: Copy, const WIDTH: usize>(from: *const T, sums: &[isize],
 }
 
 /// Copies every other element, `WIDTH` of them, for each sum, to places `step` apart.
+#[inline(always)]
 unsafe fn copy_every_other<T: Copy, const WIDTH: usize>(
     from: *const T,
     sums: &[isize],
@@ -278,6 +289,7 @@ fn run_of(places: &[isize], by: isize) -> usize {
 ///
 /// # Safety
 /// As [`columns`], with `step` for the width.
+#[inline(always)]
 unsafe fn copy_pieces<T: Copy>(
     from: *const T,
     places: &[isize],
@@ -312,6 +324,7 @@ unsafe fn copy_pieces<T: Copy>(
 ///
 /// # Safety
 /// All places named by the arguments must be good.
+#[inline(always)]
 pub(super) unsafe fn rows<T: Copy>(from: *const T, rows: &[isize], sums: &[isize], to: *mut T) {
     let height = rows.len();
     let is_straight = rows.iter().enumerate().all(|(i, &row)| row == rows[0] + i as isize);
