@@ -152,6 +152,44 @@ fn sums_are_drawn_in_front_of_windows() {
 }
 
 #[test]
+fn functions_are_computed_before_windows_are_opened() {
+    // The elements of the largest intermediate of a sum over windows of 8 at 20 places.
+    let largest = |factor: &str| {
+        let text = format!(
+            "fn f(x: f64[27], y: f64[27], s: f64, v: f64[8, 5]) -> (r: f64[5, 20]) {{ r[o,p] = v[u,o] * ({factor}) }}"
+        );
+        let (program, inputs) = program(&text, &[]);
+        let inputs: Vec<&Tensor> = inputs.iter().collect();
+        let graph = pipeline::graph(&program);
+        let plan = plan(&graph, &Settings::default()).expect("small");
+        let found = interpret::run_plan(&plan, &inputs).expect("indices inside");
+        let expected = interpret::run(&program, &inputs).expect("indices inside");
+        assert_eq!(found[0].bytes(), expected[0].bytes(), "{factor}\n{graph}");
+        let is_output = |id| graph.outputs.iter().any(|output| output.1 == id);
+        let maps =
+            graph.ids().into_iter().filter(|&id| matches!(graph.node(id).op, Op::Map(_)) && !is_output(id));
+        maps.map(|id| graph.node(id).elems()).max()
+    };
+    for factor in [
+        "relu(x[p + u])",
+        "max(s * x[p + u], abs(y[p + u]) - 1)",
+        "relu(x[p + u - 3 else 2]) + 1",
+        "if x[(p + u - 9) % 27] > s then y[(p + u - 9) % 27] else -3",
+    ] {
+        assert_eq!(largest(factor), Some(27), "{factor}");
+    }
+    // Functions of more than the place, and reads that a condition keeps inside.
+    for factor in [
+        "relu(x[p + u]) + u",
+        "relu(x[p + u] * y[p + 1])",
+        "relu(x[p + u] * y[u + 1])",
+        "if p >= u then relu(x[p - u]) else 2",
+    ] {
+        assert_eq!(largest(factor), Some(160), "{factor}");
+    }
+}
+
+#[test]
 fn rows_are_multiplied_before_tables_pick_them() {
     let gathered = |graph: &Graph, place: &_| contract_before_gather(graph, *place);
     let text = "fn f(e: f64[B, F, D], g: f64[F, B, D], s: f64[B]) -> (p: f64[B, R]) {

@@ -5,20 +5,23 @@
 //!
 //! - a sum of products in which some factor lacks an axis of the others, so that its order can matter (a contraction);
 //! - a factor of such a product that is more than a read in place: a function of a tensor, a gather, a mask. It is
-//!   computed once over its own axes. A read with a value outside (`x[s+u-1 else 0]`) becomes a read in place of a
-//!   padded copy, which is hardly larger than the tensor;
+//!   computed once over its own axes, or before windows are opened, once at every place (`exp(x[s+u])`). A read with a
+//!   value outside (`x[s+u-1 else 0]`) becomes a read in place of a padded copy, which is hardly larger than the tensor;
 //! - a reduction that would otherwise be computed again at points that it does not depend on;
 //! - a reduction inside another whose axes it uses, and every map along axes.
 
+mod windows;
+
 use super::prefix_sum::prefix_sum;
 use super::product::{Product, collect_products, in_place};
-use super::rewrite::{affine_expr, map_parts, multiply, scalar_of};
+use super::rewrite::{map_parts, multiply, scalar_of};
 use super::{Access, Along, Graph, Node, NodeId, Op, Scan, ScanId, Scatter, Term};
-use crate::expr::{Affine, AlongOp, Axis, AxisId, Binary, Expr, Outside, Read, Reduce, ReduceOp, Unary};
+use crate::expr::{AlongOp, AxisId, Expr, Outside, Read, Reduce, ReduceOp, Unary};
 use crate::program::{Define, Program, Role, Statement, TensorId};
 use crate::source::Span;
 use einc_runtime::DType;
 use std::collections::{BTreeMap, BTreeSet};
+use windows::Window;
 
 /// How often a computed factor of a product must be reused to be worth a node of its own.
 const REUSE: u64 = 4;
@@ -441,65 +444,6 @@ impl Builder {
         })
     }
 
-    /// The window of each dim of a read that leaves its tensor or wraps: what the index is a function of, and the
-    /// least and greatest value of that. `None` where a padded copy is no smaller than the read.
-    fn windows(&self, factor: &Expr<NodeId>) -> Option<Vec<(Affine, i64, i64)>> {
-        let Expr::Read(read) = factor else { return None };
-        match &read.outside {
-            Outside::Never | Outside::Clamp => {}
-            Outside::Else(value) if value.free_axes().is_empty() => {}
-            _ => return None,
-        }
-        let scan = self.context.scan_axis;
-        let mut windows = Vec::new();
-        let mut copied = 1u64;
-        for index in &read.indices {
-            let inner = match index {
-                Expr::Binary(Binary::Rem, a, b) if b.affine()?.terms.is_empty() => a.affine()?,
-                _ => index.affine()?,
-            };
-            let (low, high) = inner.bounds(&self.graph.axes)?;
-            if inner.terms.iter().any(|term| Some(term.0) == scan) {
-                return None;
-            }
-            copied = copied.checked_mul(u64::try_from(high.checked_sub(low)?).ok()?.checked_add(1)?)?;
-            windows.push((inner, low, high));
-        }
-        let points = self.graph.points(&factor.free_axes());
-        (copied <= points.saturating_mul(2)).then_some(windows)
-    }
-
-    /// Makes the padded copy that [`Builder::windows`] describes, of the product of reads that all have these windows.
-    fn pad(&mut self, reads: &[&Read<NodeId>], windows: Vec<(Affine, i64, i64)>) -> Option<Access> {
-        let mut axes = Vec::new();
-        let mut places = Vec::new();
-        let mut accesses = Vec::new();
-        for (inner, low, high) in windows {
-            let extent = u64::try_from(high.checked_sub(low)?.checked_add(1)?).ok()?;
-            let name =
-                inner.terms.first().map_or("p".to_string(), |term| self.graph.axes[term.0].name.clone());
-            let axis = self.graph.axes.push(Axis { name, extent });
-            places.push(affine_expr(&Affine { terms: vec![(axis, 1)], constant: low }));
-            axes.push(axis);
-            accesses.push(inner.plus(&Affine { terms: Vec::new(), constant: low.checked_neg()? })?);
-        }
-        let moved = |read: &&Read<NodeId>| {
-            let index = |(index, place): (&Expr<NodeId>, &Expr<NodeId>)| match index {
-                Expr::Binary(op, _, b) => Expr::Binary(*op, Box::new(place.clone()), b.clone()),
-                _ => place.clone(),
-            };
-            let indices = read.indices.iter().zip(&places).map(index).collect();
-            Expr::Read(Read { indices, ..(*read).clone() })
-        };
-        let dtype = reads.first()?.dtype;
-        let mut factors: Vec<Expr<NodeId>> = reads.iter().map(moved).collect();
-        let value = if factors.len() == 1 { factors.remove(0) } else { Expr::Product(factors) };
-        match self.part(axes, Op::Map(value), dtype) {
-            Expr::Read(copy) => Some(Access { node: copy.source, indices: accesses }),
-            _ => None,
-        }
-    }
-
     fn contract_product(
         &mut self,
         product: Product,
@@ -508,7 +452,7 @@ impl Builder {
     ) -> Option<Expr<NodeId>> {
         let dtype = reduce.body.dtype();
         let mut operands = Vec::new();
-        let mut padded: Vec<Vec<(Affine, i64, i64)>> = Vec::new();
+        let mut padded: Vec<Vec<Window>> = Vec::new();
         for factor in &product.factors {
             let operand = match (in_place(&self.graph, factor), self.windows(factor), factor) {
                 (Some(access), _, _) => access,
@@ -517,19 +461,21 @@ impl Builder {
                         continue;
                     }
                     // What is read at the same places is multiplied there, once for each.
-                    let alike: Vec<&Read<NodeId>> = product
+                    let alike: Vec<&Expr<NodeId>> = product
                         .factors
                         .iter()
                         .filter(|other| in_place(&self.graph, other).is_none())
                         .filter(|other| self.windows(other).as_ref() == Some(&windows))
-                        .filter_map(|other| if let Expr::Read(read) = other { Some(read) } else { None })
                         .collect();
                     padded.push(windows.clone());
                     self.pad(&alike, windows)?
                 }
-                _ => match self.materialise(factor) {
-                    Expr::Read(read) => in_place(&self.graph, &Expr::Read(read))?,
-                    _ => return None,
+                _ => match self.windows_of_function(factor) {
+                    Some(windows) => self.pad(&[factor], windows)?,
+                    None => match self.materialise(factor) {
+                        Expr::Read(read) => in_place(&self.graph, &Expr::Read(read))?,
+                        _ => return None,
+                    },
                 },
             };
             operands.push(operand);
