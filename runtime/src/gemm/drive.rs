@@ -179,42 +179,51 @@ impl<'a, T: HasKernels> Work<'a, T> {
             let rows_end = if self.mirrored { columns_end() } else { ready.rows_len };
             for (number, sums) in blocks(&part.sums, ready.sums_block).chain(none).enumerate() {
                 let accumulate = part.accumulate || sums.start > part.sums.start;
-                // SAFETY: the caller's promise; blocks lie within the part.
-                unsafe {
-                    if !self.known {
-                        offsets(shared(&ready.sums), sums.clone(), self.space.sum_a, self.space.sum_b);
-                        self.place_columns(&panels);
+                if !self.known {
+                    // SAFETY: the caller's promise; blocks lie within the part.
+                    unsafe { offsets(shared(&ready.sums), sums.clone(), self.space.sum_a, self.space.sum_b) };
+                }
+                for (turn, panels) in blocks(&panels, ready.panels_packed).enumerate() {
+                    // SAFETY: as above.
+                    unsafe {
+                        if !self.known {
+                            self.place_columns(&panels);
+                        }
+                        self.pack_panels(&panels, &sums);
                     }
-                    self.pack_panels(&panels, &sums);
                     for rows in blocks(&part.rows, ready.rows_block) {
                         let at = if stays { number * ready.a_block() } else { 0 };
-                        if !self.known {
-                            offsets(free(&ready.rows), rows.clone(), self.space.row_a, self.space.row_c);
+                        // SAFETY: as above.
+                        unsafe {
+                            if !self.known {
+                                offsets(free(&ready.rows), rows.clone(), self.space.row_a, self.space.row_c);
+                            }
+                            let mut count =
+                                if ready.chooses { self.choose(rows.clone(), wanted) } else { rows.len() };
+                            if !stays {
+                                count = count.min(rows_end.saturating_sub(rows.start));
+                            }
+                            // Where several panels are packed in turns, all rows are one block.
+                            if !(ready.a_unpacked || stays && packed || turn > 0) {
+                                self.pack_rows(count, &sums, at);
+                            }
+                            let block = Block {
+                                first_row: rows.start,
+                                rows: count,
+                                sums: sums.len(),
+                                a: at,
+                                accumulate,
+                                is_last: sums.end == part.sums.end,
+                            };
+                            self.tiles(block, &panels);
                         }
-                        let mut count =
-                            if ready.chooses { self.choose(rows.clone(), wanted) } else { rows.len() };
-                        if !stays {
-                            count = count.min(rows_end.saturating_sub(rows.start));
-                        }
-                        if !(ready.a_unpacked || stays && packed) {
-                            self.pack_rows(count, &sums, at);
-                        }
-                        let block = Block {
-                            first_row: rows.start,
-                            rows: count,
-                            sums: sums.len(),
-                            a: at,
-                            accumulate,
-                            is_last: sums.end == part.sums.end,
-                        };
-                        self.tiles(block, &panels);
                     }
                 }
             }
             packed = stays;
         }
         self.known = !ready.chooses
-            && part.panels.len() <= ready.panels_block
+            && part.panels.len() <= ready.panels_packed
             && part.sums.len() <= ready.sums_block
             && part.rows.len() <= ready.rows_block;
     }

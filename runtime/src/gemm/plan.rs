@@ -6,6 +6,9 @@ use super::kernel::{Kernels, MOST_COLUMNS};
 use super::mirror;
 use super::thin::ROWS;
 
+/// How many times as many rows as a block has otherwise make one block, if there are no more.
+const ONE_BLOCK: usize = 2;
+
 /// Panels for which rows are not packed if they need not be.
 const PANELS_UNPACKED: usize = 96;
 
@@ -110,6 +113,8 @@ pub(super) struct Ready {
     pub rows_block: usize,
     pub sums_block: usize,
     pub panels_block: usize,
+    /// Panels that are packed at once.
+    pub panels_packed: usize,
     /// Elements that packed A may take.
     pub a_area: usize,
     /// Whether kernels read rows or columns where they are.
@@ -249,6 +254,7 @@ impl Ready {
             rows_block: 0,
             sums_block: 0,
             panels_block: 0,
+            panels_packed: 0,
             a_area: 0,
             a_unpacked: false,
             b_unpacked: false,
@@ -298,7 +304,11 @@ impl Ready {
             let whole = self.sums_len.next_multiple_of(cut);
             self.sums_block = whole.min(kernels.sums_packed / (8 * cut) * (8 * cut));
         }
-        let rows_blocks = self.rows_len.div_ceil(kernels.rows_packed).max(1);
+        // Rows that fit one block are packed once for all panels of a block.
+        let rows_blocks = match self.rows_len <= ONE_BLOCK * kernels.rows_packed {
+            true => 1,
+            false => self.rows_len.div_ceil(kernels.rows_packed),
+        };
         self.rows_block = self.rows_len.div_ceil(rows_blocks).next_multiple_of(self.tile_rows);
         // Where all rows fit one block, packed columns are read once: few of them, so that they stay in the cache.
         let columns_block = if rows_blocks > 1 {
@@ -308,10 +318,10 @@ impl Ready {
                 .clamp(16 * self.panel_columns / 3, kernels.columns_packed)
         };
         let block = (columns_block / self.panel_columns).max(1);
-        self.panels_block = match self.panels {
+        self.panels_packed = match self.panels {
             Panels::Runs { beside, .. } if beside >= 8 => {
                 // Two lines of B at a time; where the packs are read once, few enough sums that they stay in the cache.
-                if rows_blocks == 1 {
+                if self.rows_len <= kernels.rows_packed {
                     self.sums_block = self.sums_block.min(64);
                 }
                 block.max(32)
@@ -320,7 +330,10 @@ impl Ready {
             Panels::Runs { of_run, .. } => block.min(of_run),
             Panels::Flat => block,
         };
-        self.panels_block = self.panels_block.min(self.panels_len().max(1));
+        self.panels_packed = self.panels_packed.min(self.panels_len().max(1));
+        let columns = self.panels_packed * self.panel_columns;
+        let turns = if rows_blocks == 1 { (kernels.columns_packed / columns).max(1) } else { 1 };
+        self.panels_block = self.panels_packed * turns;
         let few_rows = self.rows_len <= 2 * self.tile_rows;
         self.b_unpacked = self.way == Way::Blocks
             && self.columns.first().is_none_or(|axis| axis.from == 1)
@@ -330,7 +343,8 @@ impl Ready {
             // Little is used twice but C: go along the rows of B, a few at once, as far as C stays in the cache.
             self.sums_block = self.sums_block.min(if self.rows_len <= 2 { 4 } else { 64 });
             let columns = if self.rows_len <= 2 { 8192 } else { 65536 / self.rows_len };
-            self.panels_block = (columns / self.panel_columns).min(self.panels_len());
+            self.panels_packed = (columns / self.panel_columns).min(self.panels_len());
+            self.panels_block = self.panels_packed;
         }
         let all = self.a_block().saturating_mul(self.sums_len.div_ceil(self.sums_block).max(1));
         self.a_area = all.min(kernels.rows_packed * kernels.sums_packed * 5 / 4).max(self.a_block());
@@ -393,7 +407,7 @@ impl Ready {
     fn is_whole<T>(&self, run: usize, vectors: usize) -> bool {
         run >= 2 * self.lanes
             && run.is_multiple_of(self.lanes)
-            && (run >= vectors * self.lanes || self.rows_len < MANY_ROWS)
+            && (fills(run, vectors * self.lanes) || self.rows_len < MANY_ROWS)
             && self.overlaps::<T>()
     }
 
@@ -404,7 +418,8 @@ impl Ready {
         // Tiles with columns of two such stretches are written one by one.
         let are_few = joined.is_multiple_of(tile) || joined >= 8 * tile;
         let is_unit = self.columns.first().is_some_and(|axis| axis.from == 1);
-        is_unit && joined > run && are_few && run < tile && run * 10 < run.next_multiple_of(tile) * 9
+        let is_short = run < tile || !fills(run, tile) && self.rows_len >= MANY_ROWS;
+        is_unit && joined > run && are_few && is_short && run * 10 < run.next_multiple_of(tile) * 9
     }
 
     /// Lists the tiles, if they are few and can be read where they are.
@@ -500,7 +515,7 @@ impl Ready {
     /// Elements of the packing areas of one thread: A, B, a tile.
     pub fn areas(&self) -> [usize; 3] {
         let a = if self.a_unpacked { 0 } else { self.a_area };
-        let b = if self.b_unpacked { 0 } else { self.panels_block * self.panel_columns * self.sums_block };
+        let b = if self.b_unpacked { 0 } else { self.panels_packed * self.panel_columns * self.sums_block };
         [a, b, 8 * MOST_COLUMNS]
     }
 
@@ -508,11 +523,16 @@ impl Ready {
     pub fn offsets(&self) -> [usize; 8] {
         let columns = match self.panels {
             Panels::Runs { .. } => self.panel_columns,
-            Panels::Flat => self.panels_block * self.panel_columns,
+            Panels::Flat => self.panels_packed * self.panel_columns,
         };
         let (rows, sums) = (self.rows_block, self.sums_block);
         [rows, rows, if self.chooses { rows } else { 0 }, sums, sums, sums, columns, columns]
     }
+}
+
+/// Whether a run cut into tiles fills most of them.
+fn fills(run: usize, tile: usize) -> bool {
+    run * 4 >= run.next_multiple_of(tile) * 3
 }
 
 /// Some columns, packed side by side.

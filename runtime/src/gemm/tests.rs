@@ -259,6 +259,8 @@ fn matrices_of_several_blocks() {
         ([10, 1700, 600], DType::F32),
         ([1700, 10, 300], DType::I32),
         ([250, 50, 300], DType::I64),
+        ([250, 1700, 520], DType::F32),
+        ([150, 900, 520], DType::F64),
     ] {
         for transposed in [numbers.below(4), 4 + numbers.below(4)] {
             check_any(
@@ -268,6 +270,15 @@ fn matrices_of_several_blocks() {
             );
         }
     }
+}
+
+#[test]
+fn rows_of_one_block_are_packed_once_for_several_blocks_of_columns() {
+    let blocks = |m: u64| {
+        let ready = GemmPlan::new(&matrices(DType::F32, [m, 2000, 600], 2, false).gemm).unwrap().ready;
+        (ready.rows_block >= m as usize, ready.panels_block > ready.panels_packed)
+    };
+    assert_eq!((blocks(150), blocks(2000)), ((true, true), (false, false)));
 }
 
 #[test]

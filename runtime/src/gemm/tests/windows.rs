@@ -95,8 +95,8 @@ fn rows_times_windows_of_short_rows() {
     }
 }
 
-/// `C[o,y,x] = sum over c, u, v of A[o,c,u,v] * B[c,y+u,x+v]`: columns are read where they lie, but for strides of pages, and
-/// the sums of A are one run.
+/// `C[o,y,x] = sum over c, u, v of A[o,c,u,v] * B[c,y+u,x+v]`: columns are read where they lie, but for strides of pages and
+/// where many rows are worth full tiles, and the sums of A are one run.
 #[test]
 fn rows_times_windows_of_long_rows() {
     let mut numbers = Numbers(31);
@@ -108,6 +108,7 @@ fn rows_times_windows_of_long_rows() {
         (21, 11, [6, 48], [3, 1], Some([48, 4096])),
         (3, 5, [2, 17], [2, 2], None),
         (100, 1, [2, 33], [2, 9], None),
+        (200, 3, [7, 64], [3, 2], None),
     ];
     for (number, (o, c, [p, q], [u, v], laid)) in cases.into_iter().enumerate() {
         for (dtype, swapped) in DTYPES.into_iter().flat_map(|dtype| [(dtype, false), (dtype, true)]) {
@@ -133,6 +134,10 @@ fn rows_times_windows_of_long_rows() {
             if number < 4 && dtype == DType::F32 {
                 let ready = GemmPlan::new(&gemm).unwrap().ready;
                 assert_eq!((ready.b_unpacked, ready.a_run), (number < 3, (c * u * v) as usize), "{gemm:?}");
+            }
+            if o == 200 && dtype == DType::F32 && Level::of_machine() == Level::Widest {
+                // Four vectors would be two tiles of three.
+                assert_eq!(GemmPlan::new(&gemm).unwrap().ready.panels, Panels::Flat);
             }
             check_any(&Problem { gemm, lens }, &mut numbers, 1 + number % 3);
         }
