@@ -298,6 +298,11 @@ pub(super) fn radices(len: usize) -> Option<Vec<usize>> {
     (rest <= 1).then_some(list)
 }
 
+/// What the results of a pass are multiplied by.
+const BY_NONE: u8 = 0;
+const BY_FACTORS: u8 = 1;
+const BY_TURNS: u8 = 2;
+
 /// A pass: for each of `groups` numbers `p` a transform of `radix` elements, then factors `w^(p k)`.
 #[derive(Clone, Debug)]
 struct Pass<T> {
@@ -317,26 +322,39 @@ impl<T: Real> Pass<T> {
         Pass { radix, groups, factors, roots: (0..radix).map(|k| single(root(k, radix))).collect() }
     }
 
+    /// Where there is one group, results are multiplied by `turns`, if there are any.
+    ///
     /// # Safety
-    /// Both arrays have all lines, and are not one.
+    /// Both arrays have all lines, and so have the turns; none of them is another.
     #[inline(always)]
-    unsafe fn run<V: VectorFloat<Elem = T>, const R: usize>(&self, run: usize, from: *const T, to: *mut T) {
+    unsafe fn run<V: VectorFloat<Elem = T>, const R: usize>(
+        &self,
+        run: usize,
+        from: *const T,
+        to: *mut T,
+        turns: Option<*const T>,
+    ) {
         // SAFETY: the caller's promise.
         unsafe {
-            self.group::<V, R, false>(0, run, from, to);
+            if let (1, Some(turns)) = (self.groups, turns) {
+                return self.group::<V, R, BY_TURNS>(0, run, from, to, turns);
+            }
+            let none = std::ptr::null();
+            self.group::<V, R, BY_NONE>(0, run, from, to, none);
             for p in 1..self.groups {
-                self.group::<V, R, true>(p, run, from, to);
+                self.group::<V, R, BY_FACTORS>(p, run, from, to, none);
             }
         }
     }
 
     #[inline(always)]
-    unsafe fn group<V: VectorFloat<Elem = T>, const R: usize, const TURNED: bool>(
+    unsafe fn group<V: VectorFloat<Elem = T>, const R: usize, const BY: u8>(
         &self,
         p: usize,
         run: usize,
         from: *const T,
         to: *mut T,
+        turns: *const T,
     ) {
         let line = 2 * T::LINE;
         let part = self.groups * run * line;
@@ -351,9 +369,12 @@ impl<T: Real> Pass<T> {
                     macro_rules! straight {
                         ($transform:ident, $($k:literal)*) => {{
                             let y = $transform([$(Pair::<V>::load(from.add($k * part + at))),*]);
-                            $(let result = match TURNED && $k > 0 {
-                                true => y[$k].times(Pair::splat(factors[usize::wrapping_sub($k, 1)])),
-                                false => y[$k],
+                            $(let result = match BY {
+                                BY_FACTORS if $k > 0 => {
+                                    y[$k].times(Pair::splat(factors[usize::wrapping_sub($k, 1)]))
+                                }
+                                BY_TURNS => y[$k].times(Pair::load(turns.add($k * run * line + at))),
+                                _ => y[$k],
                             };
                             result.store(to.add($k * run * line + at));)*
                         }};
@@ -368,9 +389,11 @@ impl<T: Real> Pass<T> {
                             }
                             let mut y = butterfly::<T, V, R>(x, &self.roots);
                             for k in 0..R {
-                                if TURNED && k > 0 {
-                                    y[k] = y[k].times(Pair::splat(factors[k - 1]));
-                                }
+                                y[k] = match BY {
+                                    BY_FACTORS if k > 0 => y[k].times(Pair::splat(factors[k - 1])),
+                                    BY_TURNS => y[k].times(Pair::load(turns.add(k * run * line + at))),
+                                    _ => y[k],
+                                };
                                 y[k].store(to.add(k * run * line + at));
                             }
                         }
@@ -409,20 +432,35 @@ impl<T: Real> Lines<T> {
     /// Both arrays have `count` lines and are not one; the machine has the vectors.
     #[inline(always)]
     pub unsafe fn run<V: VectorFloat<Elem = T>>(&self, data: *mut T, other: *mut T) -> *mut T {
+        // SAFETY: the caller's promise.
+        unsafe { self.run_by::<V>(data, other, None) }
+    }
+
+    /// The same with the lines of the result times factors, a line of them for each; not for one line.
+    ///
+    /// # Safety
+    /// As of [`Lines::run`]; there are as many lines of factors, apart from both arrays.
+    #[inline(always)]
+    pub unsafe fn run_by<V: VectorFloat<Elem = T>>(
+        &self,
+        data: *mut T,
+        other: *mut T,
+        turns: Option<*const T>,
+    ) -> *mut T {
         let (mut from, mut to) = (data, other);
         let mut run = 1;
         for pass in &self.passes {
             // SAFETY: the caller's promise.
             unsafe {
                 match pass.radix {
-                    2 => pass.run::<V, 2>(run, from, to),
-                    3 => pass.run::<V, 3>(run, from, to),
-                    4 => pass.run::<V, 4>(run, from, to),
-                    5 => pass.run::<V, 5>(run, from, to),
-                    7 => pass.run::<V, 7>(run, from, to),
-                    8 => pass.run::<V, 8>(run, from, to),
-                    11 => pass.run::<V, 11>(run, from, to),
-                    _ => pass.run::<V, LARGEST>(run, from, to),
+                    2 => pass.run::<V, 2>(run, from, to, turns),
+                    3 => pass.run::<V, 3>(run, from, to, turns),
+                    4 => pass.run::<V, 4>(run, from, to, turns),
+                    5 => pass.run::<V, 5>(run, from, to, turns),
+                    7 => pass.run::<V, 7>(run, from, to, turns),
+                    8 => pass.run::<V, 8>(run, from, to, turns),
+                    11 => pass.run::<V, 11>(run, from, to, turns),
+                    _ => pass.run::<V, LARGEST>(run, from, to, turns),
                 }
             }
             run *= pass.radix;

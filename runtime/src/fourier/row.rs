@@ -10,6 +10,7 @@
 use super::lines::{Lines, Pair, Real, across, radices, root, with_vectors};
 use crate::permute::square::Square;
 use crate::vector::VectorFloat;
+use std::mem::MaybeUninit;
 
 /// Real and imaginary parts of a row, one after the other.
 #[derive(Clone, Copy)]
@@ -180,6 +181,9 @@ unsafe fn row_with<T: Real, V: VectorFloat<Elem = T>>(row: &Row<T>, memory: Memo
     }
 }
 
+/// Bytes of the first cache.
+const NEAR: usize = 32 << 10;
+
 /// Lines that change sides, aligned.
 #[repr(align(64))]
 struct Block<T>([T; 512]);
@@ -201,23 +205,29 @@ impl<T: Real> Straight<T> {
         let (line, count) = (2 * T::LINE, self.lines.count);
         // SAFETY: the caller's promise; blocks have `LINE` lines.
         unsafe {
-            let from = self.lines.run::<V>(memory.lines, memory.other);
-            let (mut turned, mut sides) = (Block([T::default(); 512]), Block([T::default(); 512]));
-            let (turned, sides) = (turned.0.as_mut_ptr(), sides.0.as_mut_ptr());
+            // Factors on the way save a pass where the first cache holds them beside both arrays of lines.
+            let is_near = 3 * count * line * size_of::<T>() <= NEAR;
+            let turns = self.turns.as_ptr();
+            let from = self.lines.run_by::<V>(memory.lines, memory.other, is_near.then_some(turns));
+            let mut blocks = MaybeUninit::<[Block<T>; 2]>::uninit();
+            let sides: *mut T = blocks.as_mut_ptr().cast();
+            let other = sides.add(512);
             for first in (0..count).step_by(T::LINE) {
-                for at in (0..T::LINE * line).step_by(line) {
-                    for lane in (0..T::LINE).step_by(V::LANES) {
-                        let (at, place) = (at + lane, first * line + at + lane);
-                        let value = Pair::<V>::load(from.add(place));
-                        value.times(Pair::load(self.turns.as_ptr().add(place))).store(turned.add(at));
+                let lines = from.add(first * line);
+                if !is_near {
+                    for at in (0..T::LINE * line).step_by(line) {
+                        for lane in (0..T::LINE).step_by(V::LANES) {
+                            let (at, turn) = (at + lane, turns.add(first * line + at + lane));
+                            Pair::<V>::load(lines.add(at)).times(Pair::load(turn)).store(lines.add(at));
+                        }
                     }
                 }
-                exchange(self.square, turned, sides);
-                exchange(self.square, turned.add(T::LINE), sides.add(T::LINE));
+                exchange(self.square, lines, sides);
+                exchange(self.square, lines.add(T::LINE), sides.add(T::LINE));
                 let planes = memory.planes;
                 across::<T, V>(
                     sides,
-                    turned,
+                    other,
                     &self.sixteenths,
                     planes.re.add(first),
                     planes.im.add(first),
