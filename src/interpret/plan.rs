@@ -71,7 +71,7 @@ impl<'a> Buffer<'a> {
         match &buffer.place {
             Place::Input(number) => given(inputs[*number]),
             Place::Constant(tensor) => given(tensor),
-            Place::Output(_) => own(),
+            Place::Output(_) | Place::Worker(_) => own(),
             Place::Arena(start) => {
                 let bytes = buffer.elems.checked_mul(buffer.dtype.bytes() as u64);
                 let end = bytes.and_then(|bytes| bytes.checked_add(*start));

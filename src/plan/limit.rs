@@ -42,22 +42,35 @@ pub fn fits(plan: &Plan, limit: u64) -> Result<(), Diagnostic> {
 }
 
 impl Plan {
-    /// Sets on how many threads it should run: so many, or fewer where the memory of their matrix products exceeds what
-    /// is allowed.
+    /// Sets on how many threads it should run: so many, or fewer where their own memory and that of their matrix products
+    /// exceeds what is allowed.
     pub fn run_on(&mut self, threads: usize, allowed: u64) {
         for threads in (1..=threads.max(1)).rev() {
-            (self.threads, self.workspace) = (threads, product::workspace(self, threads));
+            let workers = self.worker_bytes().saturating_mul(threads as u64);
+            let products = product::workspace(self, threads);
+            (self.threads, self.workspace) = (threads, products.saturating_add(workers));
             if self.workspace == 0 || self.memory() <= allowed {
                 break;
             }
         }
     }
 
+    /// Bytes of the values of which every worker has its own.
+    fn worker_bytes(&self) -> u64 {
+        let ends = self.buffers.iter().filter_map(|(_, buffer)| match buffer.place {
+            Place::Worker(at) => {
+                Some(at.saturating_add(buffer.elems.saturating_mul(buffer.dtype.bytes() as u64)))
+            }
+            _ => None,
+        });
+        ends.max().unwrap_or(0)
+    }
+
     /// Bytes of everything: inputs, outputs, constants, the arena and what matrix products take; saturates.
     pub fn memory(&self) -> u64 {
         self.buffers
             .iter()
-            .filter(|(_, buffer)| !matches!(buffer.place, Place::Arena(_)))
+            .filter(|(_, buffer)| !matches!(buffer.place, Place::Arena(_) | Place::Worker(_)))
             .map(|(_, buffer)| buffer.elems.saturating_mul(buffer.dtype.bytes() as u64))
             .fold(self.arena.saturating_add(self.workspace), u64::saturating_add)
     }

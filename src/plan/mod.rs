@@ -12,6 +12,7 @@
 //! ```
 
 mod arena;
+pub(crate) mod blocks;
 pub mod cache;
 mod contraction;
 mod convolution;
@@ -125,7 +126,7 @@ pub struct Plan {
     pub arena: u64,
     /// On how many threads it should run.
     pub threads: usize,
-    /// Bytes that matrix products take while they run on these.
+    /// Bytes that matrix products, and values of which every worker has its own, take while it runs on these.
     pub workspace: u64,
     /// The orders of its products of three and more operands.
     pub orders: Vec<Chosen>,
@@ -155,6 +156,9 @@ pub enum Place {
     Constant(Arc<einc_runtime::Tensor>),
     /// That many bytes into the arena (a multiple of 64).
     Arena(u64),
+    /// That many bytes into memory of which every worker has its own: made anew for each value of the scan around, which
+    /// runs apart.
+    Worker(u64),
 }
 
 /// A strided view of a buffer: what a step reads or writes.

@@ -13,6 +13,7 @@ impl fmt::Display for Plan {
                 Place::Output(number) => format!("output {number}"),
                 Place::Constant(_) => "constant".to_string(),
                 Place::Arena(offset) => format!("at {offset}"),
+                Place::Worker(offset) => format!("at {offset} of each worker"),
             };
             writeln!(f, "{id} {}: {} {} {place}", buffer.name, buffer.dtype, buffer.elems)?;
         }

@@ -3,7 +3,7 @@
 use super::{BufferId, Contract, Nest, Operand, Place, Plan, Source, Step, View, arena};
 use crate::expr::{AxisId, Expr, Outside};
 use crate::id::Id;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 impl Plan {
     /// Checks the laws of the plan; the error names the step and the law it breaks.
@@ -15,7 +15,8 @@ impl Plan {
     /// 4. Inputs and constants are never written.
     /// 5. Places in the arena are multiples of 64, inside it, and apart from those of all values that live at the
     ///    same time.
-    /// 6. Where the values of a scan's axis run apart, every view that is written in it moves with the axis.
+    /// 6. Where the values of a scan's axis run apart, every view that is written in it moves with the axis, or its buffer
+    ///    is one of which every worker has its own. Such a buffer is touched in that scan alone.
     /// 7. A reduction's result is read only after it; expressions of steps have no reductions and maps inside.
     pub fn verify(&self) -> Result<(), String> {
         let mut written: BTreeSet<BufferId> = self
@@ -39,6 +40,7 @@ impl Plan {
 
     fn verify_arena(&self) -> Result<(), String> {
         let lives = arena::moments(self).lives;
+        self.verify_workers()?;
         let mut placed: Vec<(u64, u64, (usize, usize), BufferId)> = Vec::new();
         for (id, buffer) in self.buffers.iter() {
             let (Place::Arena(start), Some(life)) = (&buffer.place, lives[id.number()]) else { continue };
@@ -54,6 +56,40 @@ impl Plan {
                 }
             }
             placed.push((*start, end, life, id));
+        }
+        Ok(())
+    }
+
+    /// Checks that a buffer of which every worker has its own is touched by one scan that runs apart, and shares memory
+    /// with no other of that scan.
+    fn verify_workers(&self) -> Result<(), String> {
+        let mut owners: BTreeMap<BufferId, usize> = BTreeMap::new();
+        for (number, step) in self.steps.iter().enumerate() {
+            let mut broken = None;
+            step.for_each_buffer(&mut |id| {
+                if matches!(self.buffers[id].place, Place::Worker(_)) {
+                    let is_apart = matches!(step, Step::Scan(scan) if scan.apart);
+                    if !is_apart || *owners.entry(id).or_insert(number) != number {
+                        broken = Some(id);
+                    }
+                }
+            });
+            if let Some(id) = broken {
+                return Err(format!("step {number} touches {id}, which another worker may have"));
+            }
+        }
+        let mut placed: Vec<(usize, u64, u64, BufferId)> = Vec::new();
+        for (&id, &owner) in &owners {
+            let buffer = &self.buffers[id];
+            let Place::Worker(start) = buffer.place else { continue };
+            let end = start.saturating_add(buffer.elems.saturating_mul(buffer.dtype.bytes() as u64));
+            if start % 64 != 0 {
+                return Err(format!("{id} lies at {start}"));
+            }
+            if let Some(other) = placed.iter().find(|o| o.0 == owner && o.1 < end && start < o.2) {
+                return Err(format!("{id} and {} share memory while both live", other.3));
+            }
+            placed.push((owner, start, end, id));
         }
         Ok(())
     }
@@ -115,10 +151,12 @@ impl Plan {
         let out = match step {
             Step::Contract(step) => &step.out,
             Step::Nest(step) => &step.out,
+            Step::Along(step) => &step.out,
             Step::Scan(scan) => return scan.body.iter().try_for_each(|step| self.verify_apart(step, axis)),
-            Step::Along(_) | Step::Scatter(_) => return Err("such a step may not run apart".to_string()),
+            Step::Scatter(_) => return Err("such a step may not run apart".to_string()),
         };
-        match out.strides.iter().any(|stride| stride.0 == axis) {
+        let is_own = matches!(self.buffers[out.buffer].place, Place::Worker(_));
+        match is_own || out.strides.iter().any(|stride| stride.0 == axis) {
             true => Ok(()),
             false => Err(format!("{} is written for every {} at once", out.buffer, self.axes[axis].name)),
         }
@@ -293,7 +331,7 @@ impl Plan {
     fn verify_writable(&self, buffer: BufferId) -> Result<(), String> {
         match self.buffers[buffer].place {
             Place::Input(_) | Place::Constant(_) => Err(format!("{buffer} may not be written")),
-            Place::Output(_) | Place::Arena(_) => Ok(()),
+            Place::Output(_) | Place::Arena(_) | Place::Worker(_) => Ok(()),
         }
     }
 

@@ -61,6 +61,10 @@ impl FourierPlan {
     }
 }
 
+/// Bytes from which on tensors are in huge pages, and from which on the memory of a call is made so large.
+const HUGE: u64 = 4 << 20;
+const SOME: u64 = 512 << 10;
+
 /// What a word of the frame that stands for a buffer holds.
 enum Slot {
     Input(usize),
@@ -296,7 +300,11 @@ impl Compiled {
             return idle.swap_remove(at);
         }
         drop(idle);
-        let bytes = self.workspace_bytes(threads);
+        let bytes = match self.workspace_bytes(threads) {
+            // The memory of large tensors is in huge pages, which a walk through values of many rows misses less.
+            SOME..HUGE => HUGE,
+            other => other,
+        };
         let memory = Tensor::zeros(DType::U8, &[bytes]).expect("memory for the arena of the program");
         Workspace { memory, threads }
     }

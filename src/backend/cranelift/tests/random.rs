@@ -9,6 +9,7 @@ use crate::graph::{Graph, PASSES};
 use crate::loops::lower;
 use crate::machine::Machine;
 use crate::pass;
+use crate::plan::blocks::in_small_blocks;
 use crate::plan::random_tests::random_program;
 use crate::plan::{Place, Plan, Settings, plan};
 use crate::program::Program;
@@ -162,6 +163,10 @@ fn random(seeds: std::ops::Range<u64>, dtype: DType, extents: &[u64]) {
         let plan = plan(&graph, &Settings::default()).unwrap();
         let slack = slack(&program, &plan);
         assert_within(&plan, slack.as_ref(), &format!("seed {seed} {dtype}"));
+        let blocks = in_small_blocks(&plan);
+        if blocks.steps.len() != plan.steps.len() {
+            assert_within(&blocks, slack.as_ref(), &format!("seed {seed} {dtype} in blocks"));
+        }
     }
 }
 
