@@ -253,6 +253,21 @@ unsafe fn copy_rows<T: Copy, const WIDTH: usize>(from: *const T, sums: &[isize],
     }
 }
 
+/// Copies every other element, `LEN` of them, an even number. Nothing is read behind the last one.
+///
+/// # Safety
+/// Both places are good for them.
+#[inline(always)]
+unsafe fn copy_evens<T: Copy, const LEN: usize>(from: *const T, to: *mut T) {
+    // SAFETY: the caller's promise: the last one is `2 * LEN - 2` from the first.
+    unsafe {
+        let first = from.cast::<[T; LEN]>().read_unaligned();
+        let second = from.add(LEN - 1).cast::<[T; LEN]>().read_unaligned();
+        let evens = std::array::from_fn(|j| if 2 * j < LEN { first[2 * j] } else { second[2 * j + 1 - LEN] });
+        to.cast::<[T; LEN]>().write_unaligned(evens);
+    }
+}
+
 /// Copies every other element, `WIDTH` of them, for each sum, to places `step` apart.
 #[inline(always)]
 unsafe fn copy_every_other<T: Copy, const WIDTH: usize>(
@@ -265,15 +280,14 @@ unsafe fn copy_every_other<T: Copy, const WIDTH: usize>(
         // SAFETY: the caller of the packing function vouches for every place.
         unsafe {
             let (from, to) = (from.offset(sum), to.add(p * step));
-            if !WIDTH.is_multiple_of(8) {
-                (0..WIDTH).for_each(|j| *to.add(j) = *from.add(2 * j));
-                continue;
-            }
-            for at in (0..WIDTH).step_by(8) {
-                // Nothing is read behind the last element.
-                let [a, _, b, _, c, _, d, _] = from.add(2 * at).cast::<[T; 8]>().read_unaligned();
-                let [_, e, _, f, _, g, _, h] = from.add(2 * at + 7).cast::<[T; 8]>().read_unaligned();
-                to.add(at).cast::<[T; 8]>().write_unaligned([a, b, c, d, e, f, g, h]);
+            match WIDTH {
+                _ if WIDTH.is_multiple_of(16) => {
+                    (0..WIDTH).step_by(16).for_each(|at| copy_evens::<T, 16>(from.add(2 * at), to.add(at)));
+                }
+                _ if WIDTH.is_multiple_of(8) => {
+                    (0..WIDTH).step_by(8).for_each(|at| copy_evens::<T, 8>(from.add(2 * at), to.add(at)));
+                }
+                _ => (0..WIDTH).for_each(|j| *to.add(j) = *from.add(2 * j)),
             }
         }
     }
