@@ -1,5 +1,8 @@
 //! Vectors of the machine behind one trait.
 
+#[macro_use]
+mod register;
+
 #[cfg(target_arch = "aarch64")]
 pub(crate) mod neon;
 #[cfg(target_arch = "x86_64")]
@@ -181,24 +184,7 @@ macro_rules! plain {
             type Mask = usize;
             const LANES: usize = N;
 
-            type Sum = Self;
-
-            #[inline(always)]
-            unsafe fn no_sum() -> Self {
-                // SAFETY: as the trait demands.
-                unsafe { Self::zero() }
-            }
-
-            #[inline(always)]
-            unsafe fn sum_up(self, factor: Self, sum: Self) -> Self {
-                // SAFETY: as the trait demands.
-                unsafe { self.mul_add(factor, sum) }
-            }
-
-            #[inline(always)]
-            unsafe fn summed(sum: Self) -> Self {
-                sum
-            }
+            sums_are_vectors!();
 
             #[inline(always)]
             unsafe fn zero() -> Self {

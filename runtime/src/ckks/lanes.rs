@@ -142,9 +142,9 @@ pub(crate) fn convert_many(
 
 /// `out = sum_d a_d * b_d`, of up to 2^7 pairs of rows as long as `out`.
 pub(crate) fn inner(modulus: &Modulus, pairs: &[(&[u64], &[u64])], out: &mut [u64]) {
-    let length = out.len();
     #[cfg(target_arch = "x86_64")]
-    if fits_narrow(modulus, length) {
+    if fits_narrow(modulus, out.len()) {
+        let length = out.len();
         let start = |&(a, b): &(&[u64], &[u64])| (a[..length].as_ptr(), b[..length].as_ptr());
         let starts: Vec<(*const u64, *const u64)> = pairs.iter().map(start).collect();
         // SAFETY: the machine was asked, every row is as long as `out`, a multiple of a register.

@@ -40,7 +40,7 @@ unsafe fn blocks<T: Real, V: VectorFloat<Elem = T>>(
     work: *mut T,
 ) {
     let (len, rows, line) = (lines.count, spec.rows as usize, 2 * T::LINE);
-    let side = Square::of::<T>();
+    let side = Square::of(size_of::<T>());
     let block = if spec.real { 2 * T::LINE } else { T::LINE };
     // SAFETY: the caller's promise.
     unsafe {

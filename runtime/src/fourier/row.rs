@@ -196,7 +196,7 @@ impl<T: Real> Straight<T> {
             lines: Lines::new(count).expect("a count with small factors"),
             turns: as_lines((0..len).map(|at| root(at / T::LINE * (at % T::LINE), len))),
             sixteenths: (0..16).map(|turn| single(root(turn, 16))).collect(),
-            square: Square::of::<T>(),
+            square: Square::of(size_of::<T>()),
         }
     }
 

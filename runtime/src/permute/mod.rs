@@ -279,7 +279,7 @@ unsafe fn single<T: Copy>(step: Step, from: *const u8, to: *mut u8) {
 
 /// Exchanges the sides of a strip by squares; the last ones overlap those before if the strip does not come out even.
 unsafe fn squares<T: Copy>(across: Step, along: Step, from: *const u8, to: *mut u8, past_caches: bool) {
-    let (side, square) = Square::of::<T>();
+    let (side, square) = Square::of(size_of::<T>());
     let at = |x: usize, y: usize| {
         // SAFETY: the caller's promise: both are below the extents.
         unsafe {

@@ -23,13 +23,14 @@ pub(crate) enum Square {
 }
 
 impl Square {
-    /// The best square of the machine for such elements, and its side.
-    pub fn of<T>() -> (usize, Square) {
+    /// The best square of the machine for elements of so many bytes, and its side.
+    #[cfg_attr(not(target_arch = "x86_64"), allow(unused_variables))]
+    pub fn of(element: usize) -> (usize, Square) {
         #[cfg(target_arch = "x86_64")]
         {
             let has_avx512 = is_x86_feature_detected!("avx512f");
             let has_avx = is_x86_feature_detected!("avx");
-            return match (size_of::<T>(), has_avx512, has_avx) {
+            return match (element, has_avx512, has_avx) {
                 (4, true, _) => (16, Square::Wide4),
                 (8, true, _) => (8, Square::Wide8),
                 (16, true, _) => (4, Square::Wide16),

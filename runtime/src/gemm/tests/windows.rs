@@ -84,7 +84,9 @@ fn rows_times_windows_of_short_rows() {
                 lens.swap(0, 1);
             }
             if number == 0 && dtype == DType::F32 {
-                assert_eq!(GemmPlan::new(&gemm).unwrap().ready.panels, Panels::Flat);
+                let ready = GemmPlan::new(&gemm).unwrap().ready;
+                // Runs fill short vectors.
+                assert!(ready.lanes < 16 || ready.panels == Panels::Flat, "{ready:?}");
             }
             if number == 6 && dtype == DType::F32 {
                 // No vector of these is longer than 16.
