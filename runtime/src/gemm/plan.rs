@@ -21,8 +21,14 @@ const LEAST_RUN: usize = 16;
 /// Rows from which windows are packed all the same: so many are multiplied with each that packing them counts little.
 const MANY_ROWS: usize = 192;
 
+/// Bytes of a panel that is read through windows and of a tile's rows that stay in the nearest cache, of 48 KiB, beside C.
+const NEAR: f64 = 41.0 * 1024.0;
+
 /// Bytes of C up to which it stays in the cache while it is written in any order.
 const C_STAYS: usize = 1 << 19;
+
+/// Sums that are multiplied at once however far they reach: C is read and written as often as there are blocks of them.
+const LEAST_NEARBY: usize = 128;
 
 /// Sums up to which writing C counts more than multiplying.
 const FEW_SUMS: f64 = 32.0;
@@ -298,7 +304,13 @@ impl Ready {
         let divides =
             |&height: &usize| height * 8 >= kernels.rows * 5 && self.rows_len.is_multiple_of(height);
         self.tile_rows = heights.into_iter().find(divides).unwrap_or(kernels.rows);
-        let sums_blocks = self.sums_len.div_ceil(kernels.sums_packed).max(1);
+        let is_in_place = self.way == Way::Blocks
+            && self.columns.first().is_none_or(|axis| axis.from == 1)
+            && matches!(self.panels, Panels::Runs { .. });
+        let has_windows = is_in_place && self.overlaps::<T>();
+        let most_sums =
+            if has_windows { self.sums_nearby::<T>(kernels.sums_packed) } else { kernels.sums_packed };
+        let sums_blocks = self.sums_len.div_ceil(most_sums).max(1);
         self.sums_block = self.sums_len.div_ceil(sums_blocks).next_multiple_of(8).max(8);
         if let Some(cut) = self.a_box {
             let whole = self.sums_len.next_multiple_of(cut);
@@ -310,8 +322,9 @@ impl Ready {
             false => self.rows_len.div_ceil(kernels.rows_packed),
         };
         self.rows_block = self.rows_len.div_ceil(rows_blocks).next_multiple_of(self.tile_rows);
-        // Where all rows fit one block, packed columns are read once: few of them, so that they stay in the cache.
-        let columns_block = if rows_blocks > 1 {
+        // Where all rows fit one block, packed columns are read once: few of them, so that they stay in the cache. Columns
+        // that are read where they are need no turns.
+        let columns_block = if rows_blocks > 1 || has_windows {
             kernels.columns_packed
         } else {
             (kernels.columns_packed * 64 / self.sums_block)
@@ -335,10 +348,7 @@ impl Ready {
         let turns = if rows_blocks == 1 { (kernels.columns_packed / columns).max(1) } else { 1 };
         self.panels_block = self.panels_packed * turns;
         let few_rows = self.rows_len <= 2 * self.tile_rows;
-        self.b_unpacked = self.way == Way::Blocks
-            && self.columns.first().is_none_or(|axis| axis.from == 1)
-            && matches!(self.panels, Panels::Runs { .. })
-            && (self.sums.len() <= 1 && few_rows || self.overlaps::<T>());
+        self.b_unpacked = has_windows || is_in_place && self.sums.len() <= 1 && few_rows;
         if self.b_unpacked && few_rows && self.sums.len() <= 1 && self.panels_len() > 3 {
             // Little is used twice but C: go along the rows of B, a few at once, as far as C stays in the cache.
             self.sums_block = self.sums_block.min(if self.rows_len <= 2 { 4 } else { 64 });
@@ -394,12 +404,33 @@ impl Ready {
         let all = self.columns.iter().map(|axis| (axis.extent, axis.from));
         let all = all.chain(self.sums.iter().map(|axis| (axis.extent, axis.b)));
         let reach = all.fold(1, |reach: usize, (extent, stride)| {
-            reach.saturating_add(stride.unsigned_abs().saturating_mul(extent - 1))
+            reach.saturating_add(stride.unsigned_abs().saturating_mul(extent.saturating_sub(1)))
         });
         let is_page = |axis: &Shared| axis.b != 0 && (axis.b * size_of::<T>() as isize) % 4096 == 0;
         reach.saturating_mul(2) <= self.sums_len.saturating_mul(self.columns_len)
             && self.sums.len() > 1
             && !self.sums.iter().any(|axis| axis.extent > 4 && is_page(axis))
+    }
+
+    /// How many sums, at most so many, a panel that is read through windows is multiplied with while it stays in the nearest
+    /// cache: all tiles of a block read it, while their rows pass.
+    fn sums_nearby<T>(&self, most: usize) -> usize {
+        let columns = match self.panels {
+            Panels::Runs { of_run, vectors, .. } => vectors.div_ceil(of_run) * self.lanes,
+            Panels::Flat => self.panel_columns,
+        };
+        // What sums read side by side, one behind another or overlapping, and how many such pieces there are.
+        let (mut piece, mut pieces) = (columns, 1.0);
+        for axis in &self.sums {
+            match axis.b.unsigned_abs() {
+                near if near <= piece => piece = piece.saturating_add(near.saturating_mul(axis.extent - 1)),
+                _ => pieces *= axis.extent as f64,
+            }
+        }
+        // A piece begins and ends in the midst of a line.
+        let bytes = pieces * (piece as f64 * size_of::<T>() as f64 + 64.0);
+        let each = bytes / self.sums_len.max(1) as f64 + (self.tile_rows * size_of::<T>()) as f64;
+        most.min((NEAR / each) as usize).max(LEAST_NEARBY)
     }
 
     /// Whether runs are whole vectors, several of them, that are multiplied where they lie: those that fill tiles, and

@@ -2,6 +2,7 @@
 
 use super::super::plan::Panels;
 use super::*;
+use std::collections::BTreeSet;
 
 /// `C[n,p,q] = sum over u, v of A[n,u,v] * B[n,p+u,q+v]`, with either operand first.
 #[test]
@@ -143,6 +144,40 @@ fn rows_times_windows_of_long_rows() {
             }
             check_any(&Problem { gemm, lens }, &mut numbers, 1 + number % 3);
         }
+    }
+}
+
+/// What a panel reads through windows in a block of sums, and the rows of a tile, fit 48 KiB; few sums fill no more of it.
+#[test]
+fn windows_stay_in_the_nearest_cache() {
+    let bytes = |c: i64, [p, q]: [i64; 2], [u, v]: [i64; 2]| {
+        let (row, channel) = (q + v - 1, (p + u - 1) * (q + v - 1));
+        let axis = |extent: i64, a: i64, b: i64, c: i64| Axis { extent: extent as u64, a, b, c };
+        let gemm = Gemm {
+            dtype: DType::F32,
+            batch: vec![],
+            m: vec![axis(96, c * u * v, 0, p * q)],
+            n: vec![axis(p, 0, row, q), axis(q, 0, 1, 1)],
+            k: vec![axis(c, u * v, channel, 0), axis(u, v, row, 0), axis(v, 1, 1, 0)],
+            accumulate: false,
+            wanted: vec![],
+        };
+        let ready = GemmPlan::new(&gemm).unwrap().ready;
+        assert!(ready.b_unpacked, "{ready:?}");
+        let columns = ready.panel(0).columns as i64;
+        let lines: BTreeSet<i64> = (0..ready.sums_block.min((c * u * v) as usize) as i64)
+            .map(|k| k / (u * v) * channel + k / v % u * row + k % v)
+            .flat_map(|from| (from..from + columns).map(|at| at * 4 / 64))
+            .collect();
+        (lines.len() * 64 + ready.tile_rows * ready.sums_block * 4, ready.sums_block)
+    };
+    for (c, image, taps) in [(160, [40, 96], [3, 3]), (256, [48, 48], [3, 3]), (250, [3, 960], [1, 3])] {
+        let (bytes, _) = bytes(c, image, taps);
+        assert!(bytes <= 48 << 10, "{bytes}");
+    }
+    if Level::of_machine() == Level::Widest {
+        let (_, sums) = bytes(16, [96, 96], [5, 5]);
+        assert_eq!(sums, 400);
     }
 }
 
