@@ -1,4 +1,13 @@
 //! Vectors of NEON, which every 64-bit ARM machine has that Rust compiles for.
+//!
+//! On other machines an emulator runs the tests (Debian's `qemu-user` and `gcc-aarch64-linux-gnu`):
+//!
+//! ```text
+//! rustup target add aarch64-unknown-linux-gnu
+//! export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
+//! export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER='qemu-aarch64 -L /usr/aarch64-linux-gnu'
+//! cargo test -p einc-runtime --target aarch64-unknown-linux-gnu --config profile.dev.opt-level=2 gemm fourier
+//! ```
 
 use super::{Plain, Vector, VectorFloat};
 use num_complex::Complex;
