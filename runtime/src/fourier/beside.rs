@@ -1,8 +1,8 @@
 //! Transforms of rows side by side, a row in each lane of lines: for lengths without large factors. Rows of a matrix change
 //! sides with its columns for that; where rows are the columns, they lie so.
 
-use super::Transform;
 use super::lines::{Lines, Pair, Real, with_vectors};
+use super::{Transform, is_finite};
 use crate::permute::square::Square;
 use crate::vector::{Vector, VectorFloat};
 
@@ -41,12 +41,18 @@ unsafe fn blocks<T: Real, V: VectorFloat<Elem = T>>(
 ) {
     let (len, rows, line) = (lines.count, spec.rows as usize, 2 * T::LINE);
     let side = Square::of(size_of::<T>());
-    let block = if spec.real { 2 * T::LINE } else { T::LINE };
     // SAFETY: the caller's promise.
     unsafe {
         let (data, other, third) = (work, work.add(line * len), work.add(2 * line * len));
-        for first in (0..rows).step_by(block) {
-            let count = block.min(rows - first);
+        let mut next = 0;
+        // Real rows before this one are transformed alone.
+        let mut alone = 0;
+        while next < rows {
+            let first = next;
+            // Two real rows are the two parts of one.
+            let by_pairs = spec.real && first >= alone;
+            let count = if by_pairs { 2 * T::LINE } else { T::LINE }.min(rows - first);
+            let [by, own, beside] = if by_pairs { [2, count.div_ceil(2), count / 2] } else { [1, count, 0] };
             if let Some([by, _]) = spec.columns {
                 let rows = Rows { by: 2 * by as usize, count, len };
                 let factors = spec.factors.map(|[row, element]| {
@@ -55,10 +61,9 @@ unsafe fn blocks<T: Real, V: VectorFloat<Elem = T>>(
                 bring_columns::<T, V>(from.add(2 * first), factors, rows, data);
             } else if spec.real {
                 let from = from.add(first * len);
-                // Two rows are the two parts of one.
-                let rows = Rows { by: 2 * len, count: count.div_ceil(2), len };
+                let rows = Rows { by: by * len, count: own, len };
                 bring(side, from, rows, data, line);
-                let rows = Rows { count: count / 2, ..rows };
+                let rows = Rows { count: beside, ..rows };
                 bring(side, from.add(len), rows, data.add(T::LINE), line);
             } else {
                 let mut from = from.add(first * 2 * len);
@@ -77,6 +82,13 @@ unsafe fn blocks<T: Real, V: VectorFloat<Elem = T>>(
                 swap_parts::<T, V>(data, len);
             }
             let found = lines.run::<V>(data, other);
+            // What is not finite in one row of a pair would spread to the other.
+            if by_pairs && !(0..T::LINE).all(|lane| is_finite(*found.add(lane) + *found.add(T::LINE + lane)))
+            {
+                alone = first + count;
+                continue;
+            }
+            next += count;
             let free = if found == data { other } else { data };
             let scale = T::of(if spec.inverse { 1.0 / len as f64 } else { 1.0 });
             if let Some([_, by]) = spec.columns {
@@ -89,9 +101,9 @@ unsafe fn blocks<T: Real, V: VectorFloat<Elem = T>>(
             if spec.real {
                 let negative = if spec.inverse { -scale } else { scale };
                 apart::<T, V>(found, free, third, len, [scale * T::of(0.5), negative * T::of(0.5)]);
-                let rows = Rows { by: 4 * len, count: count.div_ceil(2), len: 2 * len };
+                let rows = Rows { by: by * 2 * len, count: own, len: 2 * len };
                 put(side, free, to, rows);
-                put(side, third, to.add(2 * len), Rows { count: count / 2, ..rows });
+                put(side, third, to.add(2 * len), Rows { count: beside, ..rows });
                 continue;
             }
             if spec.inverse {

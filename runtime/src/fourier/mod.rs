@@ -230,7 +230,10 @@ unsafe fn each_row<T: Real, V: VectorFloat<Elem = T>>(
     unsafe {
         let memory = Memory::new(work, row.room());
         let scale = T::of(if spec.inverse { 1.0 / len as f64 } else { 1.0 });
-        for first in (0..rows).step_by(if spec.real { 2 } else { 1 }) {
+        let mut first = 0;
+        // Rows before this one are transformed alone.
+        let mut alone = 0;
+        while first < rows {
             let to = to.add(2 * first * len);
             if !spec.real {
                 // Real and imaginary parts exchanged, a transform is the inverse one.
@@ -239,27 +242,39 @@ unsafe fn each_row<T: Real, V: VectorFloat<Elem = T>>(
                 row.run(memory);
                 let planes = if spec.inverse { memory.planes.swapped() } else { memory.planes };
                 put_complex::<T, V>(planes, len, scale, to);
+                first += 1;
                 continue;
             }
-            let is_pair = first + 1 < rows;
+            let is_pair = first >= alone && first + 1 < rows;
             bring_real::<T, V>(from.add(first * len), len, memory.lines);
             match is_pair {
                 true => bring_real::<T, V>(from.add((first + 1) * len), len, memory.lines.add(T::LINE)),
                 false => clear::<T, V>(len, memory.lines.add(T::LINE)),
             }
             row.run(memory);
+            let Planes { re, im } = memory.planes;
+            // What is not finite in one row of a pair would spread to the other.
+            if is_pair && !is_finite(*re + *im) {
+                alone = first + 2;
+                continue;
+            }
             // Of real numbers the inverse is the transform, conjugate.
             let half = scale * T::of(0.5);
             let by = [half, if spec.inverse { -half } else { half }];
-            let Planes { re, im } = memory.planes;
             // Frequency `len` is frequency 0.
             (*re.add(len), *im.add(len)) = (*re, *im);
             put_apart::<T, V, false>(re, im, len, by, to);
             if is_pair {
                 put_apart::<T, V, true>(re, im, len, by, to.add(2 * len));
             }
+            first += 1 + usize::from(is_pair);
         }
     }
+}
+
+/// Whether a sum of numbers is finite, such as frequency 0: then all of them are.
+fn is_finite<T: Real>(sum: T) -> bool {
+    sum * T::default() == T::default()
 }
 
 /// Brings a row of complex numbers to lines, its real parts to the first part or, `swap` being 1, to the second.

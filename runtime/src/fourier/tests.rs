@@ -79,6 +79,46 @@ fn transforms_are_sums_over_roots_of_unity() {
 }
 
 #[test]
+fn rows_that_are_not_finite_spoil_no_other() {
+    // Of single precision, side by side (12), by a chirp (19) and straight (256).
+    for (len, rows) in [(12, 37), (19, 5), (256, 4), (256, 5)] {
+        let (real, inverse, columns, factors) = (true, false, None, None);
+        let spec = Transform {
+            dtype: DType::C64,
+            len: len as u64,
+            rows: rows as u64,
+            real,
+            inverse,
+            columns,
+            factors,
+        };
+        let plan = TransformPlan::new(&spec).unwrap();
+        let run = |from: &[f32]| {
+            let mut work = vec![0f32; spec.work_elems().unwrap() as usize];
+            let mut to = vec![0f32; 2 * rows * len];
+            // SAFETY: all three are as long as the transform asks.
+            unsafe { plan.run(from.as_ptr().cast(), to.as_mut_ptr().cast(), work.as_mut_ptr().cast()) };
+            to
+        };
+        let mut state = 5;
+        let from: Vec<f32> = (0..rows * len).map(|_| noise(&mut state) as f32).collect();
+        let want = run(&from);
+        for bad in [f32::NAN, f32::INFINITY] {
+            for row in 0..rows {
+                let mut other = from.clone();
+                other[row * len + 5] = bad;
+                for (at, (found, want)) in run(&other).into_iter().zip(&want).enumerate() {
+                    let is_own = at / (2 * len) == row;
+                    let is_near = (found - want).abs() < 1e-4;
+                    assert!(is_own || is_near, "{len}: {bad} in row {row} makes {found} of {want} at {at}");
+                    assert!(!is_own || at % (2 * len) > 0 || !found.is_finite());
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn columns_are_transformed_where_they_lie() {
     fn check<T: lines::Real + Into<f64>>(dtype: DType, bound: f64) {
         let mut state = 7;
