@@ -15,6 +15,7 @@ mod hostile;
 mod jit;
 mod layers;
 mod papers;
+mod plans;
 #[cfg(feature = "mpi")]
 mod processes;
 mod property;

@@ -87,6 +87,11 @@ impl DType {
         DType::ALL.into_iter().find(|dtype| dtype.name() == name)
     }
 
+    /// Bytes that so many elements take in memory; saturates.
+    pub fn bytes_of(self, elems: u64) -> u64 {
+        elems.saturating_mul(self.bytes() as u64)
+    }
+
     /// Bytes one element takes in memory.
     pub fn bytes(self) -> usize {
         match self {

@@ -5,6 +5,9 @@
 
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 
+/// Bytes from which on memory is in huge pages, where the system has them: two of them.
+pub(crate) const HUGE_FROM: usize = 4 << 20;
+
 /// Bytes aligned to 64, zero when made.
 #[derive(Debug)]
 pub(crate) struct AlignedBytes {
@@ -23,7 +26,7 @@ impl AlignedBytes {
     /// `None` where memory is short.
     pub fn new(len: usize) -> Option<AlignedBytes> {
         #[cfg(target_os = "linux")]
-        if len >= huge::LEAST {
+        if len >= HUGE_FROM {
             return huge::map(len).map(|data| AlignedBytes { data, len, mapped: true });
         }
         let layout = Self::layout(len)?;
@@ -65,9 +68,6 @@ mod huge {
 
     /// Bytes of a huge page.
     const PAGE: usize = 2 << 20;
-
-    /// Bytes from which on memory is mapped.
-    pub const LEAST: usize = 2 * PAGE;
 
     /// Bytes that a mapping takes: whole small pages.
     fn taken(len: usize) -> Option<usize> {

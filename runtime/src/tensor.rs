@@ -1,6 +1,6 @@
 //! Dense tensors: an element type, a shape, and 64-byte aligned row-major memory.
 
-use crate::memory::AlignedBytes;
+use crate::memory::{AlignedBytes, HUGE_FROM};
 use crate::{DType, Element, Scalar};
 use half::{bf16, f16};
 use num_complex::Complex;
@@ -14,6 +14,9 @@ pub struct Tensor {
 }
 
 impl Tensor {
+    /// Bytes from which on a tensor is in huge pages, where the system has them.
+    pub const HUGE_FROM: u64 = HUGE_FROM as u64;
+
     /// Zeros of this type and shape. `None` where the size overflows or memory is short.
     pub fn zeros(dtype: DType, shape: &[u64]) -> Option<Tensor> {
         let len = Tensor::bytes_needed(dtype, shape)?;

@@ -40,7 +40,7 @@ fn without_history(graph: &Graph, id: NodeId) -> Option<Graph> {
     let Op::Map(_) = &node.op else { return None };
     let axis = graph.scans[scan].axis;
     let dim = node.dims.iter().position(|dim| dim[..] == [axis])?;
-    let bytes = node.elems().saturating_mul(node.dtype.bytes() as u64);
+    let bytes = node.bytes();
     let plain = node.dims.iter().all(|dim| dim.len() == 1);
     if bytes < LARGE || !plain || graph.outputs.iter().any(|(_, output)| *output == id) {
         return None;

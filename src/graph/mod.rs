@@ -288,6 +288,11 @@ impl Node {
         self.shape.iter().fold(1, |n, &extent| n.saturating_mul(extent))
     }
 
+    /// The bytes it takes; saturates.
+    pub fn bytes(&self) -> u64 {
+        self.dtype.bytes_of(self.elems())
+    }
+
     /// Whether it is handed over or known, not computed.
     pub fn is_source(&self) -> bool {
         matches!(self.op, Op::Input(_) | Op::Constant(_))

@@ -73,8 +73,7 @@ impl<'a> Buffer<'a> {
             Place::Constant(tensor) => given(tensor),
             Place::Output(_) | Place::Worker(_) => own(),
             Place::Arena(start) => {
-                let bytes = buffer.elems.checked_mul(buffer.dtype.bytes() as u64);
-                let end = bytes.and_then(|bytes| bytes.checked_add(*start));
+                let end = start.checked_add(buffer.bytes());
                 let inside = start % 64 == 0 && end.is_some_and(|end| end <= plan.arena);
                 assert!(inside, "bug: {id} at {start} is not inside an arena of {} bytes", plan.arena);
                 own()
@@ -169,7 +168,7 @@ impl Runner<'_> {
         let extent = |id: BufferId| {
             let buffer = &self.plan.buffers[id];
             match buffer.place {
-                Place::Arena(start) => Some((start, start + buffer.elems * buffer.dtype.bytes() as u64)),
+                Place::Arena(start) => Some((start, start + buffer.bytes())),
                 _ => None,
             }
         };

@@ -20,11 +20,7 @@ pub(super) fn assign(mut plan: Plan) -> Plan {
         .filter(|(id, buffer)| matches!(buffer.place, Place::Arena(_)) && lives[id.number()].is_some())
         .map(|(id, _)| id)
         .collect();
-    let bytes = |plan: &Plan, id: BufferId| {
-        let buffer = &plan.buffers[id];
-        let bytes = buffer.elems.saturating_mul(buffer.dtype.bytes() as u64);
-        bytes.div_ceil(ALIGN).saturating_mul(ALIGN)
-    };
+    let bytes = |plan: &Plan, id: BufferId| plan.buffers[id].bytes().div_ceil(ALIGN).saturating_mul(ALIGN);
     order.sort_by_key(|&id| (std::cmp::Reverse(bytes(&plan, id)), id));
     // Where each placed buffer lies, and when it lives.
     let mut placed: Vec<(u64, u64, (usize, usize))> = Vec::new();

@@ -83,16 +83,12 @@ struct Cut {
 
 /// Runs groups of a plan's steps block by block.
 pub(super) fn block(mut plan: Plan, limits: Limits) -> Plan {
-    let bytes = |plan: &Plan, id: BufferId| {
-        let buffer = &plan.buffers[id];
-        buffer.elems.saturating_mul(buffer.dtype.bytes() as u64)
-    };
     let is_inner = |place: &Place| matches!(place, Place::Arena(_));
     let all: u64 = plan
         .buffers
         .iter()
         .filter(|(_, buffer)| is_inner(&buffer.place))
-        .fold(0u64, |sum, (id, _)| sum.saturating_add(bytes(&plan, id)));
+        .fold(0u64, |sum, (_, buffer)| sum.saturating_add(buffer.bytes()));
     if all < limits.far {
         return plan;
     }
@@ -215,11 +211,7 @@ impl Group {
                 && whole > 0
                 && plan.buffers[id].elems.is_multiple_of(whole)
         });
-        let bytes = |id: &BufferId| {
-            let buffer = &plan.buffers[*id];
-            buffer.elems.saturating_mul(buffer.dtype.bytes() as u64)
-        };
-        let all = own.iter().fold(0u64, |sum, id| sum.saturating_add(bytes(id)));
+        let all = own.iter().fold(0u64, |sum, &id| sum.saturating_add(plan.buffers[id].bytes()));
         if all < limits.far || !self.ends_in(plan, &own) {
             return None;
         }

@@ -66,7 +66,7 @@ fn memory_over_time(plan: &Plan) -> Vec<u64> {
     let mut changes = vec![(0u64, 0u64); steps.last().map_or(0, |step| step.1 + 1) + 1];
     for (life, (_, buffer)) in lives.iter().zip(plan.buffers.iter()) {
         if let (Some((first, last)), Place::Arena(_)) = (life, &buffer.place) {
-            let bytes = buffer.elems.saturating_mul(buffer.dtype.bytes() as u64);
+            let bytes = buffer.bytes();
             changes[*first].0 = changes[*first].0.saturating_add(bytes);
             changes[*last + 1].1 = changes[*last + 1].1.saturating_add(bytes);
         }
@@ -114,7 +114,7 @@ pub(super) fn far_time(plan: &Plan, rates: &Rates) -> f64 {
     let ids: Vec<super::BufferId> = far.buffers.iter().map(|(id, _)| id).collect();
     for id in ids {
         let buffer = &mut far.buffers[id];
-        if buffer.elems.saturating_mul(buffer.dtype.bytes() as u64) <= CACHES {
+        if buffer.bytes() <= CACHES {
             buffer.elems = 0;
         }
     }

@@ -186,13 +186,10 @@ fn intermediates(graph: &Graph) -> Vec<NodeId> {
 /// A plan that computes values slice by slice which no cache holds, where their way to memory and back costs more than
 /// that.
 fn near(graph: &Graph, settings: &Settings, orders: &Orders<'_>, allowed: u64, mut best: Plan) -> Plan {
-    let bytes = |graph: &Graph, id: NodeId| {
-        graph.node(id).elems().saturating_mul(graph.node(id).dtype.bytes() as u64)
-    };
     let far = |plan: &Plan| far_time(plan, &settings.rates);
     let mut graph = graph.clone();
     for _ in 0..ROUNDS {
-        if !intermediates(&graph).into_iter().any(|id| bytes(&graph, id) >= FAR) {
+        if !intermediates(&graph).into_iter().any(|id| graph.node(id).bytes() >= FAR) {
             break;
         }
         let now = far(&best) * WORTH;

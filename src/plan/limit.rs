@@ -19,11 +19,8 @@ pub fn fits(plan: &Plan, limit: u64) -> Result<(), Diagnostic> {
     if needed <= limit {
         return Ok(());
     }
-    let mut largest: Vec<(u64, &str)> = plan
-        .buffers
-        .iter()
-        .map(|(_, buffer)| (buffer.elems.saturating_mul(buffer.dtype.bytes() as u64), buffer.name.as_str()))
-        .collect();
+    let mut largest: Vec<(u64, &str)> =
+        plan.buffers.iter().map(|(_, buffer)| (buffer.bytes(), buffer.name.as_str())).collect();
     largest.sort_by(|a, b| b.cmp(a));
     let mut diagnostic = Diagnostic::error(
         Code::MemoryLimit,
@@ -56,11 +53,9 @@ impl Plan {
     }
 
     /// Bytes of the values of which every worker has its own.
-    fn worker_bytes(&self) -> u64 {
+    pub fn worker_bytes(&self) -> u64 {
         let ends = self.buffers.iter().filter_map(|(_, buffer)| match buffer.place {
-            Place::Worker(at) => {
-                Some(at.saturating_add(buffer.elems.saturating_mul(buffer.dtype.bytes() as u64)))
-            }
+            Place::Worker(at) => Some(at.saturating_add(buffer.bytes())),
             _ => None,
         });
         ends.max().unwrap_or(0)
@@ -71,7 +66,7 @@ impl Plan {
         self.buffers
             .iter()
             .filter(|(_, buffer)| !matches!(buffer.place, Place::Arena(_) | Place::Worker(_)))
-            .map(|(_, buffer)| buffer.elems.saturating_mul(buffer.dtype.bytes() as u64))
+            .map(|(_, buffer)| buffer.bytes())
             .fold(self.arena.saturating_add(self.workspace), u64::saturating_add)
     }
 }

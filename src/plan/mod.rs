@@ -145,6 +145,13 @@ pub struct Buffer {
     pub place: Place,
 }
 
+impl Buffer {
+    /// The bytes it takes; saturates.
+    pub fn bytes(&self) -> u64 {
+        self.dtype.bytes_of(self.elems)
+    }
+}
+
 /// Where a buffer is.
 #[derive(Clone, Debug)]
 pub enum Place {

@@ -44,8 +44,7 @@ impl Plan {
         let mut placed: Vec<(u64, u64, (usize, usize), BufferId)> = Vec::new();
         for (id, buffer) in self.buffers.iter() {
             let (Place::Arena(start), Some(life)) = (&buffer.place, lives[id.number()]) else { continue };
-            let bytes = buffer.elems.saturating_mul(buffer.dtype.bytes() as u64);
-            let end = start.saturating_add(bytes);
+            let end = start.saturating_add(buffer.bytes());
             if start % 64 != 0 || end > self.arena {
                 return Err(format!("{id} lies at {start}..{end} in an arena of {}", self.arena));
             }
@@ -82,7 +81,7 @@ impl Plan {
         for (&id, &owner) in &owners {
             let buffer = &self.buffers[id];
             let Place::Worker(start) = buffer.place else { continue };
-            let end = start.saturating_add(buffer.elems.saturating_mul(buffer.dtype.bytes() as u64));
+            let end = start.saturating_add(buffer.bytes());
             if start % 64 != 0 {
                 return Err(format!("{id} lies at {start}"));
             }

@@ -122,7 +122,7 @@ impl Convolution {
         let distinct = |axes: &[AxisId]| axes.iter().collect::<BTreeSet<_>>().len() == axes.len();
         let all = [&places[..], &inner].concat();
         let whole = kernel.indices.len() == kernel_dims.len() && term.sum.len() == taps.len() + summed.len();
-        let row = graph.points(places.last()).saturating_mul(node.dtype.bytes() as u64);
+        let row = node.dtype.bytes_of(graph.points(places.last()));
         let found = Convolution {
             operand,
             places,

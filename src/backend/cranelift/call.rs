@@ -61,8 +61,7 @@ impl FourierPlan {
     }
 }
 
-/// Bytes from which on tensors are in huge pages, and from which on the memory of a call is made so large.
-const HUGE: u64 = 4 << 20;
+/// Bytes from which on the memory of a call is made so large that it is in huge pages.
 const SOME: u64 = 512 << 10;
 
 /// What a word of the frame that stands for a buffer holds.
@@ -302,7 +301,7 @@ impl Compiled {
         drop(idle);
         let bytes = match self.workspace_bytes(threads) {
             // The memory of large tensors is in huge pages, which a walk through values of many rows misses less.
-            SOME..HUGE => HUGE,
+            SOME..Tensor::HUGE_FROM => Tensor::HUGE_FROM,
             other => other,
         };
         let memory = Tensor::zeros(DType::U8, &[bytes]).expect("memory for the arena of the program");

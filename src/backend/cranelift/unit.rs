@@ -503,8 +503,7 @@ impl Translator<'_, '_, '_> {
         let failed = match looped.shared {
             None => self.host("einc_parallel", &[types::I64; 6], Some(types::I32), &args),
             Some(buffer) => {
-                let held = &self.shared.loops.buffers[buffer];
-                let bytes = held.elems.saturating_mul(held.dtype.bytes() as u64);
+                let bytes = self.shared.loops.buffers[buffer].bytes();
                 let bytes = self.builder.ins().iconst(types::I64, bytes as i64);
                 let args = [&args[..], &[self.bases[&buffer], bytes]].concat();
                 self.host("einc_shared", &[types::I64; 8], Some(types::I32), &args)

@@ -200,8 +200,7 @@ impl Builder {
     /// Scratch memory of each worker.
     pub(super) fn scratch(&mut self, name: &str, dtype: DType, elems: u64) -> BufferId {
         let at = self.loops.scratch;
-        self.loops.scratch =
-            at.saturating_add(elems.saturating_mul(dtype.bytes() as u64).next_multiple_of(64));
+        self.loops.scratch = at.saturating_add(dtype.bytes_of(elems).next_multiple_of(64));
         self.loops.buffers.push(Buffer { name: name.into(), dtype, elems, place: Place::Scratch(at) })
     }
 

@@ -78,7 +78,7 @@ impl Builder {
         let is_beside = |axis: &&AxisId| step.out.strides.contains(&(**axis, 1)) && extent(**axis) >= ROWS[0];
         let Some(&beside) = step.rows.iter().find(is_beside) else { return false };
         let length = volume(&step.axes);
-        let bytes = length.saturating_mul(dtype.bytes() as u64);
+        let bytes = dtype.bytes_of(length);
         if length < 4 || bytes.saturating_mul(ROWS[0]) > MOST_BYTES {
             return false;
         }

@@ -34,14 +34,11 @@ use nest::{PARALLEL_WORK, Task, size_of};
 /// The loops of a plan. Equal plans and machines give equal loops.
 pub fn lower(plan: &Plan, machine: &Machine) -> Loops {
     let mut buffers = IdVec::new();
-    let mut scratch = 0u64;
     for (_, buffer) in plan.buffers.iter() {
         let mut name = buffer.name.clone();
-        if let plan::Place::Worker(at) = buffer.place {
+        if let plan::Place::Worker(_) = buffer.place {
             // Apart from the names of scratch memory that is made below.
             name.insert_str(0, "own ");
-            let bytes = buffer.elems.saturating_mul(buffer.dtype.bytes() as u64).next_multiple_of(64);
-            scratch = scratch.max(at.saturating_add(bytes));
         }
         buffers.push(Buffer {
             name,
@@ -57,7 +54,7 @@ pub fn lower(plan: &Plan, machine: &Machine) -> Loops {
         });
     }
     let mut builder = Builder::new(&plan.name, buffers, plan.arena);
-    builder.loops.scratch = scratch;
+    builder.loops.scratch = plan.worker_bytes().next_multiple_of(64);
     builder.copies = Copies::of(plan);
     for step in &plan.steps {
         builder.step(&mut |builder| builder.plan_step(step, &plan.axes, &Point::new(), machine));

@@ -73,7 +73,7 @@ impl Builder {
         let range = |id: BufferId| match self.loops.buffers[id].place {
             Place::Arena(at) => {
                 let buffer = &self.loops.buffers[id];
-                Some((at, at.saturating_add(buffer.elems.saturating_mul(buffer.dtype.bytes() as u64))))
+                Some((at, at.saturating_add(buffer.bytes())))
             }
             _ => None,
         };

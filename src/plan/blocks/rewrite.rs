@@ -53,7 +53,7 @@ pub(super) fn apply(plan: &mut Plan, group: &Group, cut: &Cut) -> usize {
         let buffer = &mut plan.buffers[id];
         buffer.elems = buffer.elems / group.extent * cut.rows;
         buffer.place = Place::Worker(at);
-        at = at.saturating_add(buffer.elems.saturating_mul(buffer.dtype.bytes() as u64)).next_multiple_of(64);
+        at = at.saturating_add(buffer.bytes()).next_multiple_of(64);
     }
     let rewrite = Rewrite { block, row, rows: cut.rows, own };
     let (mut list, mut body) =
