@@ -146,11 +146,14 @@ macro_rules! extreme {
             *best = if value $better *best { value } else { *best };
             odd |= value.is_nan();
         }
-        let mut most: $type = $start;
-        for &value in &best {
-            most = if value $better most { value } else { most };
+        let mut width = SUMS / 2;
+        while width > 0 {
+            for at in 0..width {
+                best[at] = if best[at + width] $better best[at] { best[at + width] } else { best[at] };
+            }
+            width /= 2;
         }
-        if odd { <$type>::NAN } else { most }
+        if odd { <$type>::NAN } else { best[0] }
     }};
 }
 

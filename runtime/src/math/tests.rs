@@ -241,3 +241,37 @@ fn scalars_at_their_edges() {
     assert_eq!([sigmoid_f64(0.0), silu_f64(f64::NEG_INFINITY)], [0.5, 0.0]);
     assert_eq!(popcount_i64(-1), 64);
 }
+
+/// Whether a call multiplies or adds to a subnormal number, as the machine notes.
+#[cfg(target_arch = "x86_64")]
+fn underflows(call: impl FnOnce()) -> bool {
+    use std::arch::asm;
+    const UNDERFLOW: u32 = 1 << 4;
+    let mut state = 0u32;
+    // SAFETY: the flags of what was computed are no more than read and cleared.
+    unsafe {
+        asm!("stmxcsr [{}]", in(reg) &raw mut state);
+        let clear = state & !UNDERFLOW;
+        asm!("ldmxcsr [{}]", in(reg) &raw const clear);
+    }
+    call();
+    // SAFETY: as above.
+    unsafe { asm!("stmxcsr [{}]", in(reg) &raw mut state) };
+    state & UNDERFLOW != 0
+}
+
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn gates_of_large_numbers_meet_no_subnormal_one() {
+    if super::level() == 0 {
+        return;
+    }
+    assert!(underflows(|| assert!(std::hint::black_box(1e-30f32) * std::hint::black_box(1e-30) == 0.0)));
+    let x: Vec<f32> = (0..4000).map(|k| 80.0 + k as f32 * 0.01).collect();
+    for name in ["sigmoid", "silu"] {
+        let mut y = x.clone();
+        // SAFETY: each array is that long, and may be both.
+        let call = || unsafe { find(ARRAY_F32, name)(x.as_ptr(), y.as_mut_ptr(), y.len()) };
+        assert!(!underflows(call), "{name}");
+    }
+}
