@@ -136,6 +136,19 @@ impl Joints {
             let axis = order.remove(at);
             order.push(axis);
         }
+        // Products of a batch that is apart in all operands are written each in one place.
+        let is_batch =
+            |axis: AxisId| operands.len() > 1 && operands.iter().all(|factor| factor.axes.contains(&axis));
+        let is_apart =
+            |axis: AxisId| operands.iter().all(|factor| factor.view.stride(axis).unsigned_abs() > 1);
+        if let Some(&inner) = order.last()
+            && is_batch(inner)
+            && is_apart(inner)
+            && order.iter().any(|&axis| !is_batch(axis) && axes[axis].extent >= SHORT)
+        {
+            let (batch, rest): (Vec<AxisId>, Vec<AxisId>) = order.iter().partition(|axis| is_batch(**axis));
+            order = batch.into_iter().chain(rest).collect();
+        }
         // So they do where the reader's result has one innermost and its other operand has, or is yet to be written.
         let last = self.get(reader);
         let few =
@@ -358,6 +371,27 @@ mod tests {
         assert_eq!(order(table), [n, t, m]);
         // A table that lies otherwise is no strip.
         assert_eq!(order(factor(vec![(m, 49), (l, 7), (t, 1)])), [m, n, t]);
+    }
+
+    /// `Y[b,p,i,j] = M[b,o,i,k] N[b,o,k,j] W[o,p]`: the products of the batch `o`, which the reader sums, lie each in one place.
+    #[test]
+    fn products_of_a_batch_lie_in_one_place() {
+        let mut axes: Axes = IdVec::new();
+        let [b, o, p, i, j, k] =
+            ["b", "o", "p", "i", "j", "k"].map(|name| axes.push(Axis { name: name.to_string(), extent: 16 }));
+        let factor = |list: &[AxisId]| Factor {
+            axes: list.iter().copied().collect(),
+            view: View {
+                buffer: Id::new(0),
+                offset: 0,
+                strides: list.iter().rev().zip([1, 16, 256, 4096]).map(|(&axis, by)| (axis, by)).collect(),
+            },
+        };
+        let factors = [&[b, o, i, k][..], &[b, o, k, j], &[o, p]].map(factor);
+        let live: Vec<Vec<Factor>> = factors.iter().map(|factor| vec![factor.clone()]).collect();
+        let loops = [b, p, i, j];
+        let joints = Joints::new(&factors, &[(0, 1), (3, 2)], &loops, &axes);
+        assert_eq!(joints.order(0, &factors[..2], &live, &loops, &axes), [b, o, i, j]);
     }
 
     /// Without its reader's other operand at hand a contraction's result lies as its operands do, and an axis of few

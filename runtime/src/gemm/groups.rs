@@ -130,8 +130,8 @@ impl Groups {
         self.batch.iter_mut().chain(&mut self.sums).for_each(|axis| std::mem::swap(&mut axis.a, &mut axis.b));
     }
 
-    /// Moves rows and columns to the batch that lie farther apart in C than the batch's innermost axis, as far as enough
-    /// are left for a block of so many sums: C is then written from one end to the other, instead of a line here and there
+    /// Moves rows and columns to the batch that lie farther apart in C than the batch's innermost axis, or a part of them, as
+    /// far as enough are left for a block of so many sums: C is then written from one end to the other, instead of a line here and there
     /// for each index of the batch. That pays where C is too large for the cache and little is computed for each of its
     /// elements. Fewer rows than sums would take longer to pack columns for than to multiply.
     pub fn gather(&mut self, sums: usize) {
@@ -139,14 +139,32 @@ impl Groups {
         let mut move_far = |axes: &mut Vec<Free>, least: usize, shared: fn(Free) -> Shared| {
             axes.sort_by_key(|axis| axis.c.unsigned_abs());
             let mut kept = 1;
-            axes.retain(|&axis| {
-                let stays = kept < least || axis.c.unsigned_abs() <= innermost;
-                if stays {
+            axes.retain_mut(|axis| {
+                if axis.c.unsigned_abs() <= innermost {
                     kept *= axis.extent;
-                } else {
-                    self.batch.push(shared(axis));
+                    return true;
                 }
-                stays
+                // Of a long axis a part stays.
+                let part = least.max(COLUMNS_NEAR);
+                let near = (part.div_ceil(kept)..axis.extent.min(2 * part))
+                    .find(|&near| axis.extent.is_multiple_of(near));
+                let (near, far) = match near {
+                    _ if kept >= least => (1, axis.extent),
+                    Some(near) => (near, axis.extent / near),
+                    None => (axis.extent, 1),
+                };
+                if far > 1 {
+                    let by = |stride: isize| stride * near as isize;
+                    self.batch.push(shared(Free {
+                        extent: far,
+                        from: by(axis.from),
+                        c: by(axis.c),
+                        wanted: by(axis.wanted),
+                    }));
+                }
+                axis.extent = near;
+                kept *= near;
+                near > 1
             });
         };
         move_far(&mut self.rows, ROWS_NEAR.max(2 * sums), Shared::of_rows);

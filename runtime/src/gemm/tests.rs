@@ -349,6 +349,23 @@ fn rows_and_columns_far_apart() {
     }
 }
 
+/// `C[n,u,v] = sum over l of A[v,u,l] * B[n,l,v]`: of many columns some stay columns, so that C is written block by block.
+#[test]
+fn long_columns_far_apart() {
+    let mut numbers = Numbers(37);
+    for (turn, dtype) in DTYPES.into_iter().enumerate() {
+        for n in [3840u64, 3847] {
+            let axes = [(n, KINDS[2]), (7, KINDS[1]), (5, KINDS[0]), (4, KINDS[3])];
+            let problem = problem(dtype, &axes, [&[2, 1, 3], &[0, 3, 2], &[0, 1, 2]], turn % 2 == 1);
+            let ready = GemmPlan::new(&problem.gemm).unwrap().ready;
+            // A prime number of columns has no blocks.
+            let blocks = if n == 3840 { n as usize / 64 } else { 1 };
+            assert_eq!((ready.batch_len, ready.columns_len), (5 * blocks, n as usize / blocks), "{ready:?}");
+            check_any(&problem, &mut numbers, 1 + turn % 3);
+        }
+    }
+}
+
 #[test]
 fn a_vector_times_rows() {
     let mut numbers = Numbers(12);
