@@ -29,6 +29,7 @@ mod inline;
 mod join_sums;
 mod keep_state;
 mod merge_kernels;
+mod narrow_transforms;
 mod prefix_sum;
 mod product;
 mod program;
@@ -59,6 +60,7 @@ pub use join_sums::join_sums;
 pub use keep_state::keep_state;
 pub use merge_kernels::merge_kernels;
 pub(crate) use merge_kernels::padded;
+pub use narrow_transforms::narrow_transforms;
 pub(crate) use product::in_place;
 pub use program::to_program;
 pub use recompute::recompute;
@@ -98,6 +100,7 @@ pub const PASSES: &[Pass<Graph>] = &[
     Pass { name: "fold-constants", run: fold_constants },
     Pass { name: "share-common", run: share_common },
     Pass { name: "sort-once", run: sort_once }, // equal values are one node now
+    Pass { name: "narrow-transforms", run: narrow_transforms }, // their readers may be copies then
     Pass { name: "fold-copies", run: fold_copies },
     Pass { name: "fuse-pointwise", run: fuse_pointwise },
     Pass { name: "find-contractions", run: find_contractions }, // products that were fused into their sums
@@ -199,7 +202,7 @@ pub enum Op {
     /// n3[i] = relu(n2[i] + max[j](n0[i,j]))
     /// ```
     Map(Expr<NodeId>),
-    /// A map along axes, such as softmax or sort.
+    /// A map along axes, such as softmax or sort. Of an inverse transform that is real the real part is meant.
     ///
     /// ```text
     /// n4[i,j] = softmax[j](n3[i,j])

@@ -3,7 +3,7 @@
 
 use super::rewrite::{affine_expr, scalar_of};
 use super::{Graph, Node, NodeId, Op, Term, Unit};
-use crate::expr::{Along, Axis, Expr, Outside, Read, Reduce, ReduceOp};
+use crate::expr::{Along, AlongOp, Axis, Expr, Outside, Read, Reduce, ReduceOp, Unary};
 use crate::program::{Define, Program, Role, Scan, Scatter, Statement, Tensor, TensorId};
 use einc_runtime::DType;
 use std::collections::BTreeMap;
@@ -111,12 +111,18 @@ fn define(graph: &Graph, id: NodeId, tensors: &BTreeMap<NodeId, TensorId>) -> De
 pub fn value(node: &Node) -> Expr<NodeId> {
     match &node.op {
         Op::Map(value) => value.clone(),
-        Op::Along(along) => Expr::Along(Box::new(Along {
-            op: along.op,
-            axes: along.axes.clone(),
-            out: along.out.clone(),
-            body: along.body.clone(),
-        })),
+        Op::Along(along) => {
+            let value = Expr::Along(Box::new(Along {
+                op: along.op,
+                axes: along.axes.clone(),
+                out: along.out.clone(),
+                body: along.body.clone(),
+            }));
+            match along.op == AlongOp::Idft && !node.dtype.is_complex() {
+                true => Expr::Unary(Unary::Real, Box::new(value)),
+                false => value,
+            }
+        }
         Op::Contract(terms) => {
             let mut terms: Vec<Expr<NodeId>> = terms.iter().map(|term| term_value(node, term)).collect();
             if terms.len() == 1 { terms.remove(0) } else { Expr::Sum(terms) }

@@ -274,7 +274,7 @@ impl Runner<'_> {
         // From row to row, and from element to element.
         let [from_by, to_by] = match transform.columns {
             Some(by) => by.map(|by| (1, by as i64)),
-            None => [(len, 1); 2],
+            None => [(len, 1), (transform.kept as i64, 1)],
         };
         for row in 0..transform.rows as i64 {
             let value = |t: i64| {
@@ -285,14 +285,17 @@ impl Runner<'_> {
                 })
             };
             let values: Vec<Scalar> = (0..len).map(value).collect();
-            for f in 0..len {
+            for f in 0..transform.kept as i64 {
                 let sum = values.iter().zip(0..).fold(number(0, DType::C128), |sum, (&value, t)| {
                     let turn = (f as i128 * t % len as i128) as f64 / len as f64;
                     let (sin, cos) = (sign * std::f64::consts::TAU * turn).sin_cos();
                     let root = Scalar::Complex(scale * cos, scale * sin);
                     add(sum, multiply(value.cast(DType::C128), root, DType::C128), DType::C128)
                 });
-                self.write(result.buffer, transform.dtype, to + row * to_by.0 + f * to_by.1, sum);
+                let sum = if transform.real_parts { Scalar::Real(complex(sum).re) } else { sum };
+                let written =
+                    if transform.real_parts { transform.dtype.real_part() } else { transform.dtype };
+                self.write(result.buffer, written, to + row * to_by.0 + f * to_by.1, sum);
             }
         }
     }

@@ -355,7 +355,12 @@ impl Runner<'_> {
                 row.push(at.value(&body)?);
                 Ok(())
             })?;
-            let mut values = along(step.op, &row, step.body.dtype(), length).into_iter();
+            // Of a real result of a transform only the real parts are there.
+            let part = |value: Scalar| match value {
+                Scalar::Complex(re, _) if !step.dtype.is_complex() => Scalar::Real(re),
+                value => value,
+            };
+            let mut values = along(step.op, &row, step.body.dtype(), length).into_iter().map(part);
             at.for_each_point(&out, &mut |at| {
                 let element = element_of(&step.out, &at.point);
                 results.push((element, values.next().expect("one value for each point of the result")));

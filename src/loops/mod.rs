@@ -375,7 +375,8 @@ impl Fourier {
                 let real = transform.dtype.real_part();
                 let read = if transform.real { real } else { transform.dtype };
                 let operands = if transform.factors.is_some() { 2 } else { 1 };
-                [vec![read; operands], vec![transform.dtype, real]].concat()
+                let written = if transform.real_parts { real } else { transform.dtype };
+                [vec![read; operands], vec![written, real]].concat()
             }
             Fourier::Convolution(convolution) => vec![convolution.dtype; 4],
         }

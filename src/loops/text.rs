@@ -195,15 +195,23 @@ impl Loops {
                     addresses.iter().map(|address| self.address(address).to_string()).collect();
                 match (&self.fouriers[*id], &at[..]) {
                     (Fourier::Transform(transform), [from, factors @ .., to, _]) => {
-                        let Transform { dtype, len, rows, inverse, .. } = transform;
-                        let name = if *inverse { "inverse transform" } else { "transform" };
+                        let Transform { dtype, len, rows, kept, .. } = transform;
+                        let name = match (transform.inverse, transform.real_parts) {
+                            (false, _) => "transform",
+                            (true, false) => "inverse transform",
+                            (true, true) => "real parts of inverse transform",
+                        };
+                        let first = if kept < len { format!("first {kept} of ") } else { String::new() };
                         let kind = match transform.columns {
                             Some([from, to]) => format!("columns by {from} and {to}"),
                             None => "rows".to_string(),
                         };
                         let times: String =
                             factors.iter().map(|factors| format!(" times {factors}")).collect();
-                        writeln!(out, "{to} = {name} of {rows} {kind} of {len} {dtype} at {from}{times}")
+                        writeln!(
+                            out,
+                            "{to} = {first}{name} of {rows} {kind} of {len} {dtype} at {from}{times}"
+                        )
                     }
                     (Fourier::Convolution(convolution), [x, k, y, _]) => {
                         let Convolution { dtype, rows, points, taps, .. } = convolution;

@@ -212,12 +212,13 @@ impl Check<'_> {
                 let Some(work) = work else { return Err(format!("{id} needs more memory than there is")) };
                 let mut reaches = match fourier {
                     Fourier::Transform(transform) => {
-                        let by = |by: [i64; 2]| reach(&[(transform.rows, by[0]), (transform.len, by[1])]);
+                        let by = |len: u64, by: [i64; 2]| reach(&[(transform.rows, by[0]), (len, by[1])]);
+                        let (len, kept) = (transform.len, transform.kept);
                         let [from, to] = match transform.columns {
-                            Some(columns) => columns.map(|apart| by([1, apart as i64])),
-                            None => [by([transform.len as i64, 1]); 2],
+                            Some([from, to]) => [by(len, [1, from as i64]), by(kept, [1, to as i64])],
+                            None => [len, kept].map(|len| by(len, [len as i64, 1])),
                         };
-                        let factors = transform.factors.map(|apart| by(apart.map(|apart| apart as i64)));
+                        let factors = transform.factors.map(|apart| by(len, apart.map(|apart| apart as i64)));
                         [Some(from), factors, Some(to)].into_iter().flatten().collect()
                     }
                     Fourier::Convolution(c) => {

@@ -298,7 +298,7 @@ pub struct AlongStep {
     pub body: Expr<Source>,
     /// Where the result goes, over `rows` and `out_axes`.
     pub out: View,
-    /// The dtype of the result.
+    /// The dtype of the result: of an inverse transform that of real numbers where only real parts are computed.
     pub dtype: DType,
     /// The statement's place.
     pub place: Span,

@@ -1,30 +1,31 @@
 //! Transforms of rows side by side, a row in each lane of lines: for lengths without large factors. Rows of a matrix change
 //! sides with its columns for that; where rows are the columns, they lie so.
 
+use super::Transform;
+use super::halves::{Half, Target};
 use super::lines::{Lines, Pair, Real, with_vectors};
-use super::{Transform, is_finite};
 use crate::permute::square::Square;
 use crate::vector::{Vector, VectorFloat};
 
-/// How many numbers of working memory a block of rows needs.
-pub(super) fn elems<T: Real>(len: usize) -> usize {
-    6 * T::LINE * len
+/// How many numbers of working memory a block of rows needs, by transforms of their length or of half of it.
+pub(super) fn elems<T: Real>(inner: usize, len: usize) -> usize {
+    if inner == len { 6 * T::LINE * len } else { 8 * T::LINE * inner }
 }
 
-/// Transforms all rows, `LINE` complex ones at a time.
+/// Transforms all rows, `LINE` at a time; by halves if these are given.
 ///
 /// # Safety
 /// As of [`super::TransformPlan::run`].
 pub(super) unsafe fn run<T: Real>(
     spec: &Transform,
-    lines: &Lines<T>,
+    way: (&Lines<T>, Option<&Half<T>>),
     operands: [*const T; 2],
     to: *mut T,
     work: *mut T,
 ) {
     with_vectors!(blocks::<T>(
         spec: &Transform,
-        lines: &Lines<T>,
+        way: (&Lines<T>, Option<&Half<T>>),
         operands: [*const T; 2],
         to: *mut T,
         work: *mut T,
@@ -34,89 +35,169 @@ pub(super) unsafe fn run<T: Real>(
 #[inline(always)]
 unsafe fn blocks<T: Real, V: VectorFloat<Elem = T>>(
     spec: &Transform,
-    lines: &Lines<T>,
-    [from, factors]: [*const T; 2],
+    (lines, half): (&Lines<T>, Option<&Half<T>>),
+    operands: [*const T; 2],
     to: *mut T,
     work: *mut T,
 ) {
-    let (len, rows, line) = (lines.count, spec.rows as usize, 2 * T::LINE);
+    let (len, kept, line, own) =
+        (spec.len as usize, spec.kept as usize, 2 * T::LINE, 2 * T::LINE * lines.count);
     let side = Square::of(size_of::<T>());
+    let scale = T::of(if spec.inverse { 1.0 / len as f64 } else { 1.0 });
+    // Whole rows come before halves of them, or after.
+    let places = if half.is_some() && spec.real_parts { [2 * own, 3 * own] } else { [own, 2 * own] };
+    // Real and imaginary parts exchanged, a transform is the inverse one; of halves of real numbers it is the conjugate.
+    let swap = spec.inverse && !(spec.real && half.is_some());
+    let [re, im] = if swap { [T::LINE, 0] } else { [0, T::LINE] };
+    let out_parts = if spec.real_parts { 1 } else { 2 };
     // SAFETY: the caller's promise.
     unsafe {
-        let (data, other, third) = (work, work.add(line * len), work.add(2 * line * len));
-        let mut next = 0;
-        // Real rows before this one are transformed alone.
-        let mut alone = 0;
-        while next < rows {
-            let first = next;
-            // Two real rows are the two parts of one.
-            let by_pairs = spec.real && first >= alone;
-            let count = if by_pairs { 2 * T::LINE } else { T::LINE }.min(rows - first);
-            let [by, own, beside] = if by_pairs { [2, count.div_ceil(2), count / 2] } else { [1, count, 0] };
-            if let Some([by, _]) = spec.columns {
-                let rows = Rows { by: 2 * by as usize, count, len };
-                let factors = spec.factors.map(|[row, element]| {
-                    (factors.add(2 * first * row as usize), [row as usize, 2 * element as usize])
-                });
-                bring_columns::<T, V>(from.add(2 * first), factors, rows, data);
-            } else if spec.real {
-                let from = from.add(first * len);
-                let rows = Rows { by: by * len, count: own, len };
-                bring(side, from, rows, data, line);
-                let rows = Rows { count: beside, ..rows };
-                bring(side, from.add(len), rows, data.add(T::LINE), line);
-            } else {
-                let mut from = from.add(first * 2 * len);
-                if let Some([by, _]) = spec.factors {
-                    for row in 0..count {
-                        let factors = factors.add((first + row) * 2 * by as usize);
-                        multiply::<T, V>(from.add(row * 2 * len), factors, len, third.add(row * 2 * len));
+        let [data, other, third] = [work, work.add(places[0]), work.add(places[1])];
+        for first in (0..spec.rows as usize).step_by(T::LINE) {
+            let count = T::LINE.min(spec.rows as usize - first);
+            match spec.real {
+                true => bring_real::<T, V>(spec, half.is_some(), operands[0], data, [first, count]),
+                false => bring_complex::<T, V>(spec, operands, [data, third], [first, count]),
+            }
+            let found = match half {
+                Some(half) if spec.real_parts => {
+                    half.join_lines::<V>(data, other, scale);
+                    lines.run::<V>(other, third)
+                }
+                _ => {
+                    if swap {
+                        swap_parts::<T, V>(data, len);
                     }
-                    from = third;
+                    lines.run::<V>(data, other)
                 }
-                let rows = Rows { by: 2 * len, count, len: 2 * len };
-                bring(side, from, rows, data, T::LINE);
-            }
-            let swap = spec.inverse && !spec.real;
-            if swap {
-                swap_parts::<T, V>(data, len);
-            }
-            let found = lines.run::<V>(data, other);
-            // What is not finite in one row of a pair would spread to the other.
-            if by_pairs && !(0..T::LINE).all(|lane| is_finite(*found.add(lane) + *found.add(T::LINE + lane)))
-            {
-                alone = first + count;
-                continue;
-            }
-            next += count;
-            let free = if found == data { other } else { data };
-            let scale = T::of(if spec.inverse { 1.0 / len as f64 } else { 1.0 });
+            };
             if let Some([_, by]) = spec.columns {
-                let parts = if swap { [T::LINE, 0] } else { [0, T::LINE] };
-                let rows = Rows { by: 2 * by as usize, count, len };
-                put_columns::<T, V>(found, parts, V::splat(scale), to.add(2 * first), rows);
+                let (by, to) = (by as usize, to.add(out_parts * first));
+                let rows = Rows { by: out_parts * by, count, len: kept };
+                match half {
+                    Some(half) if spec.real => {
+                        let target = (to, Target::Columns { by, count });
+                        half.apart_lines::<V>(found, kept, signed(spec, scale), target);
+                    }
+                    Some(_) => put_real_columns::<T, V>(found, [line, re, im], T::of(1.0), to, rows),
+                    None if spec.real_parts => {
+                        put_real_columns::<T, V>(found, [2 * line, re, line + re], scale, to, rows);
+                    }
+                    None => put_columns::<T, V>(found, [re, im], V::splat(scale), to, rows),
+                }
                 continue;
             }
-            let to = to.add(first * 2 * len);
-            if spec.real {
-                let negative = if spec.inverse { -scale } else { scale };
-                apart::<T, V>(found, free, third, len, [scale * T::of(0.5), negative * T::of(0.5)]);
-                let rows = Rows { by: by * 2 * len, count: own, len: 2 * len };
-                put(side, free, to, rows);
-                put(side, third, to.add(2 * len), Rows { count: beside, ..rows });
-                continue;
-            }
-            if spec.inverse {
-                let scale = V::splat(scale);
-                for at in (0..len * line).step_by(V::LANES) {
-                    V::load(found.add(at)).mul(scale).store(found.add(at));
+            let to = to.add(out_parts * first * kept);
+            let rows = Rows { by: out_parts * kept, count, len: out_parts * kept };
+            match half {
+                Some(half) if spec.real => {
+                    half.apart_lines::<V>(found, kept, signed(spec, scale), (third, Target::Lines));
+                    put(side, third, T::LINE, to, rows);
+                }
+                Some(_) => {
+                    swap_parts::<T, V>(found, lines.count);
+                    put(side, found, T::LINE, to, rows);
+                }
+                None => {
+                    if spec.inverse {
+                        let scale = V::splat(scale);
+                        for at in (0..len * line).step_by(V::LANES) {
+                            V::load(found.add(at)).mul(scale).store(found.add(at));
+                        }
+                    }
+                    if spec.real_parts {
+                        put(side, found.add(re), line, to, rows);
+                        continue;
+                    }
+                    if swap {
+                        swap_parts::<T, V>(found, len);
+                    }
+                    put(side, found, T::LINE, to, rows);
                 }
             }
-            if swap {
-                swap_parts::<T, V>(found, len);
-            }
-            put(side, found, to, Rows { by: 2 * len, count, len: 2 * len });
         }
+    }
+}
+
+/// What real and imaginary parts of a real row's transform are multiplied by: the inverse is its conjugate.
+fn signed<T: Real>(spec: &Transform, scale: T) -> [T; 2] {
+    [scale, if spec.inverse { -scale } else { scale }]
+}
+
+/// Brings real rows to lines: every other element to imaginary parts, or all of them to real parts beside zeros.
+///
+/// # Safety
+/// The rows are there, and so is the memory of the lines.
+#[inline(always)]
+unsafe fn bring_real<T: Real, V: VectorFloat<Elem = T>>(
+    spec: &Transform,
+    by_halves: bool,
+    from: *const T,
+    to: *mut T,
+    [first, count]: [usize; 2],
+) {
+    let len = spec.len as usize;
+    let step = if by_halves { T::LINE } else { 2 * T::LINE };
+    // SAFETY: the caller's promise; columns that are not there are not touched.
+    unsafe {
+        match spec.columns {
+            Some([by, _]) => {
+                let from = from.add(first);
+                for i in 0..len {
+                    for lane in (0..T::LINE).step_by(V::LANES) {
+                        let from = from.add(i * by as usize).wrapping_add(lane);
+                        let value = match count.saturating_sub(lane).min(V::LANES) {
+                            lanes if lanes == V::LANES => V::load(from),
+                            lanes => V::load_part(from, V::mask(lanes)),
+                        };
+                        value.store(to.add(i * step + lane));
+                    }
+                }
+            }
+            None => {
+                let rows = Rows { by: len, count, len };
+                bring(Square::of(size_of::<T>()), from.add(first * len), rows, to, step);
+            }
+        }
+        for i in if by_halves { len..len } else { 0..len } {
+            for lane in (0..T::LINE).step_by(V::LANES) {
+                V::zero().store(to.add(i * step + T::LINE + lane));
+            }
+        }
+    }
+}
+
+/// Brings complex rows to lines, times factors if there are any, through other memory of as many.
+///
+/// # Safety
+/// The rows and factors are there, and so is the memory.
+#[inline(always)]
+unsafe fn bring_complex<T: Real, V: VectorFloat<Elem = T>>(
+    spec: &Transform,
+    [from, factors]: [*const T; 2],
+    [to, through]: [*mut T; 2],
+    [first, count]: [usize; 2],
+) {
+    let len = spec.len as usize;
+    // SAFETY: the caller's promise.
+    unsafe {
+        if let Some([by, _]) = spec.columns {
+            let rows = Rows { by: 2 * by as usize, count, len };
+            let factors = spec.factors.map(|[row, element]| {
+                (factors.add(2 * first * row as usize), [row as usize, 2 * element as usize])
+            });
+            return bring_columns::<T, V>(from.add(2 * first), factors, rows, to);
+        }
+        let mut from = from.add(first * 2 * len);
+        if let Some([by, _]) = spec.factors {
+            for row in 0..count {
+                let factors = factors.add((first + row) * 2 * by as usize);
+                multiply::<T, V>(from.add(row * 2 * len), factors, len, through.add(row * 2 * len));
+            }
+            from = through;
+        }
+        let rows = Rows { by: 2 * len, count, len: 2 * len };
+        bring(Square::of(size_of::<T>()), from, rows, to, T::LINE);
     }
 }
 
@@ -134,31 +215,6 @@ unsafe fn swap_parts<T: Real, V: VectorFloat<Elem = T>>(lines: *mut T, len: usiz
     }
 }
 
-/// Of the transform of `x + i y` that of `x` and that of `y`, times a factor for real and one for imaginary parts.
-#[inline(always)]
-unsafe fn apart<T: Real, V: VectorFloat<Elem = T>>(
-    from: *const T,
-    x: *mut T,
-    y: *mut T,
-    len: usize,
-    [re_by, im_by]: [T; 2],
-) {
-    let line = 2 * T::LINE;
-    for f in 0..len {
-        let mirror = if f == 0 { 0 } else { len - f };
-        for lane in (0..T::LINE).step_by(V::LANES) {
-            // SAFETY: the caller's promise: there are `len` lines.
-            unsafe {
-                let a = Pair::<V>::load(from.add(f * line + lane));
-                let b = Pair::<V>::load(from.add(mirror * line + lane));
-                let (re_by, im_by) = (V::splat(re_by), V::splat(im_by));
-                Pair(a.0.add(b.0).mul(re_by), a.1.sub(b.1).mul(im_by)).store(x.add(f * line + lane));
-                Pair(a.1.add(b.1).mul(re_by), b.0.sub(a.0).mul(im_by)).store(y.add(f * line + lane));
-            }
-        }
-    }
-}
-
 /// Rows of numbers in memory: from row to row, how many, and how long.
 #[derive(Clone, Copy)]
 struct Rows {
@@ -169,7 +225,10 @@ struct Rows {
 
 /// Two vectors of complex numbers side by side, of which so many numbers are there, as real and imaginary parts.
 #[inline(always)]
-unsafe fn load_parts<T: Real, V: VectorFloat<Elem = T>>(from: *const T, present: [usize; 2]) -> Pair<V> {
+pub(super) unsafe fn load_parts<T: Real, V: VectorFloat<Elem = T>>(
+    from: *const T,
+    present: [usize; 2],
+) -> Pair<V> {
     let next = from.wrapping_add(V::LANES);
     // SAFETY: the caller's promise; numbers that are not there are not touched.
     let [re, im] = unsafe {
@@ -183,7 +242,11 @@ unsafe fn load_parts<T: Real, V: VectorFloat<Elem = T>>(from: *const T, present:
 
 /// Writes what [`load_parts`] loads.
 #[inline(always)]
-unsafe fn store_parts<T: Real, V: VectorFloat<Elem = T>>(value: Pair<V>, to: *mut T, present: [usize; 2]) {
+pub(super) unsafe fn store_parts<T: Real, V: VectorFloat<Elem = T>>(
+    value: Pair<V>,
+    to: *mut T,
+    present: [usize; 2],
+) {
     let next = to.wrapping_add(V::LANES);
     // SAFETY: as above.
     unsafe {
@@ -199,7 +262,7 @@ unsafe fn store_parts<T: Real, V: VectorFloat<Elem = T>>(value: Pair<V>, to: *mu
 }
 
 /// How many numbers of each of two vectors are there, of so many complex ones from a lane on.
-fn present<V: Vector>(count: usize, lane: usize) -> [usize; 2] {
+pub(super) fn present<V: Vector>(count: usize, lane: usize) -> [usize; 2] {
     let left = 2 * count.saturating_sub(lane);
     [left.min(V::LANES), left.saturating_sub(V::LANES).min(V::LANES)]
 }
@@ -276,6 +339,34 @@ unsafe fn put_columns<T: Real, V: VectorFloat<Elem = T>>(
     }
 }
 
+/// Writes lanes to columns of real numbers times a factor: two numbers are at two places in every so many lanes.
+///
+/// # Safety
+/// As of [`bring_columns`].
+#[inline(always)]
+unsafe fn put_real_columns<T: Real, V: VectorFloat<Elem = T>>(
+    from: *const T,
+    [step, even, odd]: [usize; 3],
+    scale: T,
+    to: *mut T,
+    columns: Rows,
+) {
+    for i in 0..columns.len {
+        let place = i / 2 * step + if i.is_multiple_of(2) { even } else { odd };
+        for lane in (0..T::LINE).step_by(V::LANES) {
+            // SAFETY: as above.
+            unsafe {
+                let value = V::load(from.add(place + lane)).mul(V::splat(scale));
+                let to = to.add(i * columns.by).wrapping_add(lane);
+                match columns.count.saturating_sub(lane).min(V::LANES) {
+                    lanes if lanes == V::LANES => value.store(to),
+                    lanes => value.store_part(to, V::mask(lanes)),
+                }
+            }
+        }
+    }
+}
+
 /// Brings rows to lanes: number `i` of row `l` to `to + i * step + l`. Lanes without rows become zeros.
 ///
 /// # Safety
@@ -313,25 +404,25 @@ unsafe fn bring<T: Real>(
     }
 }
 
-/// Writes lanes to rows.
+/// Writes lanes, so many numbers apart, to rows.
 ///
 /// # Safety
 /// As of [`bring`].
 #[inline(always)]
-unsafe fn put<T: Real>((side, square): (usize, Square), from: *const T, to: *mut T, rows: Rows) {
+unsafe fn put<T: Real>((side, square): (usize, Square), from: *const T, step: usize, to: *mut T, rows: Rows) {
     let whole = if side > 1 { (rows.count / side * side, rows.len / side * side) } else { (0, 0) };
     let bytes = size_of::<T>() as isize;
     // SAFETY: the caller's promise.
     unsafe {
         for row in (0..whole.0).step_by(side) {
             for i in (0..whole.1).step_by(side) {
-                let (from, to) = (from.add(i * T::LINE + row), to.add(row * rows.by + i));
-                square.run(from.cast(), T::LINE as isize * bytes, to.cast(), rows.by as isize * bytes, false);
+                let (from, to) = (from.add(i * step + row), to.add(row * rows.by + i));
+                square.run(from.cast(), step as isize * bytes, to.cast(), rows.by as isize * bytes, false);
             }
         }
         for row in 0..rows.count {
             for i in if row < whole.0 { whole.1 } else { 0 }..rows.len {
-                *to.add(row * rows.by + i) = *from.add(i * T::LINE + row);
+                *to.add(row * rows.by + i) = *from.add(i * step + row);
             }
         }
     }

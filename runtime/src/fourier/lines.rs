@@ -136,7 +136,7 @@ impl<T: Real, V: VectorFloat<Elem = T>> Pair<V> {
     }
 
     #[inline(always)]
-    unsafe fn minus(self, other: Self) -> Self {
+    pub unsafe fn minus(self, other: Self) -> Self {
         // SAFETY: as the vector demands.
         unsafe { Pair(self.0.sub(other.0), self.1.sub(other.1)) }
     }

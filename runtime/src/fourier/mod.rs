@@ -1,14 +1,14 @@
 //! Discrete Fourier transforms of rows, and convolutions of rows by way of them.
 //!
-//! Rows are transformed one by one or side by side, whatever fills vectors. Two rows of real numbers are one row of
-//! complex ones, whose transform is taken apart again: of `z = x + i y` the transforms are
-//! `X(f) = (Z(f) + conj Z(-f)) / 2` and `Y(f) = (Z(f) - conj Z(-f)) / 2i`.
+//! Rows are transformed one by one or side by side, whatever fills vectors. A row of real numbers is a complex one of half
+//! its length, whose transform is taken apart; and the other way round where only real parts are wanted. No row has the
+//! rounding errors of another, nor its infinities.
 //!
 //! ```
 //! use einc_runtime::DType;
 //! use einc_runtime::fourier::{Transform, TransformPlan};
 //!
-//! let transform = Transform { dtype: DType::C128, len: 4, rows: 1, real: true, inverse: false, columns: None, factors: None };
+//! let transform = Transform { real: true, ..Transform::new(DType::C128, 4, 1) };
 //! let plan = TransformPlan::new(&transform).unwrap();
 //! let (from, mut to) = ([1f64, 0.0, 0.0, 0.0], [0f64; 8]);
 //! let mut work = vec![0f64; transform.work_elems().unwrap() as usize];
@@ -22,17 +22,21 @@
 
 mod beside;
 mod convolve;
+mod halves;
 mod lines;
+#[cfg(test)]
+mod real_tests;
 mod row;
+mod rows;
 #[cfg(test)]
 mod tests;
 
 pub use convolve::{Convolution, ConvolutionPlan};
 
 use crate::DType;
-use crate::vector::VectorFloat;
-use lines::{Lines, Pair, Real, with_vectors};
-use row::{Memory, Planes, Row};
+use halves::Half;
+use lines::{Lines, Real};
+use row::{Memory, Row};
 
 /// Bytes of rows that are transformed in one call: a part of the second cache.
 const MOST_BYTES: u64 = 256 << 10;
@@ -41,7 +45,7 @@ const MOST_BYTES: u64 = 256 << 10;
 /// inverse with its `1 / len`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Transform {
-    /// `c64` or `c128`: what is written.
+    /// `c64` or `c128`: what is written, or has the real parts that are.
     pub dtype: DType,
     /// Elements of a row.
     pub len: u64,
@@ -51,9 +55,13 @@ pub struct Transform {
     pub real: bool,
     /// Whether it is the inverse transform.
     pub inverse: bool,
+    /// Whether only the real parts of the result are written, as real numbers: of inverse transforms of complex numbers
+    /// without factors.
+    pub real_parts: bool,
+    /// How many elements of each row of the result are written: the first ones.
+    pub kept: u64,
     /// Where rows do not lie one after the other but side by side, as the columns of a matrix: how far apart their
-    /// elements are in what is read and in what is written. Only for complex numbers and lengths that
-    /// [`Transform::has_columns`] has.
+    /// elements are in what is read and in what is written. Only for lengths that [`Transform::has_columns`] has.
     pub columns: Option<[u64; 2]>,
     /// What elements are multiplied by first, if by anything, which [`Transform::takes_factors`] has to allow: how far apart
     /// the factors of a row and the next are, and those of an element and the next.
@@ -61,14 +69,25 @@ pub struct Transform {
 }
 
 impl Transform {
+    /// The transform of so many complex rows of a length.
+    pub fn new(dtype: DType, len: u64, rows: u64) -> Transform {
+        let (real, inverse, real_parts) = (false, false, false);
+        let (columns, factors) = (None, None);
+        Transform { dtype, len, rows, real, inverse, real_parts, kept: len, columns, factors }
+    }
+
+    /// Whether as much is written as is read, so that both may be one place.
+    pub fn is_even(&self) -> bool {
+        !self.real && !self.real_parts && self.kept == self.len
+    }
+
     /// How many rows of a length are best transformed at once.
-    pub fn best_rows(dtype: DType, len: u64, real: bool) -> u64 {
+    pub fn best_rows(dtype: DType, len: u64) -> u64 {
         let bytes = len.max(1).saturating_mul(dtype.bytes() as u64);
-        // As many as lie side by side in lanes, or two real ones.
+        // As many as lie side by side in lanes.
         let line = if dtype == DType::C64 { f32::LINE } else { f64::LINE } as u64;
         let side_by_side = if bytes <= MOST_BYTES { line } else { 1 };
-        let rows = (MOST_BYTES / bytes).clamp(1, 64).max(side_by_side);
-        if real { rows.max(side_by_side * 2) / 2 * 2 } else { rows }
+        (MOST_BYTES / bytes).clamp(1, 64).max(side_by_side)
     }
 
     /// Whether rows of a length are transformed where they lie side by side.
@@ -87,17 +106,21 @@ impl Transform {
             _ => self.is_beside::<f64>(len as usize),
         };
         !self.real
+            && !self.real_parts
             && match self.columns {
                 Some(_) => by[0] <= 1,
                 None => by[1] == 1 && Transform::has_columns(dtype, len) && is_beside(),
             }
     }
 
-    /// How many real numbers of working memory a run needs; `None` where no memory holds them.
+    /// How many real numbers of working memory a run needs; `None` where no memory holds them or there is no such transform.
     pub fn work_elems(&self) -> Option<u64> {
         self.rows.checked_mul(self.len)?.checked_mul(4)?;
         let len =
             usize::try_from(self.len).ok().filter(|&len| len > 0 && len < isize::MAX as usize / 4096)?;
+        if !(1..=self.len).contains(&self.kept) || self.real_parts && (self.real || !self.inverse) {
+            return None;
+        }
         if let Some([row, element]) = self.factors {
             let reach = row.checked_mul(self.rows)?.checked_add(element.checked_mul(self.len)?)?;
             reach.checked_mul(32).filter(|_| self.takes_factors([row, element]))?;
@@ -106,29 +129,42 @@ impl Transform {
             let reach = |by: u64| by.checked_mul(self.len)?.checked_add(self.rows)?.checked_mul(32);
             reach(by[0])?;
             reach(by[1])?;
-            return (!self.real && Transform::has_columns(self.dtype, self.len)).then(|| match self.dtype {
-                DType::C64 => beside::elems::<f32>(len) as u64,
-                _ => beside::elems::<f64>(len) as u64,
-            });
+            Some(()).filter(|()| Transform::has_columns(self.dtype, self.len))?;
         }
         let elems = match self.dtype {
-            DType::C64 => elems::<f32>(len, self.is_beside::<f32>(len)),
-            _ => elems::<f64>(len, self.is_beside::<f64>(len)),
+            DType::C64 => self.elems::<f32>(len),
+            _ => self.elems::<f64>(len),
         };
         Some(elems as u64)
     }
 
-    /// Whether rows are best transformed side by side.
+    fn elems<T: Real>(&self, len: usize) -> usize {
+        match self.inner::<T>(len) {
+            (inner, true) => beside::elems::<T>(inner, len),
+            (inner, false) => Memory::<T>::elems(row::room::<T>(inner)),
+        }
+    }
+
+    /// The length of the complex rows that are transformed, and whether it is done side by side.
+    fn inner<T: Real>(&self, len: usize) -> (usize, bool) {
+        let is_beside = |len: usize| self.columns.is_some() || self.is_beside::<T>(len);
+        let (half, is_real) = (len / 2, self.real || self.real_parts);
+        // A few rows would leave lanes empty.
+        let is_alone = || {
+            is_beside(half) && !is_beside(len) && row::is_straight::<T>(len) && self.rows * 2 < T::LINE as u64
+        };
+        match is_real && len.is_multiple_of(2) && !is_alone() {
+            true => (half, is_beside(half)),
+            false => (len, is_beside(len)),
+        }
+    }
+
+    /// Whether rows of a length are best transformed side by side.
     fn is_beside<T: Real>(&self, len: usize) -> bool {
-        let lanes = if self.real { self.rows.div_ceil(2) } else { self.rows };
         // A chirp costs about five times as much as the lane of a block.
-        let is_filled = len < T::LINE * T::LINE || lanes * 5 >= T::LINE as u64;
+        let is_filled = len < T::LINE * T::LINE || self.rows.saturating_mul(5) >= T::LINE as u64;
         !row::is_straight::<T>(len) && lines::radices(len).is_some() && is_filled
     }
-}
-
-fn elems<T: Real>(len: usize, beside: bool) -> usize {
-    if beside { beside::elems::<T>(len) } else { Memory::<T>::elems(row::room::<T>(len)) }
 }
 
 /// A transform made ready.
@@ -144,21 +180,22 @@ enum Tables {
     Double(Way<f64>),
 }
 
-/// How rows are transformed.
+/// How rows are transformed: real ones by halves, perhaps.
 #[derive(Clone, Debug)]
 enum Way<T> {
-    /// One by one, or two real ones at once.
-    Row(Row<T>),
+    /// One by one.
+    Row(Row<T>, Option<Half<T>>),
     /// Side by side.
-    Beside(Lines<T>),
+    Beside(Lines<T>, Option<Half<T>>),
 }
 
 impl<T: Real> Way<T> {
     fn new(transform: &Transform, len: usize) -> Way<T> {
-        let is_beside = transform.columns.is_some() || transform.is_beside::<T>(len);
-        match Lines::new(len).filter(|_| is_beside) {
-            Some(lines) => Way::Beside(lines),
-            None => Way::Row(Row::new(len)),
+        let (inner, is_beside) = transform.inner::<T>(len);
+        let half = (inner != len).then(|| Half::new(inner));
+        match Lines::new(inner).filter(|_| is_beside) {
+            Some(lines) => Way::Beside(lines, half),
+            None => Way::Row(Row::new(inner), half),
         }
     }
 
@@ -166,9 +203,11 @@ impl<T: Real> Way<T> {
         let (from, to, work) = (from.cast(), to.cast(), work.cast());
         match self {
             // SAFETY: the caller's promise.
-            Way::Row(row) => unsafe { one_by_one(spec, row, from, to, work) },
+            Way::Row(row, half) => unsafe { rows::run(spec, (row, half.as_ref()), from, to, work) },
             // SAFETY: the caller's promise.
-            Way::Beside(lines) => unsafe { beside::run(spec, lines, [from, factors.cast()], to, work) },
+            Way::Beside(lines, half) => unsafe {
+                beside::run(spec, (lines, half.as_ref()), [from, factors.cast()], to, work)
+            },
         }
     }
 }
@@ -186,10 +225,10 @@ impl TransformPlan {
         Some(TransformPlan { transform: *transform, tables })
     }
 
-    /// Transforms the rows at `from` into those at `to`, which may be the same rows if they are complex.
+    /// Transforms the rows at `from` into those at `to`, which may be the same rows if the transform is even.
     ///
     /// # Safety
-    /// `from` is good for all elements of the rows and `to` for as many complex ones, both aligned for their types; they
+    /// `from` is good for all elements of the rows and `to` for those that are kept, both aligned for their types; they
     /// are one, with elements as far apart, or do not overlap. `work` is good for [`Transform::work_elems`] real numbers,
     /// aligned for them, and used by nobody else meanwhile.
     pub unsafe fn run(&self, from: *const u8, to: *mut u8, work: *mut u8) {
@@ -209,181 +248,6 @@ impl TransformPlan {
             Tables::Single(way) => unsafe { way.run(&self.transform, operands, to, work) },
             // SAFETY: the caller's promise.
             Tables::Double(way) => unsafe { way.run(&self.transform, operands, to, work) },
-        }
-    }
-}
-
-unsafe fn one_by_one<T: Real>(spec: &Transform, row: &Row<T>, from: *const T, to: *mut T, work: *mut T) {
-    with_vectors!(each_row::<T>(spec: &Transform, row: &Row<T>, from: *const T, to: *mut T, work: *mut T))
-}
-
-#[inline(always)]
-unsafe fn each_row<T: Real, V: VectorFloat<Elem = T>>(
-    spec: &Transform,
-    row: &Row<T>,
-    from: *const T,
-    to: *mut T,
-    work: *mut T,
-) {
-    let (len, rows) = (row.len, spec.rows as usize);
-    // SAFETY: the caller's promise.
-    unsafe {
-        let memory = Memory::new(work, row.room());
-        let scale = T::of(if spec.inverse { 1.0 / len as f64 } else { 1.0 });
-        let mut first = 0;
-        // Rows before this one are transformed alone.
-        let mut alone = 0;
-        while first < rows {
-            let to = to.add(2 * first * len);
-            if !spec.real {
-                // Real and imaginary parts exchanged, a transform is the inverse one.
-                let swap = usize::from(spec.inverse);
-                bring_complex::<T, V>(from.add(2 * first * len), len, memory.lines, swap);
-                row.run(memory);
-                let planes = if spec.inverse { memory.planes.swapped() } else { memory.planes };
-                put_complex::<T, V>(planes, len, scale, to);
-                first += 1;
-                continue;
-            }
-            let is_pair = first >= alone && first + 1 < rows;
-            bring_real::<T, V>(from.add(first * len), len, memory.lines);
-            match is_pair {
-                true => bring_real::<T, V>(from.add((first + 1) * len), len, memory.lines.add(T::LINE)),
-                false => clear::<T, V>(len, memory.lines.add(T::LINE)),
-            }
-            row.run(memory);
-            let Planes { re, im } = memory.planes;
-            // What is not finite in one row of a pair would spread to the other.
-            if is_pair && !is_finite(*re + *im) {
-                alone = first + 2;
-                continue;
-            }
-            // Of real numbers the inverse is the transform, conjugate.
-            let half = scale * T::of(0.5);
-            let by = [half, if spec.inverse { -half } else { half }];
-            // Frequency `len` is frequency 0.
-            (*re.add(len), *im.add(len)) = (*re, *im);
-            put_apart::<T, V, false>(re, im, len, by, to);
-            if is_pair {
-                put_apart::<T, V, true>(re, im, len, by, to.add(2 * len));
-            }
-            first += 1 + usize::from(is_pair);
-        }
-    }
-}
-
-/// Whether a sum of numbers is finite, such as frequency 0: then all of them are.
-fn is_finite<T: Real>(sum: T) -> bool {
-    sum * T::default() == T::default()
-}
-
-/// Brings a row of complex numbers to lines, its real parts to the first part or, `swap` being 1, to the second.
-#[inline(always)]
-unsafe fn bring_complex<T: Real, V: VectorFloat<Elem = T>>(
-    from: *const T,
-    len: usize,
-    lines: *mut T,
-    swap: usize,
-) {
-    let (line, whole) = (2 * T::LINE, len / T::LINE * T::LINE);
-    let (re, im) = (swap * T::LINE, (1 - swap) * T::LINE);
-    // SAFETY: the caller's promise.
-    unsafe {
-        for first in (0..whole).step_by(T::LINE) {
-            for lane in (0..T::LINE).step_by(V::LANES) {
-                let from = from.add(2 * (first + lane));
-                let [x, y] = V::load(from).unzip(V::load(from.add(V::LANES)));
-                let to = lines.add(first / T::LINE * line + lane);
-                x.store(to.add(re));
-                y.store(to.add(im));
-            }
-        }
-        for i in whole..len {
-            let to = lines.add(whole / T::LINE * line + i - whole);
-            (*to.add(re), *to.add(im)) = (*from.add(2 * i), *from.add(2 * i + 1));
-        }
-    }
-}
-
-/// Brings a row of real numbers to one part of lines.
-#[inline(always)]
-unsafe fn bring_real<T: Real, V: VectorFloat<Elem = T>>(from: *const T, len: usize, lines: *mut T) {
-    let (line, whole) = (2 * T::LINE, len / T::LINE * T::LINE);
-    // SAFETY: the caller's promise.
-    unsafe {
-        for first in (0..whole).step_by(T::LINE) {
-            for lane in (0..T::LINE).step_by(V::LANES) {
-                V::load(from.add(first + lane)).store(lines.add(first / T::LINE * line + lane));
-            }
-        }
-        for i in whole..len {
-            *lines.add(whole / T::LINE * line + i - whole) = *from.add(i);
-        }
-    }
-}
-
-/// Zeros in one part of lines.
-#[inline(always)]
-unsafe fn clear<T: Real, V: VectorFloat<Elem = T>>(len: usize, lines: *mut T) {
-    for at in 0..len.div_ceil(T::LINE) {
-        for lane in (0..T::LINE).step_by(V::LANES) {
-            // SAFETY: the caller's promise.
-            unsafe { V::zero().store(lines.add(at * 2 * T::LINE + lane)) };
-        }
-    }
-}
-
-/// Writes planes as a row of complex numbers.
-#[inline(always)]
-unsafe fn put_complex<T: Real, V: VectorFloat<Elem = T>>(
-    planes: Planes<T>,
-    len: usize,
-    scale: T,
-    to: *mut T,
-) {
-    let Planes { re, im } = planes;
-    let whole = len / V::LANES * V::LANES;
-    // SAFETY: the caller's promise.
-    unsafe {
-        let by = V::splat(scale);
-        for f in (0..whole).step_by(V::LANES) {
-            let [x, y] = V::load(re.add(f)).mul(by).zip(V::load(im.add(f)).mul(by));
-            x.store(to.add(2 * f));
-            y.store(to.add(2 * f + V::LANES));
-        }
-        for f in whole..len {
-            (*to.add(2 * f), *to.add(2 * f + 1)) = (*re.add(f) * scale, *im.add(f) * scale);
-        }
-    }
-}
-
-/// Writes the transform of the first row of a pair, or of the second, times a factor for real and one for imaginary
-/// parts.
-#[inline(always)]
-unsafe fn put_apart<T: Real, V: VectorFloat<Elem = T>, const SECOND: bool>(
-    re: *const T,
-    im: *const T,
-    len: usize,
-    [re_by, im_by]: [T; 2],
-    to: *mut T,
-) {
-    let whole = len / V::LANES * V::LANES;
-    // SAFETY: the caller's promise; behind the last frequency there is the first one again.
-    unsafe {
-        let by = Pair(V::splat(re_by), V::splat(im_by));
-        for f in (0..whole).step_by(V::LANES) {
-            let mirror = len + 1 - f - V::LANES;
-            let (a, b) = (V::load(re.add(f)), V::load(im.add(f)));
-            let (c, d) = (V::load(re.add(mirror)).reverse(), V::load(im.add(mirror)).reverse());
-            let (x, y) = if SECOND { (b.add(d), c.sub(a)) } else { (a.add(c), b.sub(d)) };
-            let [x, y] = x.mul(by.0).zip(y.mul(by.1));
-            x.store(to.add(2 * f));
-            y.store(to.add(2 * f + V::LANES));
-        }
-        for f in whole..len {
-            let (a, b, c, d) = (*re.add(f), *im.add(f), *re.add(len - f), *im.add(len - f));
-            let (x, y) = if SECOND { (b + d, c - a) } else { (a + c, b - d) };
-            (*to.add(2 * f), *to.add(2 * f + 1)) = (x * re_by, y * im_by);
         }
     }
 }

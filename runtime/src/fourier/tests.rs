@@ -4,19 +4,18 @@ use super::*;
 use num_complex::Complex;
 use std::f64::consts::TAU;
 
-fn noise(state: &mut u64) -> f64 {
+pub(super) fn noise(state: &mut u64) -> f64 {
     *state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
     (*state >> 33) as f64 / (1u64 << 30) as f64 - 1.0
 }
 
-fn transformed(row: &[Complex<f64>], inverse: bool) -> Vec<Complex<f64>> {
+pub(super) fn transformed(row: &[Complex<f64>], inverse: bool) -> Vec<Complex<f64>> {
     let n = row.len();
     let sign = if inverse { 1.0 } else { -1.0 };
     let scale = if inverse { 1.0 / n as f64 } else { 1.0 };
-    let term = |f: usize, t: usize| {
-        row[t] * Complex::from_polar(scale, sign * TAU * ((f * t) % n) as f64 / n as f64)
-    };
-    (0..n).map(|f| (0..n).map(|t| term(f, t)).sum()).collect()
+    let roots: Vec<_> =
+        (0..n).map(|turn| Complex::from_polar(scale, sign * TAU * turn as f64 / n as f64)).collect();
+    (0..n).map(|f| (0..n).map(|t| row[t] * roots[f * t % n]).sum()).collect()
 }
 
 #[test]
@@ -35,15 +34,7 @@ fn transforms_are_sums_over_roots_of_unity() {
         ] {
             let parts = if real { 1 } else { 2 };
             let from: Vec<f64> = (0..rows * len * parts).map(|_| noise(&mut state)).collect();
-            let spec = |dtype| Transform {
-                dtype,
-                len: len as u64,
-                rows: rows as u64,
-                real,
-                inverse,
-                columns: None,
-                factors: None,
-            };
+            let spec = |dtype| Transform { real, inverse, ..Transform::new(dtype, len as u64, rows as u64) };
             let double = spec(DType::C128);
             let mut work = vec![0f64; double.work_elems().unwrap() as usize];
             let mut to = vec![0f64; rows * len * 2];
@@ -82,16 +73,7 @@ fn transforms_are_sums_over_roots_of_unity() {
 fn rows_that_are_not_finite_spoil_no_other() {
     // Of single precision, side by side (12), by a chirp (19) and straight (256).
     for (len, rows) in [(12, 37), (19, 5), (256, 4), (256, 5)] {
-        let (real, inverse, columns, factors) = (true, false, None, None);
-        let spec = Transform {
-            dtype: DType::C64,
-            len: len as u64,
-            rows: rows as u64,
-            real,
-            inverse,
-            columns,
-            factors,
-        };
+        let spec = Transform { real: true, ..Transform::new(DType::C64, len as u64, rows as u64) };
         let plan = TransformPlan::new(&spec).unwrap();
         let run = |from: &[f32]| {
             let mut work = vec![0f32; spec.work_elems().unwrap() as usize];
@@ -132,9 +114,7 @@ fn columns_are_transformed_where_they_lie() {
                 (8, [9, 8], true, false),
             ] {
                 let columns = Some([by[0] as u64, by[1] as u64]);
-                let (count, real) = (rows as u64, false);
-                let spec =
-                    Transform { dtype, len: len as u64, rows: count, real, inverse, columns, factors: None };
+                let spec = Transform { inverse, columns, ..Transform::new(dtype, len as u64, rows as u64) };
                 let mut work = vec![T::default(); spec.work_elems().unwrap() as usize];
                 let plan = TransformPlan::new(&spec).unwrap();
                 let elems = |by: usize| 2 * ((len - 1) * by + rows);
@@ -188,9 +168,10 @@ fn elements_are_multiplied_by_factors_first() {
         ];
         for len in [2, 5, 16, 24, 32, 60] {
             for &(rows, columns, by) in &spread {
-                let (real, by) = (false, by(len));
+                let by = by(len);
                 for inverse in [false, true] {
-                    let spec = Transform { dtype, len, rows, real, inverse, columns, factors: Some(by) };
+                    let spec =
+                        Transform { inverse, columns, factors: Some(by), ..Transform::new(dtype, len, rows) };
                     let mut work = vec![T::default(); spec.work_elems().unwrap() as usize];
                     let [from_by, to_by] = columns.map_or([[len, 1]; 2], |by| by.map(|by| [1, by]));
                     let at = |by: [u64; 2], row: u64, i: u64| 2 * (row * by[0] + i * by[1]) as usize;
@@ -229,15 +210,7 @@ fn elements_are_multiplied_by_factors_first() {
 
 #[test]
 fn factors_lie_where_vectors_find_them() {
-    let spec = Transform {
-        dtype: DType::C64,
-        len: 16,
-        rows: 16,
-        real: false,
-        inverse: false,
-        columns: None,
-        factors: Some([1, 16]),
-    };
+    let spec = Transform { factors: Some([1, 16]), ..Transform::new(DType::C64, 16, 16) };
     let rows = |spec: Transform| TransformPlan::new(&spec).is_some();
     assert!(!rows(spec));
     assert!(rows(Transform { factors: Some([16, 1]), ..spec }));
@@ -248,15 +221,7 @@ fn factors_lie_where_vectors_find_them() {
 
 #[test]
 fn rows_are_transformed_in_place() {
-    let spec = Transform {
-        dtype: DType::C128,
-        len: 6,
-        rows: 1,
-        real: false,
-        inverse: false,
-        columns: None,
-        factors: None,
-    };
+    let spec = Transform::new(DType::C128, 6, 1);
     let mut row: Vec<f64> = (0..12).map(f64::from).collect();
     let values: Vec<_> = row.chunks(2).map(|pair| Complex::new(pair[0], pair[1])).collect();
     let mut work = vec![0f64; spec.work_elems().unwrap() as usize];
@@ -271,16 +236,7 @@ fn rows_are_transformed_in_place() {
 #[test]
 fn what_no_memory_holds_is_refused() {
     for (len, rows) in [(0, 1), (u64::MAX, 1), (1 << 60, 16), (1 << 40, u64::MAX)] {
-        let spec = Transform {
-            dtype: DType::C64,
-            len,
-            rows,
-            real: false,
-            inverse: false,
-            columns: None,
-            factors: None,
-        };
-        assert!(TransformPlan::new(&spec).is_none(), "{len} x {rows}");
+        assert!(TransformPlan::new(&Transform::new(DType::C64, len, rows)).is_none(), "{len} x {rows}");
     }
 }
 

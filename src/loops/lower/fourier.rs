@@ -5,8 +5,8 @@
 //!   f0 b2[2048*h0] = transform of 32 rows of 2048 c64 at b0[2048*h0] }
 //! ```
 //!
-//! Complex rows that lie side by side, the columns of a matrix, are transformed where they are. Others that do not lie one
-//! after the other are brought to scratch memory, as are results that do not.
+//! Rows that lie side by side, the columns of a matrix, are transformed where they are. Others that do not lie one after the
+//! other are brought to scratch memory, as are results that do not.
 
 use super::build::{Builder, Lin};
 use super::expr::{Point, view_at};
@@ -28,7 +28,7 @@ struct Rows {
     lanes: u64,
 }
 
-/// Complex numbers that are read as they are, and what they are multiplied by on the way.
+/// Numbers that are read as they are, and what they are multiplied by on the way.
 struct Reads {
     from: (BufferId, Affine),
     factors: Option<(BufferId, Affine)>,
@@ -113,19 +113,25 @@ impl Builder {
     /// Writes the transforms of all rows of a step.
     pub(super) fn transforms(&mut self, step: &AlongStep, axes: &Axes, point: &Point, machine: &Machine) {
         let (axis, out_axis) = (step.axes[0], step.out_axes[0]);
-        let (len, dtype) = (axes[axis].extent, step.dtype);
+        let len = axes[axis].extent;
+        let real_parts = !step.dtype.is_complex();
+        let dtype = if real_parts { step.body.dtype() } else { step.dtype };
         let (body, real) = match &step.body {
+            body if real_parts => (body.clone(), false),
             Expr::Cast(_, inner) if inner.dtype() == dtype.real_part() => ((**inner).clone(), true),
             body if body.dtype() == dtype.real_part() => (body.clone(), true),
             body if body.dtype() == dtype => (body.clone(), false),
             body => (Expr::Cast(dtype, Box::new(body.clone())), false),
         };
-        if !real && self.transforms_of_columns(step, &body, axes, point, machine) {
+        let kept = len.min(axes[out_axis].extent);
+        let inverse = step.op == AlongOp::Idft;
+        let spec = Transform { real, inverse, real_parts, kept, ..Transform::new(dtype, len, 1) };
+        if self.transforms_of_columns(step, (&body, spec), axes, point, machine) {
             return;
         }
-        let row_by = i64::try_from(len).unwrap_or(i64::MAX);
-        let best = Transform::best_rows(dtype, len, real);
-        let one_after_another = |axis: &AxisId| step.out.stride(*axis) == row_by;
+        let [row_by, to_by] = [len, kept].map(|len| i64::try_from(len).unwrap_or(i64::MAX));
+        let best = Transform::best_rows(dtype, len);
+        let one_after_another = |axis: &AxisId| step.out.stride(*axis) == to_by;
         let rows = step
             .rows
             .iter()
@@ -133,29 +139,25 @@ impl Builder {
             .max_by_key(|axis| (one_after_another(axis), axes[**axis].extent.min(best)))
             .map(|&axis| Rows { axis, lanes: best.min(axes[axis].extent) });
         let lanes = rows.as_ref().map_or(1, |rows| rows.lanes);
-        let of = |lanes: u64| Transform {
-            dtype,
-            len,
-            rows: lanes,
-            real,
-            inverse: step.op == AlongOp::Idft,
-            columns: None,
-            factors: None,
-        };
+        let of = |lanes: u64| Transform { rows: lanes, ..spec };
         let row = rows.as_ref().map(|rows| rows.axis);
         let read_dtype = if real { dtype.real_part() } else { dtype };
         let out_buffer = BufferId(step.out.buffer.0);
         let straight = step.out.stride(out_axis) == 1
-            && axes[out_axis].extent == len
+            && axes[out_axis].extent == kept
             && row.is_none_or(|row| one_after_another(&row));
-        let to =
-            if straight { out_buffer } else { self.scratch("spectra", dtype, lanes.saturating_mul(len)) };
+        let to = if straight {
+            out_buffer
+        } else {
+            self.scratch("spectra", step.dtype, lanes.saturating_mul(kept))
+        };
         let plain = Reads::of(&body, &step.operands, read_dtype).into_iter().find(|reads| {
             let (buffer, affine) = &reads.from;
             let factors = self.factors(reads, row, axis, to);
             affine.coefficient(axis) == 1
                 && row.is_none_or(|row| affine.coefficient(row) == row_by)
-                && (self.are_apart(*buffer, to) || straight && !real && self.is_in_place(step, &reads.from))
+                && (self.are_apart(*buffer, to)
+                    || straight && spec.is_even() && self.is_in_place(step, &reads.from))
                 && reads.factors.is_some() == factors.is_some_and(|by| of(lanes).takes_factors(by))
         });
         let factors = plain.as_ref().and_then(|reads| self.factors(reads, row, axis, to));
@@ -232,12 +234,12 @@ impl Builder {
             };
             let value = Expr::Read(Read {
                 source: Source::Operand(0),
-                dtype,
+                dtype: step.dtype,
                 indices: vec![Expr::Index(lane), frequency],
                 outside: Outside::Never,
                 place: step.place,
             });
-            let dims = vec![(axes[lane].extent, row_by), (len, 1)];
+            let dims = vec![(axes[lane].extent, to_by), (kept, 1)];
             let spectra = [Operand { buffer: plan::BufferId(to.0), offset: 0, dims }];
             builder.looped("lane", lanes, false, &mut |builder, lane_at| {
                 let point = at(&lane_at);
@@ -253,46 +255,46 @@ impl Builder {
         !self.in_parallel() && all.saturating_mul(each) >= PARALLEL_WORK
     }
 
-    /// Writes transforms of complex rows that lie side by side in the result, and in what they read unless that is computed
-    /// first; whether they do.
+    /// Writes transforms of rows that lie side by side in the result, and in what they read unless that is computed first;
+    /// whether they do.
     fn transforms_of_columns(
         &mut self,
         step: &AlongStep,
-        body: &Expr<Source>,
+        (body, spec): (&Expr<Source>, Transform),
         axes: &Axes,
         point: &Point,
         machine: &Machine,
     ) -> bool {
         let (axis, out_axis) = (step.axes[0], step.out_axes[0]);
-        let (len, dtype) = (axes[axis].extent, step.dtype);
+        let (len, dtype) = (spec.len, spec.dtype);
+        let read_dtype = if spec.real { dtype.real_part() } else { dtype };
         let is_beside = |axis: &&AxisId| step.out.stride(**axis) == 1 && axes[**axis].extent >= LEAST_COLUMNS;
         let Some(&row) = step.rows.iter().find(is_beside) else { return false };
         let to_by = step.out.stride(out_axis);
-        if to_by <= 0 || axes[out_axis].extent != len || !Transform::has_columns(dtype, len) {
+        if to_by <= 0 || axes[out_axis].extent > len || !Transform::has_columns(dtype, len) {
             return false;
         }
         let to = BufferId(step.out.buffer.0);
         let of = |rows: u64, from_by: u64, factors: Option<[u64; 2]>| {
             let columns = Some([from_by, to_by.unsigned_abs()]);
-            let inverse = step.op == AlongOp::Idft;
-            Transform { dtype, len, rows, real: false, inverse, columns, factors }
+            Transform { rows, columns, factors, ..spec }
         };
-        let plain = Reads::of(body, &step.operands, dtype).into_iter().find(|reads| {
+        let plain = Reads::of(body, &step.operands, read_dtype).into_iter().find(|reads| {
             let (from, affine) = &reads.from;
             let factors = self.factors(reads, Some(row), axis, to);
             affine.coefficient(row) == 1
                 && affine.coefficient(axis) > 0
-                && (self.are_apart(*from, to) || self.is_in_place(step, &reads.from))
+                && (self.are_apart(*from, to) || spec.is_even() && self.is_in_place(step, &reads.from))
                 && reads.factors.is_some() == factors.is_some_and(|by| of(1, 1, None).takes_factors(by))
         });
-        let best = Transform::best_rows(dtype, len, false);
+        let best = Transform::best_rows(dtype, len);
         if plain.is_none() && axes[row].extent > best {
             return false;
         }
         let lanes = best.min(axes[row].extent);
         let (from, from_by) = match &plain {
             Some(reads) => (reads.from.0, reads.from.1.coefficient(axis)),
-            None => (self.scratch("rows", dtype, lanes.saturating_mul(len)), lanes as i64),
+            None => (self.scratch("rows", read_dtype, lanes.saturating_mul(len)), lanes as i64),
         };
         let factors = plain.as_ref().and_then(|reads| self.factors(reads, Some(row), axis, to));
         let of = |rows: u64| of(rows, from_by.unsigned_abs(), factors);
