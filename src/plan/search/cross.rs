@@ -171,7 +171,7 @@ mod tests {
     fn tree(network: &Network, path: &[(u32, u32)]) -> Tree {
         let canonical = Canonical::new(network, false);
         let problem = Problem::new(&canonical, &(0..network.inputs().len()).collect::<Vec<_>>());
-        let energy = Energy { objective: Objective::Macs, limit: f64::INFINITY, penalty: 0.0 };
+        let energy = Energy::new(Objective::Macs);
         let shape = Shape { path: path.to_vec(), sliced: Vec::new() };
         Tree::new(&problem, &Measure::new(&problem.logs), &energy, &shape)
     }

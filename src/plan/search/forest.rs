@@ -236,7 +236,7 @@ mod tests {
         let leaves: Vec<usize> = (0..network.inputs().len()).collect();
         let problem = Problem::new(&canonical, &leaves);
         let (measure, objective) = (Measure::new(&problem.logs), Objective::Macs);
-        let energy = Energy { objective, limit: f64::INFINITY, penalty: 0.0 };
+        let energy = Energy::new(objective);
         let mut forest = Forest::new(&problem, &objective, 10.0);
         assert!(forest.best(&mut 0).is_none());
         for path in paths {

@@ -140,7 +140,7 @@ impl<'a, 'b> Search<'a, 'b> {
         Search {
             problem,
             objective,
-            energy: Energy { objective: smooth, limit: f64::INFINITY, penalty: 0.0 },
+            energy: Energy::new(smooth),
             measure: Measure::new(&problem.logs),
             extents: problem.logs.iter().map(|&log| math::exp2(log)).collect(),
             random: Random::new(seed, 7),

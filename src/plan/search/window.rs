@@ -85,7 +85,7 @@ pub(super) fn improve(
     let inputs =
         leaves.iter().enumerate().fold(0, |mask, (k, &leaf)| mask | u32::from(tree.leaf_input(leaf)) << k);
     let solution = exact::solve(leaves.len(), &axes, &energy.objective, inputs, tables);
-    if solution.log2 >= before - 1e-7 {
+    if solution.log2 >= before - energy.inexact() {
         return false;
     }
     // The new steps take the places of the old ones, the last one that of the top.
