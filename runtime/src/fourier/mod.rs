@@ -77,7 +77,7 @@ impl Transform {
     }
 
     /// Whether as much is written as is read, so that both may be one place.
-    pub fn is_even(&self) -> bool {
+    pub fn fits_in_place(&self) -> bool {
         !self.real && !self.real_parts && self.kept == self.len
     }
 
@@ -225,7 +225,7 @@ impl TransformPlan {
         Some(TransformPlan { transform: *transform, tables })
     }
 
-    /// Transforms the rows at `from` into those at `to`, which may be the same rows if the transform is even.
+    /// Transforms the rows at `from` into those at `to`, which may be the same rows where [`Transform::fits_in_place`].
     ///
     /// # Safety
     /// `from` is good for all elements of the rows and `to` for those that are kept, both aligned for their types; they

@@ -157,7 +157,7 @@ impl Builder {
             affine.coefficient(axis) == 1
                 && row.is_none_or(|row| affine.coefficient(row) == row_by)
                 && (self.are_apart(*buffer, to)
-                    || straight && spec.is_even() && self.is_in_place(step, &reads.from))
+                    || straight && spec.fits_in_place() && self.is_in_place(step, &reads.from))
                 && reads.factors.is_some() == factors.is_some_and(|by| of(lanes).takes_factors(by))
         });
         let factors = plain.as_ref().and_then(|reads| self.factors(reads, row, axis, to));
@@ -284,7 +284,7 @@ impl Builder {
             let factors = self.factors(reads, Some(row), axis, to);
             affine.coefficient(row) == 1
                 && affine.coefficient(axis) > 0
-                && (self.are_apart(*from, to) || spec.is_even() && self.is_in_place(step, &reads.from))
+                && (self.are_apart(*from, to) || spec.fits_in_place() && self.is_in_place(step, &reads.from))
                 && reads.factors.is_some() == factors.is_some_and(|by| of(1, 1, None).takes_factors(by))
         });
         let best = Transform::best_rows(dtype, len);
