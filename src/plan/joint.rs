@@ -269,6 +269,20 @@ mod tests {
     use crate::expr::Axis;
     use crate::id::{Id, IdVec};
 
+    /// A tensor of these axes, with a stride for each.
+    fn factor(strides: Vec<(AxisId, i64)>) -> Factor {
+        Factor {
+            axes: strides.iter().map(|term| term.0).collect(),
+            view: View { buffer: Id::new(0), offset: 0, strides },
+        }
+    }
+
+    /// A tensor whose axes, all of one extent, lie in this order.
+    fn row_major(list: &[AxisId], extent: i64) -> Factor {
+        let stride = |k: usize| extent.pow((list.len() - 1 - k) as u32);
+        factor(list.iter().enumerate().map(|(k, &axis)| (axis, stride(k))).collect())
+    }
+
     /// `Q[k,l] = A[i,j] A[i,k] A[i,l] A[j,k] A[j,l]`: of the pairs (j,l)(i,j), (j,k)6, (i,l)(i,k) and 7*8 the third waits
     /// for the last, whose other operand has `l` innermost, as `Q` and `A[i,l]` do.
     #[test]
@@ -276,10 +290,6 @@ mod tests {
         let mut axes: Axes = IdVec::new();
         let [i, j, k, l] =
             ["i", "j", "k", "l"].map(|name| axes.push(Axis { name: name.to_string(), extent: 38 }));
-        let factor = |strides: Vec<(AxisId, i64)>| Factor {
-            axes: strides.iter().map(|term| term.0).collect(),
-            view: View { buffer: Id::new(0), offset: 0, strides },
-        };
         let edges = [[i, j], [i, k], [i, l], [j, k], [j, l]];
         let factors: Vec<Factor> = edges.map(|[from, to]| factor(vec![(from, 38), (to, 1)])).into();
         let pairs = [(4, 0), (3, 5), (2, 1), (6, 7)];
@@ -304,14 +314,7 @@ mod tests {
         let mut axes: Axes = IdVec::new();
         let [a, b, c, d, e] =
             ["a", "b", "c", "d", "e"].map(|name| axes.push(Axis { name: name.to_string(), extent: 2 }));
-        let factor = |list: &[AxisId]| Factor {
-            axes: list.iter().copied().collect(),
-            view: View {
-                buffer: Id::new(0),
-                offset: 0,
-                strides: list.iter().rev().zip([1, 2, 4]).map(|(&axis, by)| (axis, by)).collect(),
-            },
-        };
+        let factor = |list: &[AxisId]| row_major(list, 2);
         let factors = [factor(&[a, e, b]), factor(&[b, c, d]), factor(&[d, e])];
         let live: Vec<Vec<Factor>> = factors.iter().map(|factor| vec![factor.clone()]).collect();
         // A contraction reads the result, and likes best what it sums in one place.
@@ -330,14 +333,7 @@ mod tests {
         let mut axes: Axes = IdVec::new();
         let [b, o, r, p, q, y] =
             ["b", "o", "r", "p", "q", "y"].map(|name| axes.push(Axis { name: name.to_string(), extent: 16 }));
-        let factor = |list: &[AxisId]| Factor {
-            axes: list.iter().copied().collect(),
-            view: View {
-                buffer: Id::new(0),
-                offset: 0,
-                strides: list.iter().rev().zip([1, 16, 256, 4096]).map(|(&axis, by)| (axis, by)).collect(),
-            },
-        };
+        let factor = |list: &[AxisId]| row_major(list, 16);
         let order = |tables: [&[AxisId]; 3]| {
             let factors = tables.map(factor);
             let live: Vec<Vec<Factor>> = factors.iter().map(|factor| vec![factor.clone()]).collect();
@@ -356,10 +352,6 @@ mod tests {
         let mut axes: Axes = IdVec::new();
         let [n, l, m, t, f] = [("n", 1000), ("l", 7), ("m", 13), ("t", 7), ("f", 13)]
             .map(|(name, extent)| axes.push(Axis { name: name.to_string(), extent }));
-        let factor = |strides: Vec<(AxisId, i64)>| Factor {
-            axes: strides.iter().map(|term| term.0).collect(),
-            view: View { buffer: Id::new(0), offset: 0, strides },
-        };
         let table = factor(vec![(t, 91), (l, 13), (m, 1)]);
         let (e, g) = (factor(vec![(f, 13), (m, 1)]), factor(vec![(n, 91), (t, 13), (f, 1)]));
         let order = |table: Factor| {
@@ -379,14 +371,7 @@ mod tests {
         let mut axes: Axes = IdVec::new();
         let [b, o, p, i, j, k] =
             ["b", "o", "p", "i", "j", "k"].map(|name| axes.push(Axis { name: name.to_string(), extent: 16 }));
-        let factor = |list: &[AxisId]| Factor {
-            axes: list.iter().copied().collect(),
-            view: View {
-                buffer: Id::new(0),
-                offset: 0,
-                strides: list.iter().rev().zip([1, 16, 256, 4096]).map(|(&axis, by)| (axis, by)).collect(),
-            },
-        };
+        let factor = |list: &[AxisId]| row_major(list, 16);
         let factors = [&[b, o, i, k][..], &[b, o, k, j], &[o, p]].map(factor);
         let live: Vec<Vec<Factor>> = factors.iter().map(|factor| vec![factor.clone()]).collect();
         let loops = [b, p, i, j];
