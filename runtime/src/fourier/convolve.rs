@@ -231,6 +231,17 @@ impl<T: Real> Elements<T> {
             V::load(lanes.as_ptr())
         }
     }
+
+    /// Asks for two vectors from `2 at` on of a row so far from this one, if elements lie side by side.
+    #[inline(always)]
+    unsafe fn ahead_of_two<V: VectorFloat<Elem = T>>(self, at: usize, row: i64) {
+        let first = self.first.wrapping_offset(row as isize + 2 * at as isize * self.by);
+        // SAFETY: as the vector demands; addresses that hold nothing may be asked for.
+        unsafe {
+            V::prefetch(first);
+            V::prefetch(first.wrapping_offset(V::LANES as isize * self.by));
+        }
+    }
 }
 
 /// The transform of a block of a row: its elements, zeros behind them.
@@ -354,11 +365,16 @@ unsafe fn round<T: Real, V: VectorFloat<Elem = T>>(
         let even = work.add(Memory::<T>::elems(half));
         let odd = even.add(2 * half);
         let place = |at: usize| at / T::LINE * line + at % T::LINE;
+        // Rows come from far away, each from a page of its own: the next ones are asked for bit by bit meanwhile.
+        let x = Elements { first: x, by: spec.x[1] as isize, count: 2 * half };
+        let k = Elements { first: k, by: spec.k[1] as isize, count: 2 * half };
+        let results = Elements { first: y.cast_const(), by: spec.y[1] as isize, count: 2 * half };
         if is_new {
-            halved::<T, V>(cycle, Elements { first: k, by: spec.k[1] as isize, count: 2 * half }, memory);
+            halved::<T, V>(cycle, k, memory);
             // Both parts of both operands are twice what they should be.
             let scale = V::splat(T::of(0.25 / half as f64));
             for at in (0..half).step_by(V::LANES) {
+                k.ahead_of_two::<V>(at, spec.k[0]);
                 let (mut first, mut second) = parts::<T, V>(memory, half, at);
                 if !spec.backward {
                     // Where `x` runs on, the transform of the filter is its conjugate.
@@ -369,8 +385,10 @@ unsafe fn round<T: Real, V: VectorFloat<Elem = T>>(
                 second.scaled(scale).store(odd.add(place(at)));
             }
         }
-        halved::<T, V>(cycle, Elements { first: x, by: spec.x[1] as isize, count: 2 * half }, memory);
+        halved::<T, V>(cycle, x, memory);
         for at in (0..half).step_by(V::LANES) {
+            x.ahead_of_two::<V>(at, spec.x[0]);
+            results.ahead_of_two::<V>(at, 0);
             let (first, second) = parts::<T, V>(memory, half, at);
             let place = place(at);
             let (even, odd) = (Pair::load(even.add(place)), Pair::load(odd.add(place)));
@@ -381,13 +399,14 @@ unsafe fn round<T: Real, V: VectorFloat<Elem = T>>(
             product.swapped().store(memory.lines.add(place));
         }
         cycle.half.run(memory);
-        let found = memory.lines;
+        let is_there = spec.y[1] == 1 && !spec.accumulate;
+        let found = if is_there { y } else { memory.lines };
         for at in (0..half).step_by(V::LANES) {
             let [low, high] = V::load(memory.planes.im.add(at)).zip(V::load(memory.planes.re.add(at)));
             low.store(found.add(2 * at));
             high.store(found.add(2 * at + V::LANES));
         }
-        put::<T, V>(spec, (x, k, y), found, 0, 2 * half);
+        put::<T, V>(spec, (x.first, k.first, y), found, 0, 2 * half);
     }
 }
 
@@ -430,7 +449,7 @@ unsafe fn parts<T: Real, V: VectorFloat<Elem = T>>(
     }
 }
 
-/// Writes results from the first on, summed term by term where some are not finite.
+/// Writes results from the first on, which may be there already, summed term by term where some are not finite.
 #[inline(always)]
 unsafe fn put<T: Real, V: VectorFloat<Elem = T>>(
     spec: &Convolution,
@@ -453,6 +472,9 @@ unsafe fn put<T: Real, V: VectorFloat<Elem = T>>(
             }
         }
         let y = y.offset(first as isize * y_by);
+        if std::ptr::eq(found, y) {
+            return;
+        }
         if y_by == 1 && !spec.accumulate {
             return std::ptr::copy_nonoverlapping(found, y, wanted);
         }
