@@ -2,8 +2,9 @@
 //! sides with its columns for that; where rows are the columns, they lie so.
 
 use super::Transform;
+use super::columns::{Columns, Read, Write};
 use super::halves::{Half, Target};
-use super::lines::{Lines, Pair, Real, with_vectors};
+use super::lines::{Lines, Pair, Real, copy, with_vectors};
 use crate::permute::square::Square;
 use crate::vector::{Vector, VectorFloat};
 
@@ -55,6 +56,18 @@ unsafe fn blocks<T: Real, V: VectorFloat<Elem = T>>(
         let [data, other, third] = [work, work.add(places[0]), work.add(places[1])];
         for first in (0..spec.rows as usize).step_by(T::LINE) {
             let count = T::LINE.min(spec.rows as usize - first);
+            if let (Some([by, to_by]), None, false) = (spec.columns, half, spec.real || spec.real_parts) {
+                let part = |by: u64| 2 * by as usize;
+                let target = Columns { first: to.add(2 * first), by: part(to_by), count };
+                let columns = Columns { first: operands[0].add(2 * first), by: part(by), count };
+                let factors = spec.factors.map(|[row, element]| {
+                    (operands[1].wrapping_add(part(row) * first), [row as usize, part(element)])
+                });
+                let source = Read { columns, factors, swap, target };
+                let sink = Write { columns: target, kept, swap, scale };
+                lines.run_between::<V>(source, sink, [data, other]);
+                continue;
+            }
             match spec.real {
                 true => bring_real::<T, V>(spec, half.is_some(), operands[0], data, [first, count]),
                 false => bring_complex::<T, V>(spec, operands, [data, third], [first, count]),
@@ -83,7 +96,11 @@ unsafe fn blocks<T: Real, V: VectorFloat<Elem = T>>(
                     None if spec.real_parts => {
                         put_real_columns::<T, V>(found, [2 * line, re, line + re], scale, to, rows);
                     }
-                    None => put_columns::<T, V>(found, [re, im], V::splat(scale), to, rows),
+                    None => {
+                        let columns = Columns { first: to, by: rows.by, count };
+                        let sink = Write { columns, kept, swap, scale };
+                        copy::<T, V>(kept, found.cast_const(), sink);
+                    }
                 }
                 continue;
             }
@@ -182,11 +199,10 @@ unsafe fn bring_complex<T: Real, V: VectorFloat<Elem = T>>(
     // SAFETY: the caller's promise.
     unsafe {
         if let Some([by, _]) = spec.columns {
-            let rows = Rows { by: 2 * by as usize, count, len };
-            let factors = spec.factors.map(|[row, element]| {
-                (factors.add(2 * first * row as usize), [row as usize, 2 * element as usize])
-            });
-            return bring_columns::<T, V>(from.add(2 * first), factors, rows, to);
+            let columns = Columns { first: from.add(2 * first), by: 2 * by as usize, count };
+            let target = Columns { first: to, by: 2 * T::LINE, count };
+            let source = Read { columns, factors: None, swap: false, target };
+            return copy::<T, V>(len, source, to);
         }
         let mut from = from.add(first * 2 * len);
         if let Some([by, _]) = spec.factors {
@@ -283,66 +299,10 @@ unsafe fn multiply<T: Real, V: VectorFloat<Elem = T>>(a: *const T, b: *const T, 
     }
 }
 
-/// Brings columns of complex numbers to lanes, times factors if there are any: `count` columns of `len` elements that are
-/// `by` numbers apart. Factors are side by side or one for all columns, their second step is from element to element.
-///
-/// # Safety
-/// The columns and factors are there, and so is the memory of the lines.
-#[inline(always)]
-unsafe fn bring_columns<T: Real, V: VectorFloat<Elem = T>>(
-    from: *const T,
-    factors: Option<(*const T, [usize; 2])>,
-    columns: Rows,
-    to: *mut T,
-) {
-    for i in 0..columns.len {
-        for lane in (0..T::LINE).step_by(V::LANES) {
-            let present = present::<V>(columns.count, lane);
-            // SAFETY: the caller's promise.
-            unsafe {
-                let mut value = load_parts::<T, V>(from.add(i * columns.by).wrapping_add(2 * lane), present);
-                if let Some((factors, [column, element])) = factors {
-                    let at = factors.add(i * element);
-                    value = value.times(match column {
-                        0 => Pair::splat([*at, *at.add(1)]),
-                        _ => load_parts(at.wrapping_add(2 * lane), present),
-                    });
-                }
-                value.store(to.add(i * 2 * T::LINE + lane));
-            }
-        }
-    }
-}
-
-/// Writes lanes to columns of complex numbers: `parts` tells where real and imaginary parts are in a line.
-///
-/// # Safety
-/// As of [`bring_columns`].
-#[inline(always)]
-unsafe fn put_columns<T: Real, V: VectorFloat<Elem = T>>(
-    from: *const T,
-    parts: [usize; 2],
-    scale: V,
-    to: *mut T,
-    columns: Rows,
-) {
-    for i in 0..columns.len {
-        for lane in (0..T::LINE).step_by(V::LANES) {
-            let present = present::<V>(columns.count, lane);
-            // SAFETY: as above.
-            unsafe {
-                let part = |at: usize| V::load(from.add(i * 2 * T::LINE + lane + at)).mul(scale);
-                let value = Pair(part(parts[0]), part(parts[1]));
-                store_parts(value, to.add(i * columns.by).wrapping_add(2 * lane), present);
-            }
-        }
-    }
-}
-
 /// Writes lanes to columns of real numbers times a factor: two numbers are at two places in every so many lanes.
 ///
 /// # Safety
-/// As of [`bring_columns`].
+/// The columns are there, and so is the memory of the lines.
 #[inline(always)]
 unsafe fn put_real_columns<T: Real, V: VectorFloat<Elem = T>>(
     from: *const T,

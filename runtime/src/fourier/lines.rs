@@ -7,6 +7,7 @@
 //! # Source
 //! Stockham, "High-speed convolution and correlation", 1966.
 
+use super::columns::{Sink, Source};
 use crate::vector::VectorFloat;
 use std::f64::consts::{FRAC_1_SQRT_2, TAU};
 use std::fmt::Debug;
@@ -325,13 +326,13 @@ impl<T: Real> Pass<T> {
     /// Where there is one group, results are multiplied by `turns`, if there are any.
     ///
     /// # Safety
-    /// Both arrays have all lines, and so have the turns; none of them is another.
+    /// Both places have all lines, and so have the turns; none of them is another.
     #[inline(always)]
     unsafe fn run<V: VectorFloat<Elem = T>, const R: usize>(
         &self,
         run: usize,
-        from: *const T,
-        to: *mut T,
+        from: impl Source<V>,
+        to: impl Sink<V>,
         turns: Option<*const T>,
     ) {
         // SAFETY: the caller's promise.
@@ -352,23 +353,22 @@ impl<T: Real> Pass<T> {
         &self,
         p: usize,
         run: usize,
-        from: *const T,
-        to: *mut T,
+        from: impl Source<V>,
+        to: impl Sink<V>,
         turns: *const T,
     ) {
-        let line = 2 * T::LINE;
-        let part = self.groups * run * line;
+        let (line, part) = (2 * T::LINE, self.groups * run);
         let factors = &self.factors[p * (R - 1)..][..R - 1];
         // SAFETY: the caller's promise: `R * groups * run` lines.
         unsafe {
-            let (from, to) = (from.add(p * run * line), to.add(R * p * run * line));
             for q in 0..run {
+                let (first, found) = (p * run + q, R * p * run + q);
                 for lane in (0..T::LINE).step_by(V::LANES) {
                     let at = q * line + lane;
                     // Compilers keep vectors in registers for sure where no loop is to be unrolled.
                     macro_rules! straight {
                         ($transform:ident, $($k:literal)*) => {{
-                            let y = $transform([$(Pair::<V>::load(from.add($k * part + at))),*]);
+                            let y = $transform([$(from.load($k * part + first, lane)),*]);
                             $(let result = match BY {
                                 BY_FACTORS if $k > 0 => {
                                     y[$k].times(Pair::splat(factors[usize::wrapping_sub($k, 1)]))
@@ -376,7 +376,7 @@ impl<T: Real> Pass<T> {
                                 BY_TURNS => y[$k].times(Pair::load(turns.add($k * run * line + at))),
                                 _ => y[$k],
                             };
-                            result.store(to.add($k * run * line + at));)*
+                            to.store(result, $k * run + found, lane);)*
                         }};
                     }
                     match R {
@@ -385,7 +385,7 @@ impl<T: Real> Pass<T> {
                         _ => {
                             let mut x = [Pair::<V>::zero(); R];
                             for k in 0..R {
-                                x[k] = Pair::load(from.add(k * part + at));
+                                x[k] = from.load(k * part + first, lane);
                             }
                             let mut y = butterfly::<T, V, R>(x, &self.roots);
                             for k in 0..R {
@@ -394,7 +394,7 @@ impl<T: Real> Pass<T> {
                                     BY_TURNS => y[k].times(Pair::load(turns.add(k * run * line + at))),
                                     _ => y[k],
                                 };
-                                y[k].store(to.add(k * run * line + at));
+                                to.store(y[k], k * run + found, lane);
                             }
                         }
                     }
@@ -447,26 +447,92 @@ impl<T: Real> Lines<T> {
         other: *mut T,
         turns: Option<*const T>,
     ) -> *mut T {
-        let (mut from, mut to) = (data, other);
-        let mut run = 1;
-        for pass in &self.passes {
-            // SAFETY: the caller's promise.
-            unsafe {
-                match pass.radix {
-                    2 => pass.run::<V, 2>(run, from, to, turns),
-                    3 => pass.run::<V, 3>(run, from, to, turns),
-                    4 => pass.run::<V, 4>(run, from, to, turns),
-                    5 => pass.run::<V, 5>(run, from, to, turns),
-                    7 => pass.run::<V, 7>(run, from, to, turns),
-                    8 => pass.run::<V, 8>(run, from, to, turns),
-                    11 => pass.run::<V, 11>(run, from, to, turns),
-                    _ => pass.run::<V, LARGEST>(run, from, to, turns),
-                }
+        // SAFETY: the caller's promise.
+        unsafe { run_passes::<T, V>(&self.passes, 1, [data, other], turns) }
+    }
+
+    /// Transforms the lines of one place into those of another, which may be the same, through both arrays: the first pass
+    /// reads there and the last one writes there, where their radices are the common ones.
+    ///
+    /// # Safety
+    /// As of [`Lines::run`]; both places have `count` lines and are apart from both arrays.
+    #[inline(always)]
+    pub unsafe fn run_between<V: VectorFloat<Elem = T>>(
+        &self,
+        source: impl Source<V>,
+        sink: impl Sink<V>,
+        [data, other]: [*mut T; 2],
+    ) {
+        let (mut passes, mut run) = (&self.passes[..], 1);
+        // SAFETY: the caller's promise; all lines are read before the first one is written.
+        unsafe {
+            match passes.first().map_or(1, |pass| pass.radix) {
+                4 => passes[0].run::<V, 4>(1, source, data, None),
+                8 => passes[0].run::<V, 8>(1, source, data, None),
+                _ => copy::<T, V>(self.count, source, data),
             }
-            run *= pass.radix;
-            (from, to) = (to, from);
+            if let [first @ Pass { radix: 4 | 8, .. }, rest @ ..] = passes {
+                (passes, run) = (rest, first.radix);
+            }
+            let last = passes.split_last().filter(|(pass, _)| matches!(pass.radix, 4 | 8));
+            let before = last.map_or(passes, |(_, before)| before);
+            let found = run_passes::<T, V>(before, run, [data, other], None).cast_const();
+            match last {
+                Some((last @ Pass { radix: 4, .. }, _)) => {
+                    last.run::<V, 4>(self.count / 4, found, sink, None)
+                }
+                Some((last, _)) => last.run::<V, 8>(self.count / 8, found, sink, None),
+                None => copy::<T, V>(self.count, found, sink),
+            }
         }
-        from
+    }
+}
+
+/// Runs passes after others of so many lines together; where the lines end.
+#[inline(always)]
+unsafe fn run_passes<T: Real, V: VectorFloat<Elem = T>>(
+    passes: &[Pass<T>],
+    mut run: usize,
+    [data, other]: [*mut T; 2],
+    turns: Option<*const T>,
+) -> *mut T {
+    let (mut from, mut to) = (data, other);
+    for pass in passes {
+        let source = from.cast_const();
+        // SAFETY: the caller's promise.
+        unsafe {
+            match pass.radix {
+                2 => pass.run::<V, 2>(run, source, to, turns),
+                3 => pass.run::<V, 3>(run, source, to, turns),
+                4 => pass.run::<V, 4>(run, source, to, turns),
+                5 => pass.run::<V, 5>(run, source, to, turns),
+                7 => pass.run::<V, 7>(run, source, to, turns),
+                8 => pass.run::<V, 8>(run, source, to, turns),
+                11 => pass.run::<V, 11>(run, source, to, turns),
+                _ => pass.run::<V, LARGEST>(run, source, to, turns),
+            }
+        }
+        run *= pass.radix;
+        (from, to) = (to, from);
+    }
+    from
+}
+
+/// Copies lines from one place to another.
+///
+/// # Safety
+/// The lines are there, and the machine has the vectors.
+#[inline(always)]
+pub(super) unsafe fn copy<T: Real, V: VectorFloat<Elem = T>>(
+    count: usize,
+    from: impl Source<V>,
+    to: impl Sink<V>,
+) {
+    for line in 0..count {
+        for lane in (0..T::LINE).step_by(V::LANES) {
+            // SAFETY: the caller's promise.
+            unsafe { to.store(from.load(line, lane), line, lane) };
+        }
     }
 }
 

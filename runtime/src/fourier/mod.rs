@@ -21,6 +21,7 @@
 #![allow(clippy::needless_range_loop)]
 
 mod beside;
+mod columns;
 mod convolve;
 mod halves;
 mod lines;
