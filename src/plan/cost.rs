@@ -4,6 +4,7 @@
 //! count one each, so that a multiply-add counts two. Moving is counted in bytes that steps read and write, each
 //! operand once for each step.
 
+use super::product::ready;
 use super::search::{Kernel, Rates, StepShape, StepTime};
 use super::{Operand, Place, Plan, Source, Step, View, arena};
 use crate::expr::{AlongOp, Axes, AxisId, Binary, Expr};
@@ -36,7 +37,8 @@ pub struct StepCost {
     pub flops: f64,
     /// The bytes that it reads and writes.
     pub bytes: f64,
-    /// What it becomes in native code: `gemm`, `transform` or `loops`.
+    /// What it becomes in native code: what the products of the search are called, `winograd` for such with windows that are
+    /// transformed, `transform` or `loops`.
     pub kernel: &'static str,
     /// The seconds that it takes on one thread, as predicted.
     pub seconds: f64,
@@ -231,7 +233,13 @@ fn step_cost(plan: &Plan, step: &Step, fixed: &[AxisId], rates: &Rates) -> StepC
                 return StepCost { kernel: "transform", ..cost };
             }
             let macs = points(&plan.axes, &all);
-            let shape = StepShape::of(left, right, result, macs);
+            let ready = ready(step, &plan.axes, &|axis| fixed.contains(&axis));
+            let share = ready.as_ref().map_or(1.0, |ready| ready.share(step.is_square()));
+            let shape = StepShape::of(left, right, result, macs * share);
+            let kernel = match ready.is_some_and(|ready| ready.transforms_windows()) {
+                true => "winograd",
+                false => Kernel::of(shape.left_free(), shape.right_free(), shape.contracted()).name(),
+            };
             let in_parts = [&step.a, &step.b, &step.out]
                 .iter()
                 .any(|view| step.counts_parts_of(plan.buffers[view.buffer].dtype));
@@ -241,7 +249,7 @@ fn step_cost(plan: &Plan, step: &Step, fixed: &[AxisId], rates: &Rates) -> StepC
                 // Operations on complex numbers, as everywhere.
                 flops: if in_parts { macs } else { 2.0 * macs },
                 bytes: moved + again,
-                kernel: Kernel::of(shape.left_free(), shape.right_free(), shape.contracted()).name(),
+                kernel,
                 seconds: StepTime::new(rates, step.dtype.bytes() as u64).seconds(&shape),
                 alive: 0,
             }
@@ -301,7 +309,7 @@ fn step_cost(plan: &Plan, step: &Step, fixed: &[AxisId], rates: &Rates) -> StepC
                 kernel: body
                     .iter()
                     .map(|step| step.kernel)
-                    .find(|&kernel| kernel == "gemm")
+                    .find(|&kernel| kernel == "gemm" || kernel == "winograd")
                     .unwrap_or("loops"),
                 seconds: times * body.iter().map(|step| step.seconds).sum::<f64>(),
                 alive: 0,

@@ -26,6 +26,11 @@ impl Contract {
         dtype.is_complex() && dtype.real_part() == self.dtype
     }
 
+    /// Whether both operands start at the same element.
+    pub fn is_square(&self) -> bool {
+        (self.a.buffer, self.a.offset) == (self.b.buffer, self.b.offset)
+    }
+
     /// The axes that the result has and those that it lacks; the axes of scans around are held.
     pub fn free_and_summed(&self, held: &dyn Fn(AxisId) -> bool) -> (Vec<AxisId>, Vec<AxisId>) {
         let listed = [&self.out, &self.a, &self.b].into_iter().flat_map(|view| &view.strides);
@@ -45,6 +50,12 @@ impl Contract {
     }
 }
 
+/// The matrix product that a contraction is, ready to run; the axes of scans around are held.
+pub(super) fn ready(contract: &Contract, axes: &Axes, held: &dyn Fn(AxisId) -> bool) -> Option<GemmPlan> {
+    let (free, summed) = contract.free_and_summed(held);
+    GemmPlan::new(&contract.product(axes, (&free, &summed))?)
+}
+
 /// Bytes of memory that the matrix products of a plan take on so many threads: as much as the one that takes most.
 pub(super) fn workspace(plan: &Plan, threads: usize) -> u64 {
     let all = plan.steps.iter().map(|step| step_workspace(plan, step, &mut Vec::new(), (threads, false)));
@@ -59,8 +70,7 @@ fn step_workspace(plan: &Plan, step: &Step, held: &mut Vec<AxisId>, (threads, al
             if contract.long_sum(&plan.axes, &is_held).is_some() {
                 return 0;
             }
-            let (free, summed) = contract.free_and_summed(&is_held);
-            let ready = contract.product(&plan.axes, (&free, &summed)).and_then(|gemm| GemmPlan::new(&gemm));
+            let ready = ready(contract, &plan.axes, &is_held);
             let bytes =
                 |threads: usize| ready.as_ref().map_or(0, |ready| ready.workspace_bytes(threads) as u64);
             if alone { bytes(1).saturating_mul(threads as u64) } else { bytes(threads) }

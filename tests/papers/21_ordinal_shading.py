@@ -81,7 +81,7 @@ def resize_inputs(g, h, w, H, W):
 paper.add("recompose", [dict(h=6, w=5, c=3), dict(h=1, w=1, c=1), dict(h=9, w=2, c=4)], recompose_inputs, recompose)
 paper.add("equalize", [dict(h=6, w=5), dict(h=1, w=1), dict(h=1, w=17), dict(h=11, w=3)], equalize_inputs, equalize)
 paper.add("msgrad", [dict(h=6, w=5, L=2), dict(h=1, w=1, L=1), dict(h=9, w=4, L=4), dict(h=16, w=13, L=3), dict(h=4, w=3, L=0)], msgrad_inputs, msgrad)
-paper.add("rcu", [dict(n=2, c=4, h=6, w=5), dict(n=1, c=1, h=1, w=1), dict(n=1, c=3, h=1, w=7)], rcu_inputs, rcu)
+paper.add("rcu", [dict(n=2, c=4, h=6, w=5), dict(n=1, c=1, h=1, w=1), dict(n=1, c=3, h=1, w=7), dict(n=1, c=24, h=11, w=41)], rcu_inputs, rcu)
 paper.add("resize", [dict(h=6, w=5, H=9, W=11), dict(h=1, w=1, H=1, W=1), dict(h=3, w=7, H=17, W=2)], resize_inputs, resize)
 
 

@@ -4,6 +4,7 @@
 //! so that edges cost what they compute.
 
 use super::thin::{COLUMNS, Dots, ROWS, RUNS, Runs, Strips, Sweeps, VECTORS};
+use super::winograd::Transforms;
 use crate::vector::Vector;
 
 /// What a kernel computes: `c[i][j] (+)= sum over p of a[i][p] * b[p][j]`, strides in elements.
@@ -58,6 +59,8 @@ pub(super) struct Kernels<T: 'static> {
     pub sweep: Sweeps<T>,
     /// By runs - 1, then vectors - 1.
     pub runs: [[Runs<T>; VECTORS]; RUNS],
+    /// Where windows can be multiplied by transforms.
+    pub winograd: Option<Transforms<T>>,
     /// Elements of a strip.
     pub strip_lanes: usize,
     /// Rows, sums and columns that are packed at once.

@@ -5,7 +5,8 @@ use super::pack::{self, transpose_plain};
 #[cfg(target_arch = "x86_64")]
 use super::thin::{Run, Strip, Sweep};
 use super::thin::{dots, runs, strips, sweep};
-use crate::vector::{Pairs, Plain, Vector};
+use super::winograd::{Places, Results, Transforms, places, results, weights};
+use crate::vector::{Pairs, Plain, Vector, VectorFloat};
 use num_complex::Complex;
 
 /// A row of a table: kernels of 1, 2, .. rows.
@@ -45,8 +46,32 @@ macro_rules! six_by_two {
 #[cfg(target_arch = "x86_64")]
 macro_rules! instances {
     (
-        $features:literal, $real:ident, $dots:ident, $strips:ident, $sweep:ident, $runs:ident, $columns:ident, $rows:ident
+        $features:literal, $real:ident, $dots:ident, $strips:ident, $sweep:ident, $runs:ident, $columns:ident, $rows:ident,
+        $weights:ident, $places:ident, $results:ident
     ) => {
+        #[target_feature(enable = $features)]
+        unsafe fn $weights<V: VectorFloat<Elem: From<f32>>>(
+            from: *const V::Elem,
+            rows: usize,
+            to: *mut V::Elem,
+            plane: usize,
+        ) {
+            // SAFETY: the caller's promise; the features are those of `V`.
+            unsafe { weights::<V>(from, rows, to, plane) }
+        }
+
+        #[target_feature(enable = $features)]
+        unsafe fn $places<V: VectorFloat>(strip: &Places<V::Elem>) {
+            // SAFETY: the caller's promise; the features are those of `V`.
+            unsafe { places::<V>(strip) }
+        }
+
+        #[target_feature(enable = $features)]
+        unsafe fn $results<V: VectorFloat>(strip: &Results<V::Elem>) {
+            // SAFETY: the caller's promise; the features are those of `V`.
+            unsafe { results::<V>(strip) }
+        }
+
         #[target_feature(enable = $features)]
         unsafe fn $columns<T: Copy + Default>(
             from: *const T,
@@ -113,9 +138,20 @@ unsafe fn real_plain<V: Vector, const ROWS: usize, const VECTORS: usize, const P
     unsafe { real::<V, ROWS, VECTORS, PARTIAL>(tile) }
 }
 
+/// The transforms of floats.
+macro_rules! transforms {
+    ($weights:ident, $places:ident, $results:ident, $vector:ty) => {
+        Some(Transforms {
+            weights: $weights::<$vector>,
+            places: $places::<$vector>,
+            results: $results::<$vector>,
+        })
+    };
+}
+
 /// Tables of up to 4 rows of up to 2 vectors: 16 registers of 128 bits.
 macro_rules! small_tables {
-    ($real:ident, $vector:ty) => {
+    ($real:ident, $vector:ty, $winograd:expr) => {
         Kernels {
             rows: 4,
             vectors: 2,
@@ -134,7 +170,8 @@ macro_rules! small_tables {
             dots: by_two!(dots, $vector),
             strips: by_two!(strips, $vector),
             sweep: sweep::<$vector>,
- runs: six_by_two!(runs, $vector),
+            runs: six_by_two!(runs, $vector),
+            winograd: $winograd,
             strip_lanes: <$vector>::LANES,
             rows_packed: 96,
             sums_packed: 256,
@@ -191,7 +228,19 @@ mod x86 {
     use super::*;
     use crate::vector::x86::*;
 
-    instances!("avx2,fma", real_avx2, dots_avx2, strips_avx2, sweep_avx2, runs_avx2, columns_avx2, rows_avx2);
+    instances!(
+        "avx2,fma",
+        real_avx2,
+        dots_avx2,
+        strips_avx2,
+        sweep_avx2,
+        runs_avx2,
+        columns_avx2,
+        rows_avx2,
+        weights_avx2,
+        places_avx2,
+        results_avx2
+    );
     instances!(
         "avx512f,avx512dq",
         real_avx512,
@@ -200,11 +249,16 @@ mod x86 {
         sweep_avx512,
         runs_avx512,
         columns_avx512,
-        rows_avx512
+        rows_avx512,
+        weights_avx512,
+        places_avx512,
+        results_avx512
     );
 
     macro_rules! avx512_tables {
-        ($vector:ty, $transpose:ident, $rows_packed:expr, $sums_packed:expr, $columns_packed:expr) => {
+        (
+            $vector:ty, $transpose:ident, $rows_packed:expr, $sums_packed:expr, $columns_packed:expr, $winograd:expr
+        ) => {
             Kernels {
                 rows: 8,
                 vectors: 3,
@@ -225,7 +279,8 @@ mod x86 {
                 dots: by_two!(dots_avx512, $vector),
             strips: by_two!(strips_avx512, $vector),
             sweep: sweep_avx512::<$vector>,
- runs: six_by_two!(runs_avx512, $vector),
+            runs: six_by_two!(runs_avx512, $vector),
+            winograd: $winograd,
             strip_lanes: <$vector>::LANES,
             rows_packed: $rows_packed,
                 sums_packed: $sums_packed,
@@ -235,7 +290,7 @@ mod x86 {
     }
 
     macro_rules! avx2_tables {
-        ($vector:ty, $transpose:ident, $rows_packed:expr, $columns_packed:expr) => {
+        ($vector:ty, $transpose:ident, $rows_packed:expr, $columns_packed:expr, $winograd:expr) => {
             Kernels {
                 rows: 6,
                 vectors: 2,
@@ -254,7 +309,8 @@ mod x86 {
                 dots: by_two!(dots_avx2, $vector),
             strips: by_two!(strips_avx2, $vector),
             sweep: sweep_avx2::<$vector>,
- runs: six_by_two!(runs_avx2, $vector),
+            runs: six_by_two!(runs_avx2, $vector),
+            winograd: $winograd,
             strip_lanes: <$vector>::LANES,
             rows_packed: $rows_packed,
                 sums_packed: 256,
@@ -263,29 +319,58 @@ mod x86 {
         };
     }
 
-    pub(super) static F32_AVX512: Kernels<f32> = avx512_tables!(F32x16, transpose_32, 192, 512, 1536);
-    pub(super) static F64_AVX512: Kernels<f64> = avx512_tables!(F64x8, transpose_64, 96, 512, 1536);
-    pub(super) static I32_AVX512: Kernels<i32> = avx512_tables!(I32x16, transpose_32, 192, 512, 1536);
-    pub(super) static I64_AVX512: Kernels<i64> = avx512_tables!(I64x8, transpose_64, 192, 256, 1536);
-    pub(super) static F32_AVX2: Kernels<f32> = avx2_tables!(F32x8, transpose_32, 240, 2048);
-    pub(super) static F64_AVX2: Kernels<f64> = avx2_tables!(F64x4, transpose_64, 120, 1024);
-    pub(super) static I32_AVX2: Kernels<i32> = avx2_tables!(I32x8, transpose_32, 240, 2048);
+    pub(super) static F32_AVX512: Kernels<f32> = avx512_tables!(
+        F32x16,
+        transpose_32,
+        192,
+        512,
+        1536,
+        transforms!(weights_avx512, places_avx512, results_avx512, F32x16)
+    );
+    pub(super) static F64_AVX512: Kernels<f64> = avx512_tables!(
+        F64x8,
+        transpose_64,
+        96,
+        512,
+        1536,
+        transforms!(weights_avx512, places_avx512, results_avx512, F64x8)
+    );
+    pub(super) static I32_AVX512: Kernels<i32> = avx512_tables!(I32x16, transpose_32, 192, 512, 1536, None);
+    pub(super) static I64_AVX512: Kernels<i64> = avx512_tables!(I64x8, transpose_64, 192, 256, 1536, None);
+    pub(super) static F32_AVX2: Kernels<f32> = avx2_tables!(
+        F32x8,
+        transpose_32,
+        240,
+        2048,
+        transforms!(weights_avx2, places_avx2, results_avx2, F32x8)
+    );
+    pub(super) static F64_AVX2: Kernels<f64> = avx2_tables!(
+        F64x4,
+        transpose_64,
+        120,
+        1024,
+        transforms!(weights_avx2, places_avx2, results_avx2, F64x4)
+    );
+    pub(super) static I32_AVX2: Kernels<i32> = avx2_tables!(I32x8, transpose_32, 240, 2048, None);
 
     pub(super) static C64_AVX512: Kernels<Complex<f32>> =
-        avx512_tables!(Pairs<F32x16>, transpose_64, 192, 256, 1024);
+        avx512_tables!(Pairs<F32x16>, transpose_64, 192, 256, 1024, None);
     pub(super) static C128_AVX512: Kernels<Complex<f64>> =
-        avx512_tables!(Pairs<F64x8>, transpose_plain, 96, 256, 1024);
-    pub(super) static C64_AVX2: Kernels<Complex<f32>> = avx2_tables!(Pairs<F32x8>, transpose_64, 120, 1024);
+        avx512_tables!(Pairs<F64x8>, transpose_plain, 96, 256, 1024, None);
+    pub(super) static C64_AVX2: Kernels<Complex<f32>> =
+        avx2_tables!(Pairs<F32x8>, transpose_64, 120, 1024, None);
     pub(super) static C128_AVX2: Kernels<Complex<f64>> =
-        avx2_tables!(Pairs<F64x4>, transpose_plain, 60, 1024);
+        avx2_tables!(Pairs<F64x4>, transpose_plain, 60, 1024, None);
 }
 
-static F32_PLAIN: Kernels<f32> = small_tables!(real_plain, Plain<f32, 4>);
-static F64_PLAIN: Kernels<f64> = small_tables!(real_plain, Plain<f64, 2>);
-static I32_PLAIN: Kernels<i32> = small_tables!(real_plain, Plain<i32, 4>);
-static I64_PLAIN: Kernels<i64> = small_tables!(real_plain, Plain<i64, 2>);
-static C64_PLAIN: Kernels<Complex<f32>> = small_tables!(real_plain, Pairs<Plain<f32, 4>>);
-static C128_PLAIN: Kernels<Complex<f64>> = small_tables!(real_plain, Pairs<Plain<f64, 2>>);
+static F32_PLAIN: Kernels<f32> =
+    small_tables!(real_plain, Plain<f32, 4>, transforms!(weights, places, results, Plain<f32, 4>));
+static F64_PLAIN: Kernels<f64> =
+    small_tables!(real_plain, Plain<f64, 2>, transforms!(weights, places, results, Plain<f64, 2>));
+static I32_PLAIN: Kernels<i32> = small_tables!(real_plain, Plain<i32, 4>, None);
+static I64_PLAIN: Kernels<i64> = small_tables!(real_plain, Plain<i64, 2>, None);
+static C64_PLAIN: Kernels<Complex<f32>> = small_tables!(real_plain, Pairs<Plain<f32, 4>>, None);
+static C128_PLAIN: Kernels<Complex<f64>> = small_tables!(real_plain, Pairs<Plain<f64, 2>>, None);
 
 #[cfg(target_arch = "aarch64")]
 mod neon {
@@ -294,7 +379,7 @@ mod neon {
 
     /// Tables of up to 8 rows of up to 3 vectors: 32 registers.
     macro_rules! tables {
-        ($vector:ty) => {
+        ($vector:ty, $winograd:expr) => {
             Kernels {
                 rows: 8,
                 vectors: 3,
@@ -315,7 +400,8 @@ mod neon {
                 dots: by_two!(dots, $vector),
             strips: by_two!(strips, $vector),
             sweep: sweep::<$vector>,
- runs: six_by_two!(runs, $vector),
+            runs: six_by_two!(runs, $vector),
+            winograd: $winograd,
             strip_lanes: <$vector>::LANES,
             rows_packed: 128,
                 sums_packed: 256,
@@ -324,10 +410,10 @@ mod neon {
         };
     }
 
-    pub(super) static F32_NEON: Kernels<f32> = tables!(F32x4);
-    pub(super) static F64_NEON: Kernels<f64> = tables!(F64x2);
-    pub(super) static C64_NEON: Kernels<Complex<f32>> = tables!(Pairs<F32x4>);
-    pub(super) static C128_NEON: Kernels<Complex<f64>> = tables!(Pairs<F64x2>);
+    pub(super) static F32_NEON: Kernels<f32> = tables!(F32x4, transforms!(weights, places, results, F32x4));
+    pub(super) static F64_NEON: Kernels<f64> = tables!(F64x2, transforms!(weights, places, results, F64x2));
+    pub(super) static C64_NEON: Kernels<Complex<f32>> = tables!(Pairs<F32x4>, None);
+    pub(super) static C128_NEON: Kernels<Complex<f64>> = tables!(Pairs<F64x2>, None);
 }
 
 macro_rules! has_kernels {

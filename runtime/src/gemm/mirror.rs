@@ -29,6 +29,11 @@ pub(super) fn is_mirrored(ready: &Ready) -> bool {
         && ready.sums.iter().chain(&ready.batch).all(|axis| axis.a == axis.b)
 }
 
+/// The share of all elements that is computed: those above the diagonal, and below it those of tiles that it crosses.
+pub(super) fn share(ready: &Ready) -> f64 {
+    (0.5 + MOST_COLUMNS as f64 / (2.0 * ready.rows_len as f64)).min(1.0)
+}
+
 /// The first row that is near the diagonal in that panel, if rows are counted as columns are; earlier ones are far.
 fn near(panel: &Panel) -> usize {
     panel.first.saturating_sub(MOST_COLUMNS + MOST_ROWS) / SQUARE * SQUARE

@@ -4,7 +4,8 @@
 //! in A and B. A plan joins axes that are one in memory, makes the operand with the innermost axis of C the one whose
 //! columns fill vectors, and cuts the rest into blocks; running it packs the blocks straight from the strided operands
 //! and multiplies the packs in registers. No operand is ever permuted as a whole, and nothing is allocated. Where both
-//! operands are one and the result is therefore its own transpose, half of it is computed.
+//! operands are one and the result is therefore its own transpose, half of it is computed; windows of three by three with
+//! many sums and rows are multiplied by Winograd's transforms.
 //!
 //! ```
 //! use einc_runtime::gemm::{Axis, Gemm, GemmPlan, gemm};
@@ -42,6 +43,7 @@ mod plan;
 #[cfg(test)]
 mod tests;
 mod thin;
+mod winograd;
 
 use crate::{DType, pool};
 use drive::{Part, Work};
@@ -49,6 +51,7 @@ use machine::{HasKernels, Level};
 use num_complex::Complex;
 use plan::{Ready, Way};
 use std::ops::Range;
+use winograd::Operands;
 
 /// An axis of a contraction: its extent, and its stride in each tensor in elements, 0 where it does not occur.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,6 +143,21 @@ impl GemmPlan {
         Some(GemmPlan { dtype: gemm.dtype, level, ready })
     }
 
+    /// Whether windows of three by three are multiplied by Winograd's transforms.
+    pub fn transforms_windows(&self) -> bool {
+        self.ready.winograd.is_some()
+    }
+
+    /// How much it takes of one multiply-add for each index of all axes, if both operands are `one` or not: less where
+    /// windows are transformed, about half where the result is its own transpose.
+    pub fn share(&self, one: bool) -> f64 {
+        match &self.ready.winograd {
+            Some(windows) => windows.share(),
+            None if one && self.ready.mirrored => mirror::share(&self.ready),
+            None => 1.0,
+        }
+    }
+
     /// How many bytes of workspace [`gemm`] needs with that many threads, 64-byte aligned.
     pub fn workspace_bytes(&self, threads: usize) -> usize {
         if self.ready.listed.is_some() {
@@ -150,6 +168,9 @@ impl GemmPlan {
             self.dtype,
             T => match ready.way {
                 Way::Blocks => drive::workspace_bytes::<T>(ready).saturating_mul(threads.max(1)),
+                Way::Winograd => {
+                    ready.winograd.as_ref().map_or(0, |windows| windows.workspace_bytes::<T>(threads.max(1)))
+                }
                 Way::Strips | Way::Sweeps | Way::Runs => thin::strip_bytes(ready).saturating_mul(threads.max(1)),
                 Way::Dots if thin::pieces(ready) == 1 => 0,
                 Way::Dots => thin::pieces(ready) * ready.rows_len * ready.columns_len * size_of::<T>(),
@@ -300,6 +321,27 @@ unsafe fn run<T: HasKernels>(
                 for (_, c, _) in places(0..ready.batch_len) {
                     unsafe { mirror::copy_near(ready, kernels, c) };
                 }
+            }
+        }
+        Way::Winograd => {
+            let windows = ready.winograd.as_ref().expect("there are windows");
+            let transforms = kernels.winograd.as_ref().expect("there are transforms");
+            for ([a, b], c, _) in places(0..ready.batch_len) {
+                let (a, b, c) = (Shared(a.cast_mut()), Shared(b.cast_mut()), Shared(c));
+                // SAFETY, throughout: the caller's promise: threads have groups, blocks and memory of their own.
+                unsafe { windows.place_sums::<T>(space.get()) };
+                spread(threads, &|thread| {
+                    let groups = share(windows.groups(), 1, threads, thread);
+                    unsafe {
+                        windows.transform_weights(transforms, &ready.rows, a.get(), groups, space.get())
+                    };
+                });
+                spread(threads, &|thread| {
+                    let blocks = share(windows.blocks(), 1, threads, thread);
+                    let operands =
+                        Operands { rows: &ready.rows, b: b.get(), c: c.get(), accumulate: ready.accumulate };
+                    unsafe { windows.run(kernels, transforms, &operands, blocks, (space.get(), thread)) };
+                });
             }
         }
         Way::Strips => spread(threads, &|thread| {

@@ -5,6 +5,7 @@ use super::groups::{Free, Groups, Shared, fill, product, run_of, split_box};
 use super::kernel::{Kernels, MOST_COLUMNS};
 use super::mirror;
 use super::thin::ROWS;
+use super::winograd::Winograd;
 
 /// How many times as many rows as a block has otherwise make one block, if there are no more.
 const ONE_BLOCK: usize = 2;
@@ -84,6 +85,8 @@ pub(super) enum Way {
     Sweeps,
     /// Sums of runs.
     Runs,
+    /// Products of transformed windows.
+    Winograd,
 }
 
 /// A contraction made ready: `a` holds the rows, `b` the columns.
@@ -135,6 +138,8 @@ pub(super) struct Ready {
     pub a_runs: bool,
     /// The extent of the innermost sums, where those of B are side by side and the next ones of A.
     pub a_box: Option<usize>,
+    /// How windows are multiplied by transforms.
+    pub winograd: Option<Winograd>,
     /// The tiles, if they are few and need no packing.
     pub listed: Option<Vec<Listed>>,
     /// Where the rows of a tile start in C, for listed tiles.
@@ -225,7 +230,7 @@ impl Ready {
                 let at = columns.iter().position(|axis| (axis.from, axis.c) == (1, 1));
                 columns.swap(0, at.expect("there are runs"));
             }
-            Way::Blocks | Way::Sweeps => {}
+            Way::Blocks | Way::Sweeps | Way::Winograd => {}
         }
         let a_box = match way {
             Way::Blocks if columns.iter().all(|axis| axis.from != 1) => {
@@ -269,6 +274,7 @@ impl Ready {
             b_run,
             a_runs: a_box.is_some() || a_run >= 8 || a_run > 1 && rows_apart,
             a_box,
+            winograd: None,
             listed: None,
             listed_rows: Vec::new(),
             listed_sums: Vec::new(),
@@ -280,6 +286,12 @@ impl Ready {
         ready.cut(kernels);
         if way == Way::Blocks && !chooses {
             ready.list();
+            if ready.listed.is_none() && ready.batch_len <= 1 {
+                ready.winograd = Winograd::of(&ready.rows, &ready.columns, &ready.sums, kernels);
+            }
+        }
+        if ready.winograd.is_some() {
+            ready.way = Way::Winograd;
         }
         ready.mirrored = mirror::is_mirrored(&ready);
         Some(ready)

@@ -1,5 +1,6 @@
 mod mirror;
 mod windows;
+mod winograd;
 
 use super::*;
 use crate::{Element, Scalar};

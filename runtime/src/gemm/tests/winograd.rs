@@ -1,0 +1,86 @@
+//! Products with windows of three by three, which are multiplied by transforms.
+
+use super::*;
+
+/// `C[n,o,p,q] = sum over i, u, v of A[o,i,u,v] * B[n,i,p+u,q+v]`: extents n, o, i, p, q.
+fn convolution(dtype: DType, [n, o, i, p, q]: [u64; 5], swapped: bool, accumulate: bool) -> Problem {
+    let (height, width) = (p + 2, q + 2);
+    let axis = |extent: u64, a: u64, b: u64, c: u64| {
+        let (a, b) = if swapped { (b, a) } else { (a, b) };
+        Axis { extent, a: a as i64, b: b as i64, c: c as i64 }
+    };
+    let gemm = Gemm {
+        dtype,
+        batch: vec![],
+        m: vec![axis(o, 9 * i, 0, p * q)],
+        n: vec![axis(n, 0, i * height * width, o * p * q), axis(p, 0, width, q), axis(q, 0, 1, 1)],
+        k: vec![axis(i, 9, height * width, 0), axis(3, 3, width, 0), axis(3, 1, 1, 0)],
+        accumulate,
+        wanted: vec![],
+    };
+    let mut lens = [o * i * 9, n * i * height * width, n * o * p * q].map(|len| len as usize);
+    if swapped {
+        lens.swap(0, 1);
+    }
+    Problem { gemm, lens }
+}
+
+/// Extents that are even and odd, fill vectors or not, more sums than a block has, and rows longer than one.
+#[test]
+fn windows_of_three_by_three() {
+    let mut numbers = Numbers(31);
+    let cases = [
+        [1, 16, 16, 18, 32],
+        [2, 33, 24, 9, 21],
+        [1, 16, 260, 16, 16],
+        [3, 48, 17, 6, 33],
+        [1, 17, 40, 2, 410],
+    ];
+    for (number, extents) in cases.into_iter().enumerate() {
+        for dtype in [DType::F32, DType::F64] {
+            let problem = convolution(dtype, extents, number % 2 == 1, number % 3 == 1);
+            for level in [Level::Plain, Level::Wide, Level::Widest] {
+                if level <= Level::of_machine() {
+                    let plan = GemmPlan::at_level(&problem.gemm, level).unwrap();
+                    assert_eq!(plan.ready.way, Way::Winograd, "{extents:?} {dtype:?} {level:?}");
+                }
+            }
+            check_any(&problem, &mut numbers, 1 + number % 3);
+        }
+    }
+}
+
+/// Few sums or rows take longer to transform than to multiply.
+#[test]
+fn windows_of_few_sums_are_not_transformed() {
+    for extents in [[1, 4, 4, 64, 64], [1, 64, 2, 64, 64], [1, 256, 256, 2, 2]] {
+        let problem = convolution(DType::F32, extents, false, false);
+        assert_ne!(GemmPlan::new(&problem.gemm).unwrap().ready.way, Way::Winograd, "{extents:?}");
+    }
+}
+
+/// What is not a number in one place is in the results whose windows read it, and in no other.
+#[test]
+fn no_number_spreads_no_further_than_its_windows() {
+    let (o, i, p, q) = (24, 24, 11, 40);
+    let Problem { gemm: wanted, lens } = convolution(DType::F32, [1, o, i, p, q], false, false);
+    let plan = GemmPlan::new(&wanted).unwrap();
+    assert_eq!(plan.ready.way, Way::Winograd);
+    let a = vec![1f32; lens[0]];
+    for at in [[0, 0], [4, 7], [5, 8], [6, 9], [12, 41], [11, 33]] {
+        let mut b = vec![1f32; lens[1]];
+        b[(3 * (p + 2) + at[0]) as usize * (q + 2) as usize + at[1] as usize] = f32::NAN;
+        let mut c = vec![0f32; lens[2]];
+        let mut workspace = vec![0u64; plan.workspace_bytes(1).div_ceil(8) + 8];
+        // SAFETY: the vectors are as long as the axes reach.
+        unsafe {
+            let operands = [a.as_ptr().cast(), b.as_ptr().cast()];
+            gemm(&plan, operands[0], operands[1], c.as_mut_ptr().cast(), workspace.as_mut_ptr().cast(), 1);
+        }
+        for (index, value) in c.iter().enumerate() {
+            let (row, column) = (index as u64 / q % p, index as u64 % q);
+            let reads = (row..row + 3).contains(&at[0]) && (column..column + 3).contains(&at[1]);
+            assert_eq!(value.is_nan(), reads, "{at:?}: {row} {column} is {value}");
+        }
+    }
+}

@@ -1,0 +1,448 @@
+//! Products with windows of three by three that step by one, of which tiles of two by two results take 16 multiplications
+//! for 36.
+//!
+//! A tile reads four by four places of B. `Y = Aᵀ ((G g Gᵀ) ∘ (Bᵀ d B)) A` with
+//!
+//! ```text
+//! Bᵀ = 1  0 -1  0     G =  1    0    0     Aᵀ = 1  1  1  0
+//!      0  1  1  0         1/2  1/2  1/2         0  1 -1 -1
+//!      0 -1  1  0         1/2 -1/2  1/2
+//!      0  1  0 -1          0    0    1
+//! ```
+//!
+//! where `d` are these places, `g` the nine weights and `∘` multiplies element by element: so that over all sums there are
+//! 16 products of matrices, rows by sums times sums by tiles. The weights are transformed as a whole; tiles by blocks whose
+//! places stay in the cache, in which the products of some rows are made and put together at once.
+//!
+//! A result is made of the places that its own window reads and of no others, so that what is not a number spreads no
+//! further; but it has rounding errors of the largest of them times the sum of its weights' magnitudes, also where weights
+//! are zero, and infinite places make results that are not numbers where the sum would be infinite.
+//!
+//! # Source
+//! Lavin and Gray, "Fast algorithms for convolutional neural networks", arXiv 1509.09308; Winograd, "Arithmetic complexity
+//! of computations", 1980.
+
+mod transform;
+
+use super::drive::{free, offsets, shared};
+use super::groups::{Free, Shared, product};
+use super::kernel::{Kernels, Tile};
+use super::machine::HasKernels;
+use std::ops::Range;
+pub(super) use transform::{Places, Results, Transforms, places, results, weights};
+
+/// Products of a tile, and so matrices that are multiplied.
+const PRODUCTS: usize = 16;
+
+/// Bytes that the transformed places of a block should take, in the second cache.
+const BLOCK: usize = 1 << 19;
+
+/// The most sums of a block.
+const MOST_SUMS: usize = 256;
+
+/// Rows whose products are made and put together at once.
+const ROWS: usize = 32;
+
+/// The most rows that are side by side in transformed weights.
+const MOST_TOGETHER: usize = 16;
+
+/// What the transforms take for each weight, for a place's tile and for a result's tile, in multiply-adds.
+const WEIGHT: f64 = 300.0;
+const PLACES: f64 = 100.0;
+const RESULTS: f64 = 120.0;
+
+/// How a contraction is computed so.
+#[derive(Clone, Debug)]
+pub(super) struct Winograd {
+    /// The windows: places of results and of weights, along rows of B and from row to row.
+    x: Free,
+    y: Free,
+    s: Shared,
+    r: Shared,
+    /// Other columns, and other sums.
+    columns: Vec<Free>,
+    sums: Vec<Shared>,
+    rows_len: usize,
+    sums_len: usize,
+    /// Rows that are side by side in transformed weights, and in how many tiles these are multiplied.
+    together: usize,
+    parts: usize,
+    /// Strips of all columns, of a row of results, and of a block.
+    strips: usize,
+    of_row: usize,
+    of_block: usize,
+    /// The most tiles of a strip.
+    strip_tiles: usize,
+    sums_block: usize,
+    lanes: usize,
+    vectors: usize,
+    /// What it takes, of one multiply-add for each index.
+    share: f64,
+}
+
+/// What windows are multiplied with, where they are, and where the products go.
+#[derive(Clone, Copy)]
+pub(super) struct Operands<'a, T> {
+    pub rows: &'a [Free],
+    pub b: *const T,
+    pub c: *mut T,
+    pub accumulate: bool,
+}
+
+/// What is transformed, and where.
+struct Areas<T> {
+    sums_a: *mut isize,
+    sums_b: *mut isize,
+    sums_packed: *mut isize,
+    weights: *mut T,
+    places: *mut T,
+    products: *mut T,
+}
+
+/// Every area starts at a multiple of this.
+const ALIGN: usize = 64;
+
+impl Winograd {
+    /// How a contraction with such windows is computed, if it has them and it pays.
+    pub fn of<T>(rows: &[Free], columns: &[Free], sums: &[Shared], kernels: &Kernels<T>) -> Option<Winograd> {
+        kernels.winograd.as_ref()?;
+        let has_three = |axis: &&Shared, step: isize| axis.extent == 3 && axis.b == step;
+        let x = *columns.iter().find(|axis| (axis.from, axis.c) == (1, 1))?;
+        let s = *sums.iter().find(|axis| has_three(axis, 1))?;
+        let (y, r) = columns.iter().filter(|axis| axis.from != 1).find_map(|&axis| {
+            let r = sums.iter().find(|sum| has_three(sum, axis.from))?;
+            Some((axis, *r))
+        })?;
+        let columns: Vec<Free> = columns.iter().filter(|&&axis| axis != x && axis != y).copied().collect();
+        let sums: Vec<Shared> = sums.iter().filter(|&&axis| axis != s && axis != r).copied().collect();
+        let rows_len = product(rows.iter().map(|axis| axis.extent))?;
+        let sums_len = product(sums.iter().map(|axis| axis.extent))?;
+        let images = product(columns.iter().map(|axis| axis.extent))?;
+
+        let lanes = kernels.lanes;
+        let row_tiles = x.extent.div_ceil(2);
+        let sums_block = sums_len.div_ceil(sums_len.div_ceil(MOST_SUMS).max(1)).max(1);
+        let most_tiles = BLOCK / (PRODUCTS * size_of::<T>() * sums_block);
+        let most_tiles = most_tiles.max(kernels.vectors * lanes) / lanes * lanes;
+        let of_row = row_tiles.div_ceil(most_tiles);
+        let strip_tiles =
+            if of_row == 1 { row_tiles } else { row_tiles.div_ceil(of_row).next_multiple_of(lanes) };
+        let of_row = row_tiles.div_ceil(strip_tiles);
+        let strips = images.checked_mul(y.extent.div_ceil(2))?.checked_mul(of_row)?;
+        // As many strips as fill vectors best.
+        let filled = |strips: usize| {
+            let tiles = strips * strip_tiles;
+            tiles as f64 / tiles.next_multiple_of(lanes) as f64
+        };
+        let most = if of_row == 1 { (most_tiles / strip_tiles).clamp(1, strips.max(1)) } else { 1 };
+        let of_block = (1..=most).max_by(|&one, &other| filled(one).total_cmp(&filled(other))).unwrap_or(1);
+
+        let results = (images * y.extent) as f64 * x.extent as f64;
+        let tiles = strips as f64 * strip_tiles as f64;
+        let [rows, sums_of_rows, padded] = [rows_len as f64, sums_len as f64, tiles / filled(of_block)];
+        let direct = 9.0 * rows * sums_of_rows * results;
+        let products = PRODUCTS as f64 * rows * sums_of_rows * padded;
+        let transforms = WEIGHT * rows * sums_of_rows + (PLACES * sums_of_rows + RESULTS * rows) * tiles;
+        let together = kernels.rows.next_multiple_of(lanes);
+        let share = (products + transforms) / direct;
+        (share < 0.9 && together <= MOST_TOGETHER).then(|| Winograd {
+            x,
+            y,
+            s,
+            r,
+            columns,
+            sums,
+            rows_len,
+            sums_len,
+            together,
+            parts: together.div_ceil(kernels.rows),
+            strips,
+            of_row,
+            of_block,
+            strip_tiles,
+            sums_block,
+            lanes,
+            vectors: kernels.vectors,
+            share,
+        })
+    }
+
+    /// What it takes, transforms included, of one multiply-add for each index of all axes.
+    pub fn share(&self) -> f64 {
+        self.share
+    }
+
+    /// How many blocks of tiles there are.
+    pub fn blocks(&self) -> usize {
+        self.strips.div_ceil(self.of_block)
+    }
+
+    /// How many groups of rows, whose weights are transformed together.
+    pub fn groups(&self) -> usize {
+        self.rows_len.div_ceil(self.together)
+    }
+
+    /// Tiles of a block, to whole vectors.
+    fn tiles(&self) -> usize {
+        (self.of_block * self.strip_tiles).next_multiple_of(self.lanes)
+    }
+
+    /// From one sum to the next in transformed places: the last vector of a strip may reach past the tiles.
+    fn places_stride(&self) -> usize {
+        self.tiles() + self.lanes
+    }
+
+    /// From one product to the next in transformed weights, places and in products: a line more than a multiple of a page.
+    fn planes(&self) -> [usize; 3] {
+        let weights = self.groups() * self.together * self.sums_len;
+        let places = self.sums_block * self.places_stride();
+        let products = ROWS * self.tiles();
+        [weights, places, products].map(|plane| plane.next_multiple_of(1024) + self.lanes)
+    }
+
+    /// Bytes that all threads share, and bytes of each.
+    fn bytes<T>(&self) -> [usize; 2] {
+        let [weights, places, products] =
+            self.planes().map(|plane| (PRODUCTS * plane * size_of::<T>()).next_multiple_of(ALIGN));
+        let offsets = (self.sums_len * size_of::<isize>()).next_multiple_of(ALIGN);
+        [3 * offsets + weights, places + products]
+    }
+
+    /// Bytes that so many threads need.
+    pub fn workspace_bytes<T>(&self, threads: usize) -> usize {
+        let [shared, own] = self.bytes::<T>();
+        own.saturating_mul(threads).saturating_add(shared)
+    }
+
+    /// # Safety
+    /// `memory` must be good for [`Winograd::workspace_bytes`] of more than that many threads.
+    unsafe fn areas<T>(&self, memory: *mut u8, thread: usize) -> Areas<T> {
+        let [shared, own] = self.bytes::<T>();
+        let offsets = (self.sums_len * size_of::<isize>()).next_multiple_of(ALIGN);
+        let places = (PRODUCTS * self.planes()[1] * size_of::<T>()).next_multiple_of(ALIGN);
+        // SAFETY: the areas together are as long as `bytes` says.
+        unsafe {
+            let mine = memory.add(shared + thread * own);
+            Areas {
+                sums_a: memory.cast(),
+                sums_b: memory.add(offsets).cast(),
+                sums_packed: memory.add(2 * offsets).cast(),
+                weights: memory.add(3 * offsets).cast(),
+                places: mine.cast(),
+                products: mine.add(places).cast(),
+            }
+        }
+    }
+
+    /// Writes where sums are: before all else.
+    ///
+    /// # Safety
+    /// `memory` is good for the workspace, and nobody else uses it meanwhile.
+    pub unsafe fn place_sums<T>(&self, memory: *mut u8) {
+        // SAFETY: the areas are as long as there are sums.
+        unsafe {
+            let areas = self.areas::<T>(memory, 0);
+            offsets(shared(&self.sums), 0..self.sums_len, areas.sums_a, areas.sums_b);
+            (0..self.sums_len).for_each(|p| *areas.sums_packed.add(p) = (p * self.places_stride()) as isize);
+        }
+    }
+
+    /// Transforms the weights of some groups of rows.
+    ///
+    /// # Safety
+    /// `a` is good for all indices, the sums have been placed, and nobody else writes these groups.
+    pub unsafe fn transform_weights<T: HasKernels>(
+        &self,
+        transforms: &Transforms<T>,
+        rows: &[Free],
+        a: *const T,
+        groups: Range<usize>,
+        memory: *mut u8,
+    ) {
+        let plane = self.planes()[0];
+        // SAFETY: the caller's promise; offsets are those of rows, sums and weights.
+        unsafe {
+            let areas = self.areas::<T>(memory, 0);
+            for group in groups {
+                let first = group * self.together;
+                let count = self.together.min(self.rows_len - first);
+                let (mut places, mut unused) = ([0; MOST_TOGETHER], [0; MOST_TOGETHER]);
+                offsets(free(rows), first..first + count, places.as_mut_ptr(), unused.as_mut_ptr());
+                let mut nine = [T::default(); 9 * MOST_TOGETHER];
+                for p in 0..self.sums_len {
+                    let a = a.offset(*areas.sums_a.add(p));
+                    for (row, &place) in places[..count].iter().enumerate() {
+                        for weight in 0..9 {
+                            let at = (weight / 3) as isize * self.r.a + (weight % 3) as isize * self.s.a;
+                            nine[weight * self.together + row] = *a.offset(place + at);
+                        }
+                    }
+                    let to = areas.weights.add((group * self.sums_len + p) * self.together);
+                    (transforms.weights)(nine.as_ptr(), self.together, to, plane);
+                }
+            }
+        }
+    }
+
+    /// Computes the columns of some blocks.
+    ///
+    /// # Safety
+    /// `b` is good for all indices, the weights have been transformed, and nobody else uses these columns of C or what is
+    /// this thread's of the workspace.
+    pub unsafe fn run<T: HasKernels>(
+        &self,
+        kernels: &'static Kernels<T>,
+        transforms: &Transforms<T>,
+        operands: &Operands<T>,
+        blocks: Range<usize>,
+        (memory, thread): (*mut u8, usize),
+    ) {
+        // SAFETY: the caller's promise, throughout.
+        let areas = unsafe { self.areas::<T>(memory, thread) };
+        for block in blocks {
+            let strips = block * self.of_block..self.strips.min((block + 1) * self.of_block);
+            for start in (0..self.sums_len).step_by(self.sums_block) {
+                let sums = start..self.sums_len.min(start + self.sums_block);
+                for (number, strip) in strips.clone().map(|strip| self.strip(strip)).enumerate() {
+                    unsafe {
+                        (transforms.places)(&Places {
+                            from: operands.b.offset(strip.b),
+                            row: self.y.from,
+                            rows: (strip.rows + 2).min(4),
+                            len: strip.results + 2,
+                            tiles: strip.results.div_ceil(2),
+                            sums: areas.sums_b.add(sums.start),
+                            sums_len: sums.len(),
+                            to: areas.places.add(number * self.strip_tiles),
+                            stride: self.places_stride(),
+                            plane: self.planes()[1],
+                        });
+                    }
+                }
+                let operands = Operands { accumulate: operands.accumulate || start > 0, ..*operands };
+                for first in (0..self.rows_len).step_by(ROWS) {
+                    let these = first..self.rows_len.min(first + ROWS);
+                    unsafe {
+                        self.multiply(kernels, &areas, these.clone(), sums.clone(), strips.len());
+                        self.put_together(transforms, &areas, &operands, these, strips.clone());
+                    }
+                }
+            }
+        }
+    }
+
+    /// The products of some rows, whose first one starts a group, with the places of a block.
+    unsafe fn multiply<T: HasKernels>(
+        &self,
+        kernels: &'static Kernels<T>,
+        areas: &Areas<T>,
+        rows: Range<usize>,
+        sums: Range<usize>,
+        strips: usize,
+    ) {
+        let [weights, places, products] = self.planes();
+        let stride = self.tiles();
+        let vectors = (strips * self.strip_tiles).div_ceil(self.lanes);
+        let panels = vectors.div_ceil(self.vectors);
+        let height = self.together.div_ceil(self.parts);
+        let tile_rows: [isize; super::kernel::MOST_ROWS] = std::array::from_fn(|row| (row * stride) as isize);
+        let zero = 0;
+        for product in 0..PRODUCTS {
+            for start in rows.clone().step_by(height) {
+                let (group, within) = (start / self.together, start % self.together);
+                let count = height.min(rows.end - start).min(self.together - within);
+                // SAFETY: the areas are as long as the planes, throughout.
+                let a = unsafe {
+                    let row = (group * self.sums_len + sums.start) * self.together + within;
+                    areas.weights.add(product * weights + row).cast_const()
+                };
+                let mut column = 0;
+                for panel in 0..panels {
+                    // The first panels take one vector more, if they do not come out even.
+                    let width = (vectors / panels + usize::from(panel < vectors % panels)) * self.lanes;
+                    unsafe {
+                        let tile = Tile {
+                            runs: 1,
+                            k: sums.len(),
+                            a,
+                            a_sums: &raw const zero,
+                            a_row: 1,
+                            a_k: self.together as isize,
+                            b: areas.places.add(product * places + column),
+                            b_sums: areas.sums_packed,
+                            ahead: 0,
+                            last: self.lanes,
+                            c: areas
+                                .products
+                                .add(product * products + (start - rows.start) * stride + column),
+                            c_rows: tile_rows.as_ptr(),
+                            accumulate: false,
+                        };
+                        kernels.of_columns(width)[count - 1](&tile);
+                    }
+                    column += width;
+                }
+            }
+        }
+    }
+
+    /// Puts the products of some rows together.
+    unsafe fn put_together<T: HasKernels>(
+        &self,
+        transforms: &Transforms<T>,
+        areas: &Areas<T>,
+        operands: &Operands<T>,
+        rows: Range<usize>,
+        strips: Range<usize>,
+    ) {
+        let (mut places, mut unused) = ([0; ROWS], [0; ROWS]);
+        // SAFETY: there are at most so many rows; the rest is the caller's promise.
+        unsafe { offsets(free(operands.rows), rows.clone(), unused.as_mut_ptr(), places.as_mut_ptr()) };
+        for (row, &place) in places[..rows.len()].iter().enumerate() {
+            for (number, strip) in strips.clone().map(|strip| self.strip(strip)).enumerate() {
+                unsafe {
+                    (transforms.results)(&Results {
+                        from: areas.products.add(row * self.tiles() + number * self.strip_tiles),
+                        plane: self.planes()[2],
+                        to: operands.c.offset(place + strip.c),
+                        row: self.y.c,
+                        has_second: strip.rows > 1,
+                        len: strip.results,
+                        tiles: strip.results.div_ceil(2),
+                        accumulate: operands.accumulate,
+                    });
+                }
+            }
+        }
+    }
+
+    /// Where a strip is.
+    fn strip(&self, number: usize) -> Strip {
+        let (row, part) = (number / self.of_row, number % self.of_row);
+        let pairs = self.y.extent.div_ceil(2);
+        let (mut rest, pair) = (row / pairs, row % pairs);
+        let (first, start) = (2 * pair, 2 * part * self.strip_tiles);
+        let mut strip = Strip {
+            b: first as isize * self.y.from + start as isize,
+            c: first as isize * self.y.c + start as isize,
+            rows: self.y.extent - first,
+            results: (self.x.extent - start).min(2 * self.strip_tiles),
+        };
+        for axis in &self.columns {
+            let index = (rest % axis.extent) as isize;
+            rest /= axis.extent;
+            strip.b += index * axis.from;
+            strip.c += index * axis.c;
+        }
+        strip
+    }
+}
+
+/// Tiles side by side: where their places and their results are, how many rows there are from the first one on, and how many
+/// results in a row.
+struct Strip {
+    b: isize,
+    c: isize,
+    rows: usize,
+    results: usize,
+}
