@@ -205,6 +205,13 @@ fn merge<T: Copy>(axes: &mut Vec<T>, joined: impl Fn(&T, &T) -> Option<T>) {
     }
 }
 
+/// How many elements there are from the first one that axes of such extents and strides reach to the last.
+pub(super) fn reach(axes: impl Iterator<Item = (usize, isize)>) -> usize {
+    axes.fold(1, |reach: usize, (extent, stride)| {
+        reach.saturating_add(stride.unsigned_abs().saturating_mul(extent.saturating_sub(1)))
+    })
+}
+
 pub(super) fn product(extents: impl Iterator<Item = usize>) -> Option<usize> {
     // A zero anywhere makes the product zero, however large the rest is.
     let extents: Vec<usize> = extents.collect();

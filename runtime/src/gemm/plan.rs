@@ -1,7 +1,7 @@
 //! By which loops a contraction is computed, and how its rows, columns and sums are cut into panels and blocks.
 
 use super::Gemm;
-use super::groups::{Free, Groups, Shared, fill, product, run_of, split_box};
+use super::groups::{Free, Groups, Shared, fill, product, reach, run_of, split_box};
 use super::kernel::{Kernels, MOST_COLUMNS};
 use super::mirror;
 use super::thin::ROWS;
@@ -415,11 +415,8 @@ impl Ready {
     fn overlaps<T>(&self) -> bool {
         let all = self.columns.iter().map(|axis| (axis.extent, axis.from));
         let all = all.chain(self.sums.iter().map(|axis| (axis.extent, axis.b)));
-        let reach = all.fold(1, |reach: usize, (extent, stride)| {
-            reach.saturating_add(stride.unsigned_abs().saturating_mul(extent.saturating_sub(1)))
-        });
         let is_page = |axis: &Shared| axis.b != 0 && (axis.b * size_of::<T>() as isize) % 4096 == 0;
-        reach.saturating_mul(2) <= self.sums_len.saturating_mul(self.columns_len)
+        reach(all).saturating_mul(2) <= self.sums_len.saturating_mul(self.columns_len)
             && self.sums.len() > 1
             && !self.sums.iter().any(|axis| axis.extent > 4 && is_page(axis))
     }

@@ -25,7 +25,7 @@
 mod transform;
 
 use super::drive::{free, offsets, shared};
-use super::groups::{Free, Shared, product};
+use super::groups::{Free, Shared, product, reach};
 use super::kernel::{Kernels, Tile};
 use super::machine::HasKernels;
 use std::ops::Range;
@@ -118,10 +118,17 @@ impl Winograd {
         let rows_len = product(rows.iter().map(|axis| axis.extent))?;
         let sums_len = product(sums.iter().map(|axis| axis.extent))?;
         let images = product(columns.iter().map(|axis| axis.extent))?;
+        // Transformed weights are as many as these are: there is memory for them where these have memory of their own.
+        let of_rows = rows.iter().map(|axis| (axis.extent, axis.from));
+        let reach = reach(of_rows.chain(sums.iter().chain([&r, &s]).map(|axis| (axis.extent, axis.a))));
+        let has_own = rows_len.saturating_mul(sums_len).saturating_mul(9) <= reach;
+        if !has_own || [rows_len, sums_len, images, x.extent, y.extent].contains(&0) {
+            return None;
+        }
 
         let lanes = kernels.lanes;
         let row_tiles = x.extent.div_ceil(2);
-        let sums_block = sums_len.div_ceil(sums_len.div_ceil(MOST_SUMS).max(1)).max(1);
+        let sums_block = sums_len.div_ceil(sums_len.div_ceil(MOST_SUMS));
         let most_tiles = BLOCK / (PRODUCTS * size_of::<T>() * sums_block);
         let most_tiles = most_tiles.max(kernels.vectors * lanes) / lanes * lanes;
         let of_row = row_tiles.div_ceil(most_tiles);
@@ -134,7 +141,7 @@ impl Winograd {
             let tiles = strips * strip_tiles;
             tiles as f64 / tiles.next_multiple_of(lanes) as f64
         };
-        let most = if of_row == 1 { (most_tiles / strip_tiles).clamp(1, strips.max(1)) } else { 1 };
+        let most = if of_row == 1 { (most_tiles / strip_tiles).clamp(1, strips) } else { 1 };
         let of_block = (1..=most).max_by(|&one, &other| filled(one).total_cmp(&filled(other))).unwrap_or(1);
 
         let results = (images * y.extent) as f64 * x.extent as f64;

@@ -59,6 +59,22 @@ fn windows_of_few_sums_are_not_transformed() {
     }
 }
 
+/// No memory is taken for weights that take none, and nothing is divided by no extent.
+#[test]
+fn windows_of_no_weights_are_not_transformed() {
+    let problem = convolution(DType::F32, [1, 64, 64, 32, 32], false, false);
+    for (m, k) in [(0, 9 * 64), (1, 3), (9, 1)] {
+        let mut gemm = problem.gemm.clone();
+        (gemm.m[0].a, gemm.k[0].a) = (m, k);
+        assert_ne!(GemmPlan::new(&gemm).unwrap().ready.way, Way::Winograd, "{m} {k}");
+    }
+    for extents in
+        [[1, 64, 64, 32, 0], [1, 64, 64, 0, 32], [1, 64, 0, 32, 32], [1, 0, 64, 32, 32], [0, 64, 64, 32, 32]]
+    {
+        check_any(&convolution(DType::F32, extents, false, false), &mut Numbers(37), 1);
+    }
+}
+
 /// What is not a number in one place is in the results whose windows read it, and in no other.
 #[test]
 fn no_number_spreads_no_further_than_its_windows() {
