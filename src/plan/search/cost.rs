@@ -66,9 +66,9 @@ pub trait StepCost: Sync {
         math::log2(self.cost(step))
     }
 
-    /// The binary logarithm of what any step costs at least whose result has `2^log` elements. It rises with `log` one
-    /// to one, or is minus infinity where nothing can be said.
-    fn log2_of_result(&self, _log: f64) -> f64 {
+    /// The binary logarithm of what any step costs at least for each element of its operands and its result; minus
+    /// infinity where nothing can be said.
+    fn log2_of_element(&self) -> f64 {
         f64::NEG_INFINITY
     }
 }
@@ -125,7 +125,7 @@ impl Objective<'_> {
         number(match self {
             Objective::Macs | Objective::Flops | Objective::Size | Objective::Write | Objective::Peak => log,
             Objective::Combo(weight) => log + math::log2(*weight).max(0.0),
-            Objective::Custom(cost) => cost.log2_of_result(log),
+            Objective::Custom(cost) => log + cost.log2_of_element(),
         })
     }
 

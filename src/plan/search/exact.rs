@@ -45,11 +45,15 @@ pub(super) struct Tables {
     inside: Vec<f64>,
     size: Vec<f64>,
     best: Vec<f64>,
+    /// What reading or writing a subset costs at least, where a caller defines costs.
+    moved: Vec<f64>,
     split: Vec<u32>,
     /// Subsets that some step must join.
     pub(super) with: Vec<u32>,
     /// Subsets that no step may join.
     pub(super) without: Vec<u32>,
+    /// How many ways to split a subset the last program looked at, and of how many it asked a cost that a caller defines.
+    pub(super) looked: (u64, u64),
 }
 
 impl Tables {
@@ -106,24 +110,28 @@ pub(super) fn solve_below(
     let fast = total < 900.0 && !matches!(objective, Objective::Peak);
     // Room for what rounding does to sums in another order.
     let known = known + 1e-7;
+    let most = math::exp2(known);
     if fast && !matches!(objective, Objective::Custom(_)) {
-        let cap = math::exp2(known);
         prepare_numbers(count, axes, tables);
         tables.leave_out();
-        let cap = cap / objective.of_result(0.0, math::exp2);
-        if work(&tables.size, cap) > splits {
+        let cap = most / objective.of_result(0.0, math::exp2);
+        let there = work(&tables.size, cap);
+        if there > splits {
             return None;
         }
-        numbers(count, objective, tables, cap);
+        tables.looked = (there, 0);
+        numbers(count, objective, tables, (cap, most));
     } else {
         prepare_logarithms(count, axes, tables);
         tables.leave_out();
         let cap = known - objective.of_result(0.0, |log| log);
-        if work(&tables.size, cap) > splits {
+        let there = work(&tables.size, cap);
+        if there > splits {
             return None;
         }
+        tables.looked = (there, 0);
         match objective {
-            Objective::Custom(custom) if fast => costs(count, *custom, inputs, tables, cap),
+            Objective::Custom(custom) if fast => costs(count, *custom, inputs, tables, (cap, most)),
             _ => logarithms(count, objective, inputs, tables, cap),
         }
     }
@@ -199,22 +207,22 @@ fn prepare_numbers(count: usize, axes: &[SmallAxis], tables: &mut Tables) {
     }
 }
 
-/// Runs the dynamic program on numbers, without subsets whose results are larger than `cap`.
-fn numbers(count: usize, objective: &Objective<'_>, tables: &mut Tables, cap: f64) {
+/// Runs the dynamic program on numbers, without subsets whose results are larger than `cap` and trees that cost `most`.
+fn numbers(count: usize, objective: &Objective<'_>, tables: &mut Tables, (cap, most): (f64, f64)) {
     let Tables { touch, inside, size, best, split, .. } = tables;
     let (touch, inside, size) = (&touch[..], &inside[..], &size[..]);
-    let tables = (best.as_mut_slice(), split.as_mut_slice());
+    let tables = (best.as_mut_slice(), split.as_mut_slice(), most);
     let fits = |s: usize| size[s] <= cap;
     match objective {
         Objective::Macs => {
-            program(count, tables, fits, |s| touch[s], |t, l, r| t * inside[l] * inside[r], |_| 0.0)
+            program(count, tables, fits, |s| touch[s], |(t, _), l, r| t * inside[l] * inside[r], |_| 0.0)
         }
         Objective::Flops => program(
             count,
             tables,
             fits,
             |s| touch[s],
-            |t, l, r| {
+            |(t, _), l, r| {
                 let macs = t * inside[l] * inside[r];
                 if macs > size[l | r] * 1.000_001 { 2.0 * macs } else { macs }
             },
@@ -226,21 +234,23 @@ fn numbers(count: usize, objective: &Objective<'_>, tables: &mut Tables, cap: f6
             tables,
             fits,
             |s| touch[s],
-            |t, l, r| t * inside[l] * inside[r],
+            |(t, _), l, r| t * inside[l] * inside[r],
             |s| weight * size[s],
         ),
-        _ => largest(count, tables, fits, size),
+        _ => largest(count, (best, split), fits, size),
     }
 }
 
 /// The dynamic program for sums: `before` is read once a subset, `step` once a split, `after` is added to the best.
+///
+/// A step is told what `before` said and what it may cost at most to matter. Subsets that no tree below `most` joins cost infinity.
 #[inline]
 fn program(
     count: usize,
-    (best, split): (&mut [f64], &mut [u32]),
+    (best, split, most): (&mut [f64], &mut [u32], f64),
     fits: impl Fn(usize) -> bool,
     before: impl Fn(usize) -> f64,
-    step: impl Fn(f64, usize, usize) -> f64,
+    mut step: impl FnMut((f64, f64), usize, usize) -> f64,
     after: impl Fn(usize) -> f64,
 ) {
     for set in 3..1usize << count {
@@ -254,7 +264,7 @@ fn program(
             continue;
         }
         let head = before(set);
-        let (mut least, mut choice) = (f64::INFINITY, low);
+        let (mut least, mut choice) = (most, 0);
         // All subsets of the rest but the whole one join the lowest operand.
         let mut sub = rest;
         while sub != 0 {
@@ -262,15 +272,15 @@ fn program(
             let (left, right) = (sub | low, rest ^ sub);
             let below = best[left] + best[right];
             if below < least {
-                let cost = below + step(head, left, right);
+                let cost = below + step((head, least - below), left, right);
                 if cost < least {
                     least = cost;
                     choice = left;
                 }
             }
         }
-        best[set] = least + after(set);
-        split[set] = choice as u32;
+        (best[set], split[set]) =
+            if choice == 0 { (f64::INFINITY, low as u32) } else { (least + after(set), choice as u32) };
     }
 }
 
@@ -358,13 +368,26 @@ fn shape(
 }
 
 /// Runs the dynamic program on the costs of steps whose shapes are logarithms, without subsets whose results are larger
-/// than `cap`.
-fn costs(count: usize, custom: &dyn StepCost, inputs: u32, tables: &mut Tables, cap: f64) {
-    let Tables { touch, inside, size, best, split, .. } = tables;
+/// than `cap` and trees that cost `most`.
+fn costs(count: usize, custom: &dyn StepCost, inputs: u32, tables: &mut Tables, (cap, most): (f64, f64)) {
+    let Tables { touch, inside, size, best, split, moved, looked, .. } = tables;
     (0..count).for_each(|operand| best[1 << operand] = 0.0);
     let (touch, inside, size) = (&touch[..], &inside[..], &size[..]);
-    let step = |_: f64, left, right| custom.cost(&shape((touch, inside, size), inputs, left, right));
-    program(count, (best, split), |set| size[set] <= cap, |_| 0.0, step, |_| 0.0);
+    // What it costs at least to read or write a subset.
+    let element = custom.log2_of_element();
+    moved.clear();
+    moved.extend(size.iter().enumerate().map(|(set, &size)| {
+        if size <= cap || set.is_power_of_two() { math::exp2(size + element) } else { 0.0 }
+    }));
+    let moved = &moved[..];
+    let step = |(result, spare), left: usize, right: usize| {
+        if moved[left] + moved[right] + result > spare {
+            return f64::INFINITY;
+        }
+        looked.1 += 1;
+        custom.cost(&shape((touch, inside, size), inputs, left, right))
+    };
+    program(count, (best, split, most), |set| size[set] <= cap, |set| moved[set], step, |_| 0.0);
 }
 
 /// Runs the dynamic program for any objective, without subsets whose results are larger than `cap`.

@@ -517,10 +517,15 @@ fn leaving_out_large_subsets_loses_no_optimum() {
         ] {
             let memory = &mut exact::Tables::default();
             let all = exact::solve(count, &axes, &objective, u32::MAX, memory).log2;
+            let looked = memory.looked;
             for room in [0.0, 1.5] {
                 let known = (all + room, u64::MAX);
                 let few = exact::solve_below(count, &axes, &objective, u32::MAX, memory, known).unwrap();
                 assert!((few.log2 - all).abs() < 1e-9, "{objective:?} {} {all}", few.log2);
+                // Nor is looked at, or computed, much of what can be no part of it.
+                let now = memory.looked;
+                assert!(now.0 < looked.0, "{objective:?} {now:?} {looked:?}");
+                assert!(room > 0.0 || 4 * now.1 <= 3 * looked.1, "{now:?} {looked:?}");
             }
             // What costs less than the optimum is not there; and no more splits are tried than allowed.
             let below = (all - 1.0, u64::MAX);

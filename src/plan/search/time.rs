@@ -212,9 +212,9 @@ impl StepCost for StepTime {
         self.log2_seconds(step)
     }
 
-    fn log2_of_result(&self, log: f64) -> f64 {
-        // Less than it takes to write, by more than the table of sums is inexact.
-        log + self.element[0].min(self.element[1]) - 1e-3
+    fn log2_of_element(&self) -> f64 {
+        // Less than it takes, by more than the table of sums is inexact.
+        self.element[0].min(self.element[1]) - 1e-3
     }
 }
 

@@ -5,6 +5,12 @@ use super::math;
 use super::tree::{Energy, Measure, Tree};
 use std::collections::BinaryHeap;
 
+/// What a subset of the operands of a window costs in units of work, besides its splits.
+const WORK_PER_SUBSET: u64 = 12;
+
+/// What the cost of a split costs where the caller defines it.
+const WORK_PER_COST: u64 = 20;
+
 /// What all windows of a problem have in common.
 pub(super) struct Context<'a> {
     pub(super) measure: &'a Measure,
@@ -73,7 +79,6 @@ pub(super) fn improve(
             axes.push(SmallAxis { operands, kept, log2: logs[axis], extent: extents[axis] });
         }
     }
-    *work += 3u64.pow(leaves.len() as u32) + 100 * axes.len() as u64;
     let combine = |energies: &mut dyn Iterator<Item = f64>| {
         if energy.objective.is_largest() {
             energies.fold(f64::NEG_INFINITY, f64::max)
@@ -84,10 +89,13 @@ pub(super) fn improve(
     let before = combine(&mut inner.iter().map(|&node| tree.energy[node as usize]));
     let inputs =
         leaves.iter().enumerate().fold(0, |mask, (k, &leaf)| mask | u32::from(tree.leaf_input(leaf)) << k);
-    let solution = exact::solve(leaves.len(), &axes, &energy.objective, inputs, tables);
-    if solution.log2 >= before - energy.inexact() {
+    let known = (before - energy.inexact(), u64::MAX);
+    let solution = exact::solve_below(leaves.len(), &axes, &energy.objective, inputs, tables, known);
+    let (splits, costs) = tables.looked;
+    *work += 100 * axes.len() as u64 + (WORK_PER_SUBSET << leaves.len()) + splits + WORK_PER_COST * costs;
+    let Some(solution) = solution.filter(|solution| solution.log2 < before - energy.inexact()) else {
         return false;
-    }
+    };
     // The new steps take the places of the old ones, the last one that of the top.
     inner.reverse();
     let mut below: Vec<u32> = (0..leaves.len()).map(|k| 1 << k).collect();
