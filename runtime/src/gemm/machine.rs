@@ -5,8 +5,12 @@ use super::pack::{self, transpose_plain};
 #[cfg(target_arch = "x86_64")]
 use super::thin::{Run, Strip, Sweep};
 use super::thin::{dots, runs, strips, sweep};
-use super::winograd::{Places, Results, Transforms, places, results, weights};
-use crate::vector::{Pairs, Plain, Vector, VectorFloat};
+#[cfg(target_arch = "x86_64")]
+use super::winograd::{Places, Results};
+use super::winograd::{Transforms, places, results, weights};
+#[cfg(target_arch = "x86_64")]
+use crate::vector::VectorFloat;
+use crate::vector::{Pairs, Plain, Vector};
 use num_complex::Complex;
 
 /// A row of a table: kernels of 1, 2, .. rows.
