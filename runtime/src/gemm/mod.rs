@@ -152,7 +152,7 @@ impl GemmPlan {
     /// windows are transformed, about half where the result is its own transpose.
     pub fn share(&self, one: bool) -> f64 {
         match &self.ready.winograd {
-            Some(windows) => windows.share(),
+            Some(windows) => windows.share,
             None if one && self.ready.mirrored => mirror::share(&self.ready),
             None => 1.0,
         }

@@ -61,6 +61,14 @@ fn problem(dtype: DType, axes: &[(u64, [bool; 3])], orders: [&[usize]; 3], accum
     Problem { gemm, lens }
 }
 
+/// Makes axes of an extent and strides in both operands, which change places if they are swapped, and in the result.
+fn axes(swapped: bool) -> impl Fn(u64, u64, u64, u64) -> Axis {
+    move |extent, a, b, c| {
+        let (a, b) = if swapped { (b, a) } else { (a, b) };
+        Axis { extent, a: a as i64, b: b as i64, c: c as i64 }
+    }
+}
+
 /// Every index of some axes: the offset in each tensor.
 fn walk(axes: &[Axis], visit: &mut dyn FnMut([usize; 3])) {
     let mut index = vec![0u64; axes.len()];

@@ -76,8 +76,8 @@ pub(super) struct Winograd {
     sums_block: usize,
     lanes: usize,
     vectors: usize,
-    /// What it takes, of one multiply-add for each index.
-    share: f64,
+    /// What it takes, transforms included, of one multiply-add for each index of all axes.
+    pub share: f64,
 }
 
 /// What windows are multiplied with, where they are, and where the products go.
@@ -106,15 +106,17 @@ impl Winograd {
     /// How a contraction with such windows is computed, if it has them and it pays.
     pub fn of<T>(rows: &[Free], columns: &[Free], sums: &[Shared], kernels: &Kernels<T>) -> Option<Winograd> {
         kernels.winograd.as_ref()?;
-        let has_three = |axis: &&Shared, step: isize| axis.extent == 3 && axis.b == step;
-        let x = *columns.iter().find(|axis| (axis.from, axis.c) == (1, 1))?;
-        let s = *sums.iter().find(|axis| has_three(axis, 1))?;
-        let (y, r) = columns.iter().filter(|axis| axis.from != 1).find_map(|&axis| {
-            let r = sums.iter().find(|sum| has_three(sum, axis.from))?;
-            Some((axis, *r))
+        // Each is taken by its place: others may be like it.
+        let three = |step: isize| sums.iter().position(|axis| axis.extent == 3 && axis.b == step);
+        let at_x = columns.iter().position(|axis| (axis.from, axis.c) == (1, 1))?;
+        let at_s = three(1)?;
+        let (at_y, at_r) = columns.iter().enumerate().find_map(|(at, axis)| match axis.from {
+            1 => None,
+            from => Some((at, three(from)?)),
         })?;
-        let columns: Vec<Free> = columns.iter().filter(|&&axis| axis != x && axis != y).copied().collect();
-        let sums: Vec<Shared> = sums.iter().filter(|&&axis| axis != s && axis != r).copied().collect();
+        let (x, y, s, r) = (columns[at_x], columns[at_y], sums[at_s], sums[at_r]);
+        let columns = without(columns, [at_x, at_y]);
+        let sums = without(sums, [at_s, at_r]);
         let rows_len = product(rows.iter().map(|axis| axis.extent))?;
         let sums_len = product(sums.iter().map(|axis| axis.extent))?;
         let images = product(columns.iter().map(|axis| axis.extent))?;
@@ -174,11 +176,6 @@ impl Winograd {
         })
     }
 
-    /// What it takes, transforms included, of one multiply-add for each index of all axes.
-    pub fn share(&self) -> f64 {
-        self.share
-    }
-
     /// How many blocks of tiles there are.
     pub fn blocks(&self) -> usize {
         self.strips.div_ceil(self.of_block)
@@ -207,34 +204,32 @@ impl Winograd {
         [weights, places, products].map(|plane| plane.next_multiple_of(1024) + self.lanes)
     }
 
-    /// Bytes that all threads share, and bytes of each.
-    fn bytes<T>(&self) -> [usize; 2] {
-        let [weights, places, products] =
-            self.planes().map(|plane| (PRODUCTS * plane * size_of::<T>()).next_multiple_of(ALIGN));
-        let offsets = (self.sums_len * size_of::<isize>()).next_multiple_of(ALIGN);
-        [3 * offsets + weights, places + products]
+    /// Bytes of the offsets of sums, of which there are three, of transformed weights, places and of products: the latter two
+    /// are each thread's own.
+    fn bytes<T>(&self) -> [usize; 4] {
+        let [weights, places, products] = self.planes().map(|plane| PRODUCTS * plane * size_of::<T>());
+        [self.sums_len * size_of::<isize>(), weights, places, products]
+            .map(|bytes| bytes.next_multiple_of(ALIGN))
     }
 
     /// Bytes that so many threads need.
     pub fn workspace_bytes<T>(&self, threads: usize) -> usize {
-        let [shared, own] = self.bytes::<T>();
-        own.saturating_mul(threads).saturating_add(shared)
+        let [sums, weights, places, products] = self.bytes::<T>();
+        (places + products).saturating_mul(threads).saturating_add(3 * sums + weights)
     }
 
     /// # Safety
     /// `memory` must be good for [`Winograd::workspace_bytes`] of more than that many threads.
     unsafe fn areas<T>(&self, memory: *mut u8, thread: usize) -> Areas<T> {
-        let [shared, own] = self.bytes::<T>();
-        let offsets = (self.sums_len * size_of::<isize>()).next_multiple_of(ALIGN);
-        let places = (PRODUCTS * self.planes()[1] * size_of::<T>()).next_multiple_of(ALIGN);
-        // SAFETY: the areas together are as long as `bytes` says.
+        let [sums, weights, places, products] = self.bytes::<T>();
+        // SAFETY: these areas are what `workspace_bytes` counts.
         unsafe {
-            let mine = memory.add(shared + thread * own);
+            let mine = memory.add(3 * sums + weights + thread * (places + products));
             Areas {
                 sums_a: memory.cast(),
-                sums_b: memory.add(offsets).cast(),
-                sums_packed: memory.add(2 * offsets).cast(),
-                weights: memory.add(3 * offsets).cast(),
+                sums_b: memory.add(sums).cast(),
+                sums_packed: memory.add(2 * sums).cast(),
+                weights: memory.add(3 * sums).cast(),
                 places: mine.cast(),
                 products: mine.add(places).cast(),
             }
@@ -443,6 +438,11 @@ impl Winograd {
         }
         strip
     }
+}
+
+/// The axes that are not at two places.
+fn without<T: Copy>(axes: &[T], places: [usize; 2]) -> Vec<T> {
+    axes.iter().enumerate().filter(|(at, _)| !places.contains(at)).map(|(_, &axis)| axis).collect()
 }
 
 /// Tiles side by side: where their places and their results are, how many rows there are from the first one on, and how many

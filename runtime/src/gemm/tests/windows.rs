@@ -19,10 +19,7 @@ fn a_vector_times_windows() {
     for (number, (n, p, q, u, v)) in cases.into_iter().enumerate() {
         for (dtype, swapped) in DTYPES.into_iter().flat_map(|dtype| [(dtype, false), (dtype, true)]) {
             let (height, width) = (p + u - 1, q + v - 1);
-            let axis = |extent: u64, a: u64, b: u64, c: u64| {
-                let (a, b) = if swapped { (b, a) } else { (a, b) };
-                Axis { extent, a: a as i64, b: b as i64, c: c as i64 }
-            };
+            let axis = axes(swapped);
             let gemm = Gemm {
                 dtype,
                 batch: vec![axis(n, u * v, height * width, p * q)],
@@ -65,10 +62,7 @@ fn rows_times_windows_of_short_rows() {
     for (number, (n, p, q, u, v, o, by)) in cases.into_iter().enumerate() {
         for (dtype, swapped) in DTYPES.into_iter().flat_map(|dtype| [(dtype, false), (dtype, true)]) {
             let (height, width) = ((p - 1) * by + u, (q - 1) * by + v);
-            let axis = |extent: u64, a: u64, b: u64, c: u64| {
-                let (a, b) = if swapped { (b, a) } else { (a, b) };
-                Axis { extent, a: a as i64, b: b as i64, c: c as i64 }
-            };
+            let axis = axes(swapped);
             // The result with the rows outside, or innermost.
             let (row, y, x) = if number % 3 == 2 { (1, q * o, o) } else { (p * q, q, 1) };
             let gemm = Gemm {
@@ -116,10 +110,7 @@ fn rows_times_windows_of_long_rows() {
     for (number, (o, c, [p, q], [u, v], laid)) in cases.into_iter().enumerate() {
         for (dtype, swapped) in DTYPES.into_iter().flat_map(|dtype| [(dtype, false), (dtype, true)]) {
             let [row, channel] = laid.unwrap_or([q + v - 1, (p + u - 1) * (q + v - 1)]);
-            let axis = |extent: u64, a: u64, b: u64, c: u64| {
-                let (a, b) = if swapped { (b, a) } else { (a, b) };
-                Axis { extent, a: a as i64, b: b as i64, c: c as i64 }
-            };
+            let axis = axes(swapped);
             let gemm = Gemm {
                 dtype,
                 batch: vec![],
@@ -200,10 +191,7 @@ fn windows_of_channels_are_read_by_runs() {
     for (number, (n, [p, q], [u, v], c, o)) in cases.into_iter().enumerate() {
         for (dtype, swapped) in DTYPES.into_iter().flat_map(|dtype| [(dtype, false), (dtype, true)]) {
             let (width, image) = ((q + v - 1) * c, (p + u - 1) * (q + v - 1) * c);
-            let axis = |extent: u64, a: u64, b: u64, c: u64| {
-                let (a, b) = if swapped { (b, a) } else { (a, b) };
-                Axis { extent, a: a as i64, b: b as i64, c: c as i64 }
-            };
+            let axis = axes(swapped);
             let gemm = Gemm {
                 dtype,
                 batch: vec![],

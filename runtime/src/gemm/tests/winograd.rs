@@ -5,10 +5,7 @@ use super::*;
 /// `C[n,o,p,q] = sum over i, u, v of A[o,i,u,v] * B[n,i,p+u,q+v]`: extents n, o, i, p, q.
 fn convolution(dtype: DType, [n, o, i, p, q]: [u64; 5], swapped: bool, accumulate: bool) -> Problem {
     let (height, width) = (p + 2, q + 2);
-    let axis = |extent: u64, a: u64, b: u64, c: u64| {
-        let (a, b) = if swapped { (b, a) } else { (a, b) };
-        Axis { extent, a: a as i64, b: b as i64, c: c as i64 }
-    };
+    let axis = axes(swapped);
     let gemm = Gemm {
         dtype,
         batch: vec![],
@@ -73,6 +70,19 @@ fn windows_of_no_weights_are_not_transformed() {
     {
         check_any(&convolution(DType::F32, extents, false, false), &mut Numbers(37), 1);
     }
+}
+
+/// Sums that are like those of the windows, in both operands, are sums all the same.
+#[test]
+fn windows_of_windows() {
+    let mut problem = convolution(DType::F32, [1, 16, 16, 18, 32], false, false);
+    let step = *problem.gemm.k.last().unwrap();
+    problem.gemm.k.push(step);
+    // Both read two elements further, and rows are so far apart that all weights could be their own.
+    problem.gemm.m[0].a *= 4;
+    problem.lens = [4 * problem.lens[0], problem.lens[1] + 2, problem.lens[2]];
+    assert_eq!(GemmPlan::new(&problem.gemm).unwrap().ready.way, Way::Winograd);
+    check_any(&problem, &mut Numbers(41), 1);
 }
 
 /// What is not a number in one place is in the results whose windows read it, and in no other.
