@@ -18,6 +18,8 @@ pub(super) struct Tile<T> {
     pub a_sums: *const isize,
     pub a_row: isize,
     pub a_k: isize,
+    /// How many elements behind those of A that are multiplied is what the next tile multiplies and is far away, else 0.
+    pub a_ahead: isize,
     /// Columns of B are side by side.
     pub b: *const T,
     /// Where the columns of each sum start, from `b`.
@@ -59,8 +61,8 @@ pub(super) struct Kernels<T: 'static> {
     pub sweep: Sweeps<T>,
     /// By runs - 1, then vectors - 1.
     pub runs: [[Runs<T>; VECTORS]; RUNS],
-    /// Where windows can be multiplied by transforms.
-    pub winograd: Option<Transforms<T>>,
+    /// Where windows can be multiplied by transforms: those for windows that step by one, and by two.
+    pub winograd: Option<[Transforms<T>; 2]>,
     /// Elements of a strip.
     pub strip_lanes: usize,
     /// Rows, sums and columns that are packed at once.
@@ -128,6 +130,9 @@ pub(super) unsafe fn real<V: Vector, const ROWS: usize, const VECTORS: usize, co
             for p in first..first + tile.k {
                 let place = *tile.b_sums.add(p);
                 let b = tile.b.offset(place);
+                if tile.a_ahead != 0 {
+                    V::prefetch(a.wrapping_offset(tile.a_ahead));
+                }
                 let mut columns = [V::zero(); VECTORS];
                 for (j, column) in columns.iter_mut().enumerate() {
                     let at = b.add(j * V::LANES);

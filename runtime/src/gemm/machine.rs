@@ -54,26 +54,26 @@ macro_rules! instances {
         $weights:ident, $places:ident, $results:ident
     ) => {
         #[target_feature(enable = $features)]
-        unsafe fn $weights<V: VectorFloat<Elem: From<f32>>>(
+        unsafe fn $weights<V: VectorFloat<Elem: From<f32>>, const STEP: usize>(
             from: *const V::Elem,
             rows: usize,
             to: *mut V::Elem,
             plane: usize,
         ) {
             // SAFETY: the caller's promise; the features are those of `V`.
-            unsafe { weights::<V>(from, rows, to, plane) }
+            unsafe { weights::<V, STEP>(from, rows, to, plane) }
         }
 
         #[target_feature(enable = $features)]
-        unsafe fn $places<V: VectorFloat>(strip: &Places<V::Elem>) {
+        unsafe fn $places<V: VectorFloat, const STEP: usize>(strip: &Places<V::Elem>) {
             // SAFETY: the caller's promise; the features are those of `V`.
-            unsafe { places::<V>(strip) }
+            unsafe { places::<V, STEP>(strip) }
         }
 
         #[target_feature(enable = $features)]
-        unsafe fn $results<V: VectorFloat>(strip: &Results<V::Elem>) {
+        unsafe fn $results<V: VectorFloat, const STEP: usize>(strip: &Results<V::Elem>) {
             // SAFETY: the caller's promise; the features are those of `V`.
-            unsafe { results::<V>(strip) }
+            unsafe { results::<V, STEP>(strip) }
         }
 
         #[target_feature(enable = $features)]
@@ -142,14 +142,20 @@ unsafe fn real_plain<V: Vector, const ROWS: usize, const VECTORS: usize, const P
     unsafe { real::<V, ROWS, VECTORS, PARTIAL>(tile) }
 }
 
-/// The transforms of floats.
+/// The transforms of floats, for windows that step by one and by two.
 macro_rules! transforms {
     ($weights:ident, $places:ident, $results:ident, $vector:ty) => {
-        Some(Transforms {
-            weights: $weights::<$vector>,
-            places: $places::<$vector>,
-            results: $results::<$vector>,
-        })
+        Some([
+            transforms!($weights, $places, $results, $vector, 1),
+            transforms!($weights, $places, $results, $vector, 2),
+        ])
+    };
+    ($weights:ident, $places:ident, $results:ident, $vector:ty, $step:literal) => {
+        Transforms {
+            weights: $weights::<$vector, $step>,
+            places: $places::<$vector, $step>,
+            results: $results::<$vector, $step>,
+        }
     };
 }
 

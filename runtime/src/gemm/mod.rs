@@ -325,22 +325,19 @@ unsafe fn run<T: HasKernels>(
         }
         Way::Winograd => {
             let windows = ready.winograd.as_ref().expect("there are windows");
-            let transforms = kernels.winograd.as_ref().expect("there are transforms");
             for ([a, b], c, _) in places(0..ready.batch_len) {
                 let (a, b, c) = (Shared(a.cast_mut()), Shared(b.cast_mut()), Shared(c));
                 // SAFETY, throughout: the caller's promise: threads have groups, blocks and memory of their own.
                 unsafe { windows.place_sums::<T>(space.get()) };
                 spread(threads, &|thread| {
                     let groups = share(windows.groups(), 1, threads, thread);
-                    unsafe {
-                        windows.transform_weights(transforms, &ready.rows, a.get(), groups, space.get())
-                    };
+                    unsafe { windows.transform_weights(kernels, &ready.rows, a.get(), groups, space.get()) };
                 });
                 spread(threads, &|thread| {
                     let blocks = share(windows.blocks(), 1, threads, thread);
                     let operands =
                         Operands { rows: &ready.rows, b: b.get(), c: c.get(), accumulate: ready.accumulate };
-                    unsafe { windows.run(kernels, transforms, &operands, blocks, (space.get(), thread)) };
+                    unsafe { windows.run(kernels, &operands, blocks, (space.get(), thread)) };
                 });
             }
         }

@@ -294,7 +294,7 @@ unsafe fn copy_every_other<T: Copy, const WIDTH: usize>(
 }
 
 /// How many of the first places lie that far apart.
-fn run_of(places: &[isize], by: isize) -> usize {
+pub(super) fn run_of(places: &[isize], by: isize) -> usize {
     1 + places.windows(2).take_while(|pair| pair[1] == pair[0] + by).count()
 }
 

@@ -69,23 +69,28 @@ fn axes(swapped: bool) -> impl Fn(u64, u64, u64, u64) -> Axis {
     }
 }
 
-/// Every index of some axes: the offset in each tensor.
-fn walk(axes: &[Axis], visit: &mut dyn FnMut([usize; 3])) {
-    let mut index = vec![0u64; axes.len()];
+/// Every index of some axes, the first one's in the innermost loop: the offset in each tensor.
+fn walk(axes: &[Axis], visit: &mut impl FnMut([usize; 3])) {
+    let Some((inner, outer)) = axes.split_first() else { return visit([0; 3]) };
+    let mut index = vec![0u64; outer.len()];
     if axes.iter().any(|axis| axis.extent == 0) {
         return;
     }
+    let mut start = [0i64; 3];
     'next: loop {
-        let at = |stride: fn(&Axis) -> i64| {
-            axes.iter().zip(&index).map(|(axis, &i)| stride(axis) * i as i64).sum::<i64>() as usize
-        };
-        visit([at(|axis| axis.a), at(|axis| axis.b), at(|axis| axis.c)]);
-        for (dim, axis) in axes.iter().enumerate() {
-            index[dim] += 1;
-            if index[dim] < axis.extent {
+        let [mut a, mut b, mut c] = start;
+        for _ in 0..inner.extent {
+            visit([a as usize, b as usize, c as usize]);
+            (a, b, c) = (a + inner.a, b + inner.b, c + inner.c);
+        }
+        for (axis, index) in outer.iter().zip(&mut index) {
+            *index += 1;
+            let steps = if *index < axis.extent { 1 } else { 1 - axis.extent as i64 };
+            start = [start[0] + steps * axis.a, start[1] + steps * axis.b, start[2] + steps * axis.c];
+            if steps == 1 {
                 continue 'next;
             }
-            index[dim] = 0;
+            *index = 0;
         }
         return;
     }
@@ -109,15 +114,24 @@ fn check<T: HasKernels + Element>(problem: &Problem, numbers: &mut Numbers, thre
     let (mut sums, mut sizes) = (vec![(0i128, 0f64, 0f64); lens[2]], vec![0f64; lens[2]]);
     let axes: Vec<Axis> =
         wanted.batch.iter().chain(&wanted.m).chain(&wanted.n).chain(&wanted.k).copied().collect();
-    walk(&axes, &mut |[at_a, at_b, at_c]| {
-        let (x, y) = (a[at_a].to_scalar(), b[at_b].to_scalar());
+    let [scalars_a, scalars_b] =
+        [&a, &b].map(|values| values.iter().map(|x| x.to_scalar()).collect::<Vec<_>>());
+    let [parts_a, parts_b] =
+        [&scalars_a, &scalars_b].map(|all| all.iter().map(|x| [x.re(), x.im()]).collect::<Vec<_>>());
+    let is_int = matches!(wanted.dtype, DType::I32 | DType::I64);
+    let mut nearest_first = axes.clone();
+    nearest_first.sort_by_key(|axis| axis.a.abs() + axis.b.abs() + axis.c.abs());
+    walk(&nearest_first, &mut |[at_a, at_b, at_c]| {
         let sum = &mut sums[at_c];
-        if let (Scalar::Int(x), Scalar::Int(y)) = (x, y) {
+        if is_int {
+            let (Scalar::Int(x), Scalar::Int(y)) = (scalars_a[at_a], scalars_b[at_b]) else { unreachable!() };
             sum.0 = sum.0.wrapping_add(x.wrapping_mul(y));
+            return;
         }
-        sum.1 += x.re() * y.re() - x.im() * y.im();
-        sum.2 += x.re() * y.im() + x.im() * y.re();
-        sizes[at_c] += (x.re().abs() + x.im().abs()) * (y.re().abs() + y.im().abs());
+        let ([re, im], [other_re, other_im]) = (parts_a[at_a], parts_b[at_b]);
+        sum.1 += re * other_re - im * other_im;
+        sum.2 += re * other_im + im * other_re;
+        sizes[at_c] += (re.abs() + im.abs()) * (other_re.abs() + other_im.abs());
     });
     // Elements that are not wanted stay what they are.
     let chosen: Vec<Axis> = axes

@@ -1,18 +1,26 @@
-//! Products with windows of three by three that step by one, of which tiles of two by two results take 16 multiplications
-//! for 36.
+//! Products with windows of three by three, of which tiles of two by two results take 16 multiplications for 36 where they
+//! step by one, and 25 where they step by two.
 //!
-//! A tile reads four by four places of B. `Y = Aᵀ ((G g Gᵀ) ∘ (Bᵀ d B)) A` with
+//! A tile reads four by four or five by five places of B. `Y = Aᵀ ((G g Gᵀ) ∘ (Bᵀ d B)) A`, where `d` are these places, `g`
+//! the nine weights and `∘` multiplies element by element, with
 //!
 //! ```text
-//! Bᵀ = 1  0 -1  0     G =  1    0    0     Aᵀ = 1  1  1  0
+//! Bᵀ = 1  0 -1  0     G =  1    0    0     Aᵀ = 1  1  1  0        step by one
 //!      0  1  1  0         1/2  1/2  1/2         0  1 -1 -1
 //!      0 -1  1  0         1/2 -1/2  1/2
 //!      0  1  0 -1          0    0    1
+//!
+//! Bᵀ = 1  0 -1  0  0  G =  1    0    0     Aᵀ = 1  1  1  0  0     step by two
+//!      0  1  0  0  0       0    1    0          0  0  1  1  1
+//!      0  0  1  0  0       1    0    1
+//!      0  0  0  1  0       0    1    0
+//!      0  0 -1  0  1       0    0    1
 //! ```
 //!
-//! where `d` are these places, `g` the nine weights and `∘` multiplies element by element: so that over all sums there are
-//! 16 products of matrices, rows by sums times sums by tiles. The weights are transformed as a whole; tiles by blocks whose
-//! places stay in the cache, in which the products of some rows are made and put together at once.
+//! so that over all sums there are 16 or 25 products of matrices, rows by sums times sums by tiles. Such of them as are
+//! everywhere added to each other, the first two and the last two of five, are summed up as one product of more terms. The
+//! weights are transformed as a whole; tiles by blocks whose places stay in the cache, in which the products of some rows are
+//! made and put together at once.
 //!
 //! A result is made of the places that its own window reads and of no others, so that what is not a number spreads no
 //! further; but it has rounding errors of the largest of them times the sum of its weights' magnitudes, also where weights
@@ -28,20 +36,23 @@ use super::drive::{free, offsets, shared};
 use super::groups::{Free, Shared, product, reach};
 use super::kernel::{Kernels, Tile};
 use super::machine::HasKernels;
+use super::pack::{columns_of_runs, run_of};
 use std::ops::Range;
+use transform::{MOST_TERMS, factors, terms};
 pub(super) use transform::{Places, Results, Transforms, places, results, weights};
 
-/// Products of a tile, and so matrices that are multiplied.
-const PRODUCTS: usize = 16;
-
 /// Bytes that the transformed places of a block should take, in the second cache.
-const BLOCK: usize = 1 << 19;
+const BLOCK: usize = 3 << 18;
 
-/// The most sums of a block.
-const MOST_SUMS: usize = 256;
+/// The most sums of a block, where windows step by one and by two: all weights are read for each block of tiles, so that more
+/// tiles are better than more sums.
+const MOST_SUMS: [usize; 2] = [96, 48];
 
 /// Rows whose products are made and put together at once.
 const ROWS: usize = 32;
+
+/// Sums whose weights are packed before they are transformed.
+const SUMS_TRANSFORMED: usize = 16;
 
 /// The most rows that are side by side in transformed weights.
 const MOST_TOGETHER: usize = 16;
@@ -54,6 +65,8 @@ const RESULTS: f64 = 120.0;
 /// How a contraction is computed so.
 #[derive(Clone, Debug)]
 pub(super) struct Winograd {
+    /// By how many places windows step.
+    step: usize,
     /// The windows: places of results and of weights, along rows of B and from row to row.
     x: Free,
     y: Free,
@@ -93,10 +106,12 @@ pub(super) struct Operands<'a, T> {
 struct Areas<T> {
     sums_a: *mut isize,
     sums_b: *mut isize,
-    sums_packed: *mut isize,
     weights: *mut T,
     places: *mut T,
     products: *mut T,
+    /// Where the sums of all terms of a product are in transformed weights and places.
+    terms_a: *mut isize,
+    terms_b: *mut isize,
 }
 
 /// Every area starts at a multiple of this.
@@ -106,13 +121,25 @@ impl Winograd {
     /// How a contraction with such windows is computed, if it has them and it pays.
     pub fn of<T>(rows: &[Free], columns: &[Free], sums: &[Shared], kernels: &Kernels<T>) -> Option<Winograd> {
         kernels.winograd.as_ref()?;
+        [1, 2].into_iter().find_map(|step| Winograd::that_steps(step, rows, columns, sums, kernels))
+    }
+
+    /// The same for windows that step by so many places.
+    fn that_steps<T>(
+        step: usize,
+        rows: &[Free],
+        columns: &[Free],
+        sums: &[Shared],
+        kernels: &Kernels<T>,
+    ) -> Option<Winograd> {
         // Each is taken by its place: others may be like it.
-        let three = |step: isize| sums.iter().position(|axis| axis.extent == 3 && axis.b == step);
-        let at_x = columns.iter().position(|axis| (axis.from, axis.c) == (1, 1))?;
+        let three = |place: isize| sums.iter().position(|axis| axis.extent == 3 && axis.b == place);
+        let at_x = columns.iter().position(|axis| (axis.from, axis.c) == (step as isize, 1))?;
         let at_s = three(1)?;
-        let (at_y, at_r) = columns.iter().enumerate().find_map(|(at, axis)| match axis.from {
-            1 => None,
-            from => Some((at, three(from)?)),
+        let (at_y, at_r) = columns.iter().enumerate().find_map(|(at, axis)| {
+            let row = axis.from / step as isize;
+            let has_rows = row != 1 && row * step as isize == axis.from;
+            Some((at, three(row).filter(|_| has_rows)?))
         })?;
         let (x, y, s, r) = (columns[at_x], columns[at_y], sums[at_s], sums[at_r]);
         let columns = without(columns, [at_x, at_y]);
@@ -130,8 +157,9 @@ impl Winograd {
 
         let lanes = kernels.lanes;
         let row_tiles = x.extent.div_ceil(2);
-        let sums_block = sums_len.div_ceil(sums_len.div_ceil(MOST_SUMS));
-        let most_tiles = BLOCK / (PRODUCTS * size_of::<T>() * sums_block);
+        let sums_block = sums_len.div_ceil(sums_len.div_ceil(MOST_SUMS[step - 1]));
+        let factors = factors(step).pow(2);
+        let most_tiles = BLOCK / (factors * size_of::<T>() * sums_block);
         let most_tiles = most_tiles.max(kernels.vectors * lanes) / lanes * lanes;
         let of_row = row_tiles.div_ceil(most_tiles);
         let strip_tiles =
@@ -145,16 +173,22 @@ impl Winograd {
         };
         let most = if of_row == 1 { (most_tiles / strip_tiles).clamp(1, strips) } else { 1 };
         let of_block = (1..=most).max_by(|&one, &other| filled(one).total_cmp(&filled(other))).unwrap_or(1);
+        // Blocks of like sizes, if they fill vectors as well.
+        let even = strips.div_ceil(strips.div_ceil(of_block));
+        let of_block = if filled(even) >= filled(of_block) { even } else { of_block };
 
         let results = (images * y.extent) as f64 * x.extent as f64;
         let tiles = strips as f64 * strip_tiles as f64;
         let [rows, sums_of_rows, padded] = [rows_len as f64, sums_len as f64, tiles / filled(of_block)];
         let direct = 9.0 * rows * sums_of_rows * results;
-        let products = PRODUCTS as f64 * rows * sums_of_rows * padded;
-        let transforms = WEIGHT * rows * sums_of_rows + (PLACES * sums_of_rows + RESULTS * rows) * tiles;
+        let products = factors as f64 * rows * sums_of_rows * padded;
+        let blocks = sums_len.div_ceil(sums_block) as f64;
+        let transforms =
+            WEIGHT * rows * sums_of_rows + (PLACES * sums_of_rows + RESULTS * rows * blocks) * tiles;
         let together = kernels.rows.next_multiple_of(lanes);
         let share = (products + transforms) / direct;
         (share < 0.9 && together <= MOST_TOGETHER).then(|| Winograd {
+            step,
             x,
             y,
             s,
@@ -174,6 +208,11 @@ impl Winograd {
             vectors: kernels.vectors,
             share,
         })
+    }
+
+    /// The transforms of such windows.
+    fn transforms<T>(&self, kernels: &'static Kernels<T>) -> &'static Transforms<T> {
+        &kernels.winograd.as_ref().expect("there are transforms")[self.step - 1]
     }
 
     /// How many blocks of tiles there are.
@@ -204,34 +243,42 @@ impl Winograd {
         [weights, places, products].map(|plane| plane.next_multiple_of(1024) + self.lanes)
     }
 
-    /// Bytes of the offsets of sums, of which there are three, of transformed weights, places and of products: the latter two
-    /// are each thread's own.
-    fn bytes<T>(&self) -> [usize; 4] {
-        let [weights, places, products] = self.planes().map(|plane| PRODUCTS * plane * size_of::<T>());
-        [self.sums_len * size_of::<isize>(), weights, places, products]
-            .map(|bytes| bytes.next_multiple_of(ALIGN))
+    /// Bytes of the offsets of sums, of which there are two, of transformed weights, places, products and of the offsets of
+    /// terms, of which there are two: the latter three are each thread's own.
+    fn bytes<T>(&self) -> [usize; 5] {
+        let [weights, places, products] = self.planes().map(|plane| plane * size_of::<T>());
+        let (factors, products_of_tile) = (factors(self.step).pow(2), terms(self.step).len().pow(2));
+        [
+            self.sums_len * size_of::<isize>(),
+            factors * weights,
+            factors * places,
+            products_of_tile * products,
+            MOST_TERMS * self.sums_block * size_of::<isize>(),
+        ]
+        .map(|bytes| bytes.next_multiple_of(ALIGN))
     }
 
     /// Bytes that so many threads need.
     pub fn workspace_bytes<T>(&self, threads: usize) -> usize {
-        let [sums, weights, places, products] = self.bytes::<T>();
-        (places + products).saturating_mul(threads).saturating_add(3 * sums + weights)
+        let [sums, weights, places, products, terms] = self.bytes::<T>();
+        (places + products + 2 * terms).saturating_mul(threads).saturating_add(2 * sums + weights)
     }
 
     /// # Safety
     /// `memory` must be good for [`Winograd::workspace_bytes`] of more than that many threads.
     unsafe fn areas<T>(&self, memory: *mut u8, thread: usize) -> Areas<T> {
-        let [sums, weights, places, products] = self.bytes::<T>();
+        let [sums, weights, places, products, terms] = self.bytes::<T>();
         // SAFETY: these areas are what `workspace_bytes` counts.
         unsafe {
-            let mine = memory.add(3 * sums + weights + thread * (places + products));
+            let mine = memory.add(2 * sums + weights + thread * (places + products + 2 * terms));
             Areas {
                 sums_a: memory.cast(),
                 sums_b: memory.add(sums).cast(),
-                sums_packed: memory.add(2 * sums).cast(),
-                weights: memory.add(3 * sums).cast(),
+                weights: memory.add(2 * sums).cast(),
                 places: mine.cast(),
                 products: mine.add(places).cast(),
+                terms_a: mine.add(places + products).cast(),
+                terms_b: mine.add(places + products + terms).cast(),
             }
         }
     }
@@ -245,7 +292,6 @@ impl Winograd {
         unsafe {
             let areas = self.areas::<T>(memory, 0);
             offsets(shared(&self.sums), 0..self.sums_len, areas.sums_a, areas.sums_b);
-            (0..self.sums_len).for_each(|p| *areas.sums_packed.add(p) = (p * self.places_stride()) as isize);
         }
     }
 
@@ -255,12 +301,13 @@ impl Winograd {
     /// `a` is good for all indices, the sums have been placed, and nobody else writes these groups.
     pub unsafe fn transform_weights<T: HasKernels>(
         &self,
-        transforms: &Transforms<T>,
+        kernels: &'static Kernels<T>,
         rows: &[Free],
         a: *const T,
         groups: Range<usize>,
         memory: *mut u8,
     ) {
+        let transforms = self.transforms(kernels);
         let plane = self.planes()[0];
         // SAFETY: the caller's promise; offsets are those of rows, sums and weights.
         unsafe {
@@ -270,20 +317,43 @@ impl Winograd {
                 let count = self.together.min(self.rows_len - first);
                 let (mut places, mut unused) = ([0; MOST_TOGETHER], [0; MOST_TOGETHER]);
                 offsets(free(rows), first..first + count, places.as_mut_ptr(), unused.as_mut_ptr());
-                let mut nine = [T::default(); 9 * MOST_TOGETHER];
-                for p in 0..self.sums_len {
-                    let a = a.offset(*areas.sums_a.add(p));
-                    for (row, &place) in places[..count].iter().enumerate() {
-                        for weight in 0..9 {
-                            let at = (weight / 3) as isize * self.r.a + (weight % 3) as isize * self.s.a;
-                            nine[weight * self.together + row] = *a.offset(place + at);
-                        }
+                for start in (0..self.sums_len).step_by(SUMS_TRANSFORMED) {
+                    let sums = SUMS_TRANSFORMED.min(self.sums_len - start);
+                    let mut of_sums = [0; 9 * SUMS_TRANSFORMED];
+                    for (at, place) in of_sums[..9 * sums].iter_mut().enumerate() {
+                        let (y, x) = (at % 9 / 3, at % 3);
+                        *place =
+                            *areas.sums_a.add(start + at / 9) + y as isize * self.r.a + x as isize * self.s.a;
                     }
-                    let to = areas.weights.add((group * self.sums_len + p) * self.together);
-                    (transforms.weights)(nine.as_ptr(), self.together, to, plane);
+                    let mut packed = [T::default(); 9 * SUMS_TRANSFORMED * MOST_TOGETHER];
+                    self.pack_weights(kernels, a, &places[..count], &of_sums[..9 * sums], &mut packed);
+                    for p in 0..sums {
+                        let from = packed.as_ptr().add(9 * p * self.together);
+                        let to = (group * self.sums_len + start + p) * self.together;
+                        (transforms.weights)(from, self.together, areas.weights.add(to), plane);
+                    }
                 }
             }
         }
+    }
+
+    /// Packs the weights of some rows: where they lie side by side, by blocks of eight rows.
+    unsafe fn pack_weights<T: HasKernels>(
+        &self,
+        kernels: &Kernels<T>,
+        a: *const T,
+        rows: &[isize],
+        sums: &[isize],
+        to: &mut [T],
+    ) {
+        let run = match run_of(sums, 1) {
+            run if run == sums.len() => run,
+            run if run >= 9 => 9,
+            run if run >= 3 => 3,
+            _ => 1,
+        };
+        // SAFETY: the caller's promise; what is packed has room for so many sums of all rows that are together.
+        unsafe { columns_of_runs(kernels.transpose, a, rows, sums, run, 0, self.together, to.as_mut_ptr()) };
     }
 
     /// Computes the columns of some blocks.
@@ -294,24 +364,25 @@ impl Winograd {
     pub unsafe fn run<T: HasKernels>(
         &self,
         kernels: &'static Kernels<T>,
-        transforms: &Transforms<T>,
         operands: &Operands<T>,
         blocks: Range<usize>,
         (memory, thread): (*mut u8, usize),
     ) {
         // SAFETY: the caller's promise, throughout.
         let areas = unsafe { self.areas::<T>(memory, thread) };
+        let transforms = self.transforms(kernels);
         for block in blocks {
             let strips = block * self.of_block..self.strips.min((block + 1) * self.of_block);
             for start in (0..self.sums_len).step_by(self.sums_block) {
                 let sums = start..self.sums_len.min(start + self.sums_block);
+                unsafe { self.place_terms(&areas, sums.len()) };
                 for (number, strip) in strips.clone().map(|strip| self.strip(strip)).enumerate() {
                     unsafe {
                         (transforms.places)(&Places {
                             from: operands.b.offset(strip.b),
-                            row: self.y.from,
-                            rows: (strip.rows + 2).min(4),
-                            len: strip.results + 2,
+                            row: self.r.b,
+                            rows: (self.step * (strip.rows.min(2) - 1)) + 3,
+                            len: self.step * (strip.results - 1) + 3,
                             tiles: strip.results.div_ceil(2),
                             sums: areas.sums_b.add(sums.start),
                             sums_len: sums.len(),
@@ -333,6 +404,20 @@ impl Winograd {
         }
     }
 
+    /// Writes where so many sums of each term are.
+    unsafe fn place_terms<T>(&self, areas: &Areas<T>, sums: usize) {
+        let [weights, places, _] = self.planes();
+        for term in 0..MOST_TERMS {
+            for p in 0..sums {
+                // SAFETY: there are so many terms of at most so many sums.
+                unsafe {
+                    *areas.terms_a.add(term * sums + p) = (term * weights + p * self.together) as isize;
+                    *areas.terms_b.add(term * sums + p) = (term * places + p * self.places_stride()) as isize;
+                }
+            }
+        }
+    }
+
     /// The products of some rows, whose first one starts a group, with the places of a block.
     unsafe fn multiply<T: HasKernels>(
         &self,
@@ -348,30 +433,39 @@ impl Winograd {
         let panels = vectors.div_ceil(self.vectors);
         let height = self.together.div_ceil(self.parts);
         let tile_rows: [isize; super::kernel::MOST_ROWS] = std::array::from_fn(|row| (row * stride) as isize);
-        let zero = 0;
-        for product in 0..PRODUCTS {
+        let of_axis = terms(self.step);
+        let place = |factor: usize, row: usize| {
+            let (group, within) = (row / self.together, row % self.together);
+            factor * weights + (group * self.sums_len + sums.start) * self.together + within
+        };
+        let mut factor = 0;
+        for (product, runs) in of_axis.iter().flat_map(|y| of_axis.iter().map(move |x| y * x)).enumerate() {
             for start in rows.clone().step_by(height) {
-                let (group, within) = (start / self.together, start % self.together);
+                let within = start % self.together;
                 let count = height.min(rows.end - start).min(self.together - within);
                 // SAFETY: the areas are as long as the planes, throughout.
-                let a = unsafe {
-                    let row = (group * self.sums_len + sums.start) * self.together + within;
-                    areas.weights.add(product * weights + row).cast_const()
+                let a = unsafe { areas.weights.add(place(factor, start)).cast_const() };
+                let next = start - within + self.together;
+                let next = match next < rows.end {
+                    true => place(factor, next),
+                    false => place(factor + runs, rows.start),
                 };
+                let a_ahead = if within == 0 { next as isize - place(factor, start) as isize } else { 0 };
                 let mut column = 0;
                 for panel in 0..panels {
                     // The first panels take one vector more, if they do not come out even.
                     let width = (vectors / panels + usize::from(panel < vectors % panels)) * self.lanes;
                     unsafe {
                         let tile = Tile {
-                            runs: 1,
+                            runs,
                             k: sums.len(),
                             a,
-                            a_sums: &raw const zero,
+                            a_sums: areas.terms_a,
                             a_row: 1,
                             a_k: self.together as isize,
-                            b: areas.places.add(product * places + column),
-                            b_sums: areas.sums_packed,
+                            b: areas.places.add(factor * places + column),
+                            b_sums: areas.terms_b,
+                            a_ahead: if panel == 0 { a_ahead } else { 0 },
                             ahead: 0,
                             last: self.lanes,
                             c: areas
@@ -385,6 +479,7 @@ impl Winograd {
                     column += width;
                 }
             }
+            factor += runs;
         }
     }
 
@@ -401,12 +496,14 @@ impl Winograd {
         // SAFETY: there are at most so many rows; the rest is the caller's promise.
         unsafe { offsets(free(operands.rows), rows.clone(), unused.as_mut_ptr(), places.as_mut_ptr()) };
         for (row, &place) in places[..rows.len()].iter().enumerate() {
+            let ahead = places[(row + 2).min(rows.len() - 1)] - place;
             for (number, strip) in strips.clone().map(|strip| self.strip(strip)).enumerate() {
                 unsafe {
                     (transforms.results)(&Results {
                         from: areas.products.add(row * self.tiles() + number * self.strip_tiles),
                         plane: self.planes()[2],
                         to: operands.c.offset(place + strip.c),
+                        ahead,
                         row: self.y.c,
                         has_second: strip.rows > 1,
                         len: strip.results,
@@ -425,7 +522,7 @@ impl Winograd {
         let (mut rest, pair) = (row / pairs, row % pairs);
         let (first, start) = (2 * pair, 2 * part * self.strip_tiles);
         let mut strip = Strip {
-            b: first as isize * self.y.from + start as isize,
+            b: first as isize * self.y.from + start as isize * self.x.from,
             c: first as isize * self.y.c + start as isize,
             rows: self.y.extent - first,
             results: (self.x.extent - start).min(2 * self.strip_tiles),
