@@ -7,6 +7,7 @@
 //! reads no clock to decide anything but when to stop (unless its budget is seconds alone), computes its own logarithms, and what runs at once is chosen and
 //! put together without regard to who runs it.
 
+mod absorb;
 mod amount;
 mod apart;
 mod bound;
@@ -53,7 +54,7 @@ pub use variants::{Range, Variants, variants};
 use std::sync::atomic::AtomicBool;
 
 /// Plans are kept under this number: it changes when the search finds other plans.
-pub const VERSION: u32 = 13;
+pub const VERSION: u32 = 14;
 
 /// Networks of at most this many operands get the optimum over all trees.
 pub const EXACT_OPERANDS: usize = 12;

@@ -1,5 +1,6 @@
 //! The search for a tree of one connected problem: starts, rounds of annealing, exact windows.
 
+use super::absorb::absorb;
 use super::budget::Budget;
 use super::cost::Objective;
 use super::exact::Tables;
@@ -7,7 +8,7 @@ use super::forest::Forest;
 use super::greedy::{Taste, greedy};
 use super::math::{self, LogTable, Random};
 use super::memory::Limit;
-use super::problem::{Absorbed, Problem};
+use super::problem::Problem;
 use super::starts::WAYS;
 use super::tree::{Energy, Measure, Shape, Tree};
 use super::{interval, window};
@@ -49,12 +50,6 @@ const AT_ONCE: usize = 2;
 /// By how much rounds get longer, as a fraction.
 const GROWTH: (u64, u64) = (9, 5);
 
-/// Up to this many leaves a problem is searched as it is; larger ones are first reduced by absorption.
-const ABSORB: usize = 256;
-
-/// Where there is work for more sweeps than this over a problem, it is searched with more of its leaves apart.
-const SWEEPS: u64 = 200_000;
-
 /// Finds a path of a connected problem, and says how many rounds that took.
 pub(super) fn search(
     problem: &Problem,
@@ -63,11 +58,7 @@ pub(super) fn search(
     budget: &mut Budget<'_>,
     report: &mut dyn FnMut(f64, u64),
 ) -> (Vec<(u32, u32)>, u64) {
-    let cliques = budget.limit / SWEEPS < sweep_work(problem);
-    let absorbed = (problem.count() > ABSORB).then(|| problem.absorb(cliques));
-    let reduces =
-        |absorbed: &Absorbed| absorbed.problem.count() < problem.count() || Tree::is_too_large(problem);
-    let Some(absorbed) = absorbed.filter(reduces) else {
+    let Some((absorbed, tried)) = absorb(problem, objective, seed, budget) else {
         let mut search = Search::new(problem, objective, seed, budget, report);
         search.run();
         return search.outcome();
@@ -88,16 +79,16 @@ pub(super) fn search(
         budget.limit = limit;
     }
     if Tree::is_too_large(problem) {
-        return (absorbed.expand(&path), rounds);
+        return (absorbed.expand(&path), tried + rounds);
     }
     let mut search = Search::new(problem, objective, seed, budget, report);
     search.polish(absorbed.expand(&path));
     let (path, more) = search.outcome();
-    (path, rounds + more)
+    (path, tried + rounds + more)
 }
 
 /// The work of a sweep over a whole tree.
-fn sweep_work(problem: &Problem) -> u64 {
+pub(super) fn sweep_work(problem: &Problem) -> u64 {
     (30 + 3 * problem.logs.len().div_ceil(64) as u64) * problem.count() as u64
 }
 
@@ -171,7 +162,7 @@ impl<'a, 'b> Search<'a, 'b> {
     }
 
     /// The best path and the number of rounds.
-    fn outcome(mut self) -> (Vec<(u32, u32)>, u64) {
+    pub(super) fn outcome(mut self) -> (Vec<(u32, u32)>, u64) {
         (std::mem::take(&mut self.pool[0].1.path), self.rounds)
     }
 
