@@ -9,8 +9,9 @@
 //!
 //! Steps that follow one another are a group along an axis, the row, where all of them have it in their results, and
 //! whatever they write is read by them at the row that is written. What only they touch then exists for a block of rows, once
-//! for each worker, and blocks run at once. Results are those of the steps as they were: what is computed
-//! for a row does not change. Takes time quadratic in the steps of a group.
+//! for each worker, and blocks run at once. What others touch too stays where it is; maps along axes that read it after one
+//! another, a transform of several factors, find a block of it near. Results are those of the steps as they were: what is
+//! computed for a row does not change. Takes time quadratic in the steps of a group.
 
 mod access;
 mod rewrite;
@@ -25,9 +26,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// When and how much is computed at once.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
-    /// Bytes of a group's own values that are worth it.
+    /// Bytes of a group's own values, and of others each time that they are read again, that are worth it.
     pub far: u64,
-    /// Bytes that a block of them may take.
+    /// Bytes that a block of all these values may take.
     pub near: u64,
     /// The fewest blocks: so many threads have something to do.
     pub blocks: u64,
@@ -46,9 +47,10 @@ impl Default for Limits {
 /// The most steps of a group.
 const STEPS: usize = 64;
 
-/// Seconds that a byte costs which is written and read out of the near cache, that an element costs which is packed for
-/// each block anew, and that a step costs for each block.
+/// Seconds that a byte costs which is written and read out of the near cache, that one costs which is read again there and
+/// written over, that an element costs which is packed for each block anew, and that a step costs for each block.
 const FAR: f64 = 0.15e-9;
+const AGAIN: f64 = 0.02e-9;
 const PACKED: f64 = 0.25e-9;
 const STARTED: f64 = 0.2e-6;
 
@@ -83,13 +85,11 @@ struct Cut {
 
 /// Runs groups of a plan's steps block by block.
 pub(super) fn block(mut plan: Plan, limits: Limits) -> Plan {
-    let is_inner = |place: &Place| matches!(place, Place::Arena(_));
-    let all: u64 = plan
-        .buffers
-        .iter()
-        .filter(|(_, buffer)| is_inner(&buffer.place))
-        .fold(0u64, |sum, (_, buffer)| sum.saturating_add(buffer.bytes()));
-    if all < limits.far {
+    let mut written = 0u64;
+    plan.steps.iter().for_each(|step| {
+        step.for_each_result(&mut |id| written = written.saturating_add(plan.buffers[id].bytes()));
+    });
+    if written < limits.far {
         return plan;
     }
     let mut start = 0;
@@ -211,11 +211,19 @@ impl Group {
                 && whole > 0
                 && plan.buffers[id].elems.is_multiple_of(whole)
         });
+        let again = self.read_again(plan, &own);
         let all = own.iter().fold(0u64, |sum, &id| sum.saturating_add(plan.buffers[id].bytes()));
-        if all < limits.far || !self.ends_in(plan, &own) {
+        let bytes = |times: &dyn Fn(u64) -> u64| {
+            let each =
+                |(&id, &count): (&BufferId, &u64)| plan.buffers[id].bytes().saturating_mul(times(count));
+            again.iter().map(each).fold(0u64, u64::saturating_add)
+        };
+        let more = bytes(&|count| count);
+        if all.saturating_add(more) < limits.far || !self.ends_in(plan, &own, &again) {
             return None;
         }
-        let most = (limits.near.saturating_mul(self.extent) / all.max(1)).min(self.extent / limits.blocks);
+        let block = all.saturating_add(bytes(&|_| 1));
+        let most = (limits.near.saturating_mul(self.extent) / block.max(1)).min(self.extent / limits.blocks);
         let rows = (1..=most).rev().find(|&rows| self.extent.is_multiple_of(rows))?;
         let count = self.extent / rows;
         let mut lost = 0.0;
@@ -226,16 +234,40 @@ impl Group {
             }
             lost += STARTED * count as f64 + PACKED * (count - 1) as f64 * shared(step, axis, &plan.axes);
         }
-        let saved = FAR * all as f64;
+        let saved = FAR * all as f64 + AGAIN * more as f64;
         let gain = saved - limits.worth * lost;
         (gain > 0.0).then_some(Cut { rows, own, gain })
     }
 
-    /// Whether the first and the last step touch values of the group's own: others need not be in it.
-    fn ends_in(&self, plan: &Plan, own: &BTreeSet<BufferId>) -> bool {
+    /// How often maps along axes read what one of them has written, of values that only such maps of the group touch and that
+    /// are not its own: products go over their results block by block themselves.
+    fn read_again(&self, plan: &Plan, own: &BTreeSet<BufferId>) -> BTreeMap<BufferId, u64> {
+        let (mut written, mut again) = (BTreeSet::new(), BTreeMap::new());
+        for &(number, _) in &self.members {
+            if let Step::Along(step) = &plan.steps[number] {
+                let read: BTreeSet<BufferId> = step.operands.iter().map(|operand| operand.buffer).collect();
+                for &id in read.intersection(&written) {
+                    *again.entry(id).or_default() += 1;
+                }
+                written.insert(step.out.buffer);
+            }
+        }
+        again.retain(|id, _| !own.contains(id));
+        let others = self.members.iter().map(|member| &plan.steps[member.0]);
+        for step in others.filter(|step| !matches!(step, Step::Along(_))) {
+            step.for_each_buffer(&mut |id| {
+                again.remove(&id);
+            });
+        }
+        again
+    }
+
+    /// Whether the first and the last step touch values that are nearer in blocks: others need not be in the group.
+    fn ends_in(&self, plan: &Plan, own: &BTreeSet<BufferId>, again: &BTreeMap<BufferId, u64>) -> bool {
         let touches = |&(number, _): &(usize, AxisId)| {
             let mut touches = false;
-            plan.steps[number].for_each_buffer(&mut |id| touches |= own.contains(&id));
+            let is_nearer = |id: &BufferId| own.contains(id) || again.contains_key(id);
+            plan.steps[number].for_each_buffer(&mut |id| touches |= is_nearer(&id));
             touches
         };
         self.members.first().is_some_and(touches) && self.members.last().is_some_and(touches)
@@ -271,7 +303,11 @@ fn least_rows(step: &Step, axis: AxisId, axes: &Axes, most: u64) -> u64 {
             product.max(along(&step.out))
         }
         Step::Along(step) if matches!(step.op, AlongOp::Dft | AlongOp::Idft) => {
-            along(&step.out).max(most.min(16))
+            // So many are transformed at once: of these or of others that lie inside of each.
+            let by = |axis: AxisId| step.out.stride(axis);
+            let inside = step.rows.iter().filter(|&&other| other != axis && by(other) < by(axis));
+            let side_by_side = inside.map(|&other| axes[other].extent).max().unwrap_or(1);
+            along(&step.out).max(most.min(16).div_ceil(side_by_side.max(1)))
         }
         Step::Along(step) => along(&step.out),
         Step::Nest(step) => along(&step.out),

@@ -96,3 +96,27 @@ fn what_is_read_at_other_rows_is_made_whole() {
     assert_same(&plan, &blocked, "series");
     assert!(blocked.steps.len() > 1, "{blocked}");
 }
+
+#[test]
+fn transforms_of_several_factors_run_in_blocks() {
+    let mut s = Sample::new(DType::C64);
+    let (b, p, q) = (s.axis("b", 64), s.axis("p", 4), s.axis("q", 32));
+    let (k, l) = (s.axis("k", 4), s.axis("l", 32));
+    let x = s.input("X", &[64, 4, 32]);
+    let read = s.at(x, &[b, p, q]);
+    let first = s.define("A", &[b, k, q], along(AlongOp::Dft, &[p], &[k], read));
+    let read = s.at(first, &[b, k, q]);
+    let second = s.define("Y", &[b, k, l], along(AlongOp::Dft, &[q], &[l], read));
+    s.output(second);
+    let plan = plan_of(&s.program);
+    // The result is read again once.
+    let limits = Limits { far: 64 << 10, near: 16 << 10, blocks: 8, rows: 16, worth: 0.0 };
+    let blocked = super::super::arena::assign(block(plan.clone(), limits));
+    assert_same(&plan, &blocked, "transforms");
+    assert!(matches!(&blocked.steps[..], [scan] if is_scan(scan)), "{plan}\n{blocked}");
+    let limits = Limits { far: (64 << 10) + 1, ..limits };
+    assert_eq!(block(plan.clone(), limits).to_string(), plan.to_string());
+    // The second transform of one row would leave lanes empty.
+    let limits = Limits { far: 64 << 10, near: 1 << 10, ..limits };
+    assert_eq!(block(plan.clone(), limits).to_string(), plan.to_string());
+}
