@@ -2,7 +2,7 @@
 //! sides with its columns for that; where rows are the columns, they lie so.
 
 use super::Transform;
-use super::columns::{Columns, Read, Write};
+use super::columns::{self, Columns, Read, Write};
 use super::halves::{Half, Target};
 use super::lines::{Lines, Pair, Real, copy, with_vectors};
 use crate::permute::square::Square;
@@ -24,10 +24,21 @@ pub(super) unsafe fn run<T: Real>(
     to: *mut T,
     work: *mut T,
 ) {
+    let is_complex = way.1.is_none() && !spec.real && !spec.real_parts;
+    // SAFETY: the caller's promise.
+    unsafe {
+        // What one function of all ways prepares before its loop takes as long as a block of short rows.
+        match spec.columns {
+            Some(by) if is_complex => return columns::run(spec, (way.0, by), operands, to, work),
+            None if is_complex => return complex_rows(spec, way.0, operands, to, work),
+            _ => {}
+        }
+    }
+    let operand = operands[0];
     with_vectors!(blocks::<T>(
         spec: &Transform,
         way: (&Lines<T>, Option<&Half<T>>),
-        operands: [*const T; 2],
+        operand: *const T,
         to: *mut T,
         work: *mut T,
     ))
@@ -37,7 +48,7 @@ pub(super) unsafe fn run<T: Real>(
 unsafe fn blocks<T: Real, V: VectorFloat<Elem = T>>(
     spec: &Transform,
     (lines, half): (&Lines<T>, Option<&Half<T>>),
-    operands: [*const T; 2],
+    operand: *const T,
     to: *mut T,
     work: *mut T,
 ) {
@@ -56,21 +67,9 @@ unsafe fn blocks<T: Real, V: VectorFloat<Elem = T>>(
         let [data, other, third] = [work, work.add(places[0]), work.add(places[1])];
         for first in (0..spec.rows as usize).step_by(T::LINE) {
             let count = T::LINE.min(spec.rows as usize - first);
-            if let (Some([by, to_by]), None, false) = (spec.columns, half, spec.real || spec.real_parts) {
-                let part = |by: u64| 2 * by as usize;
-                let target = Columns { first: to.add(2 * first), by: part(to_by), count };
-                let columns = Columns { first: operands[0].add(2 * first), by: part(by), count };
-                let factors = spec.factors.map(|[row, element]| {
-                    (operands[1].wrapping_add(part(row) * first), [row as usize, part(element)])
-                });
-                let source = Read { columns, factors, swap, target };
-                let sink = Write { columns: target, kept, swap, scale };
-                lines.run_between::<V>(source, sink, [data, other]);
-                continue;
-            }
             match spec.real {
-                true => bring_real::<T, V>(spec, half.is_some(), operands[0], data, [first, count]),
-                false => bring_complex::<T, V>(spec, operands, [data, third], [first, count]),
+                true => bring_real::<T, V>(spec, half.is_some(), operand, data, [first, count]),
+                false => bring_complex::<T, V>(spec, operand, data, [first, count]),
             }
             let found = match half {
                 Some(half) if spec.real_parts => {
@@ -136,6 +135,68 @@ unsafe fn blocks<T: Real, V: VectorFloat<Elem = T>>(
     }
 }
 
+/// Transforms complex rows into complex ones that lie one after the other.
+///
+/// # Safety
+/// As of [`run`].
+unsafe fn complex_rows<T: Real>(
+    spec: &Transform,
+    lines: &Lines<T>,
+    operands: [*const T; 2],
+    to: *mut T,
+    work: *mut T,
+) {
+    with_vectors!(rows_with::<T>(
+        spec: &Transform,
+        lines: &Lines<T>,
+        operands: [*const T; 2],
+        to: *mut T,
+        work: *mut T,
+    ))
+}
+
+#[inline(always)]
+unsafe fn rows_with<T: Real, V: VectorFloat<Elem = T>>(
+    spec: &Transform,
+    lines: &Lines<T>,
+    [from, factors]: [*const T; 2],
+    to: *mut T,
+    work: *mut T,
+) {
+    let (len, kept, own) = (spec.len as usize, spec.kept as usize, 2 * T::LINE * lines.count);
+    let side = Square::of(size_of::<T>());
+    // SAFETY: the caller's promise.
+    unsafe {
+        let [data, other, third] = [work, work.add(own), work.add(2 * own)];
+        for first in (0..spec.rows as usize).step_by(T::LINE) {
+            let count = T::LINE.min(spec.rows as usize - first);
+            let mut from = from.add(first * 2 * len);
+            if let Some([by, _]) = spec.factors {
+                for row in 0..count {
+                    let factors = factors.add((first + row) * 2 * by as usize);
+                    multiply::<T, V>(from.add(row * 2 * len), factors, len, third.add(row * 2 * len));
+                }
+                from = third;
+            }
+            bring(side, from, Rows { by: 2 * len, count, len: 2 * len }, data, T::LINE);
+            // Real and imaginary parts exchanged, a transform is the inverse one.
+            if spec.inverse {
+                swap_parts::<T, V>(data, len);
+            }
+            let found = lines.run::<V>(data, other);
+            if spec.inverse {
+                let scale = V::splat(T::of(1.0 / len as f64));
+                for at in (0..len * 2 * T::LINE).step_by(V::LANES) {
+                    V::load(found.add(at)).mul(scale).store(found.add(at));
+                }
+                swap_parts::<T, V>(found, len);
+            }
+            let rows = Rows { by: 2 * kept, count, len: 2 * kept };
+            put(side, found, T::LINE, to.add(first * 2 * kept), rows);
+        }
+    }
+}
+
 /// What real and imaginary parts of a real row's transform are multiplied by: the inverse is its conjugate.
 fn signed<T: Real>(spec: &Transform, scale: T) -> [T; 2] {
     [scale, if spec.inverse { -scale } else { scale }]
@@ -184,15 +245,15 @@ unsafe fn bring_real<T: Real, V: VectorFloat<Elem = T>>(
     }
 }
 
-/// Brings complex rows to lines, times factors if there are any, through other memory of as many.
+/// Brings complex rows to lines.
 ///
 /// # Safety
-/// The rows and factors are there, and so is the memory.
+/// The rows are there, and so is the memory of the lines.
 #[inline(always)]
 unsafe fn bring_complex<T: Real, V: VectorFloat<Elem = T>>(
     spec: &Transform,
-    [from, factors]: [*const T; 2],
-    [to, through]: [*mut T; 2],
+    from: *const T,
+    to: *mut T,
     [first, count]: [usize; 2],
 ) {
     let len = spec.len as usize;
@@ -204,16 +265,8 @@ unsafe fn bring_complex<T: Real, V: VectorFloat<Elem = T>>(
             let source = Read { columns, factors: None, swap: false, target };
             return copy::<T, V>(len, source, to);
         }
-        let mut from = from.add(first * 2 * len);
-        if let Some([by, _]) = spec.factors {
-            for row in 0..count {
-                let factors = factors.add((first + row) * 2 * by as usize);
-                multiply::<T, V>(from.add(row * 2 * len), factors, len, through.add(row * 2 * len));
-            }
-            from = through;
-        }
         let rows = Rows { by: 2 * len, count, len: 2 * len };
-        bring(Square::of(size_of::<T>()), from, rows, to, T::LINE);
+        bring(Square::of(size_of::<T>()), from.add(first * 2 * len), rows, to, T::LINE);
     }
 }
 

@@ -1,7 +1,8 @@
 //! Where passes read and write lines: in memory of their own, or in the columns of a matrix, a column in each lane.
 
+use super::Transform;
 use super::beside::{load_parts, present, store_parts};
-use super::lines::{Pair, Real};
+use super::lines::{Lines, Pair, Real, with_vectors};
 use crate::vector::VectorFloat;
 
 /// Where a pass reads lanes of lines.
@@ -105,6 +106,54 @@ impl<T: Real, V: VectorFloat<Elem = T>> Sink<V> for Write<T> {
             let value = value.scaled(V::splat(scale));
             let value = if swap { value.swapped() } else { value };
             store_parts(value, first.wrapping_add(line * by + 2 * lane), present::<V>(count, lane));
+        }
+    }
+}
+
+/// Transforms columns of complex numbers, so far apart in what is read and in what is written, into others.
+///
+/// # Safety
+/// As of [`super::TransformPlan::run`].
+pub(super) unsafe fn run<T: Real>(
+    spec: &Transform,
+    way: (&Lines<T>, [u64; 2]),
+    operands: [*const T; 2],
+    to: *mut T,
+    work: *mut T,
+) {
+    with_vectors!(blocks::<T>(
+        spec: &Transform,
+        way: (&Lines<T>, [u64; 2]),
+        operands: [*const T; 2],
+        to: *mut T,
+        work: *mut T,
+    ))
+}
+
+#[inline(always)]
+unsafe fn blocks<T: Real, V: VectorFloat<Elem = T>>(
+    spec: &Transform,
+    (lines, by): (&Lines<T>, [u64; 2]),
+    [from, factors]: [*const T; 2],
+    to: *mut T,
+    work: *mut T,
+) {
+    // Real and imaginary parts exchanged, a transform is the inverse one.
+    let (kept, swap) = (spec.kept as usize, spec.inverse);
+    let scale = T::of(if spec.inverse { 1.0 / spec.len as f64 } else { 1.0 });
+    let part = |by: u64| 2 * by as usize;
+    for first in (0..spec.rows as usize).step_by(T::LINE) {
+        let count = T::LINE.min(spec.rows as usize - first);
+        // SAFETY: the caller's promise.
+        unsafe {
+            let columns = Columns { first: from.add(2 * first), by: part(by[0]), count };
+            let target = Columns { first: to.add(2 * first), by: part(by[1]), count };
+            let factors = spec.factors.map(|[row, element]| {
+                (factors.wrapping_add(part(row) * first), [row as usize, part(element)])
+            });
+            let source = Read { columns, factors, swap, target };
+            let sink = Write { columns: target, kept, swap, scale };
+            lines.run_between::<V>(source, sink, [work, work.add(2 * T::LINE * lines.count)]);
         }
     }
 }
