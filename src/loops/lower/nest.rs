@@ -23,6 +23,9 @@ pub(super) const PARALLEL_WORK: u64 = 1 << 20;
 /// Values of an axis in a block.
 const BLOCK: i64 = 16;
 
+/// The largest bodies of reductions, by [`size_of`], that are computed for several points that share loads.
+const MOST_SHARED: usize = 12;
+
 /// A nest, or a contraction written as one.
 pub(super) struct Task<'a> {
     pub(super) axes: &'a [AxisId],
@@ -395,13 +398,18 @@ impl Builder {
                 0 => (24 / size.max(1) as i64).clamp(1, 4),
                 // Without loads to share, whole cache lines of each row count most.
                 _ if !shares && size <= 4 => 8,
+                // A condition that is the same in all lanes is asked once for all of them.
+                1 if size > MOST_SHARED && has_condition_without(&task.reductions[0].body, axis) => {
+                    let tiles = (groups as u64).div_ceil(10).max(1);
+                    (groups as u64).div_ceil(tiles) as i64
+                }
                 _ => 3,
             };
             let groups = groups.min(most);
             tile.push((axis, groups));
             registers /= groups;
         }
-        if volume > 1 && task.reductions.len() == 1 && size <= 12 {
+        if volume > 1 && task.reductions.len() == 1 && size <= MOST_SHARED {
             // Axes that some read of the reduction does not have: its loads are shared along them.
             let mut shared: Vec<AxisId> = task
                 .axes
@@ -563,6 +571,11 @@ pub(super) fn size_of(expr: &Expr<Source>) -> usize {
         _ => 1,
     };
     own + expr.parts().into_iter().map(size_of).sum::<usize>()
+}
+
+/// Whether an expression is something under a condition that is the same along an axis.
+fn has_condition_without(expr: &Expr<Source>, axis: AxisId) -> bool {
+    matches!(expr, Expr::Select(parts) if !parts[0].free_axes().contains(&axis))
 }
 
 /// Whether a function takes but a few instructions.

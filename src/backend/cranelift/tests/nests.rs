@@ -283,3 +283,29 @@ fn masks_with_computed_bounds_are_ranges_of_loops() {
         }
     }
 }
+
+/// The vectors of a row are summed up together: whether a term counts is the same for all of them.
+#[test]
+fn a_condition_of_whole_rows_is_asked_once() {
+    use crate::expr::Binary;
+    let mut build = Build::new();
+    let [t, s, f] = [("t", 30), ("s", 30), ("f", 40)].map(|(name, extent)| build.axis(name, extent));
+    let (p, v) = (build.input(DType::F32, &[30, 30]), build.input(DType::F32, &[30, 40]));
+    let sel = build.input(DType::F32, &[30]);
+    let y = build.output(DType::F32, &[30, 40]);
+    let compare = |op, a, b| Expr::Binary(op, Box::new(a), Box::new(b));
+    let seen = compare(Binary::Le, Expr::Index(s), Expr::Index(t));
+    let chosen = compare(Binary::Gt, build.at(2, &sel, &[s]), Expr::number(0.0, DType::F32));
+    let body = Expr::Select(Box::new([
+        compare(Binary::And, seen, chosen),
+        Expr::Product(vec![build.at(0, &p, &[t, s]), build.at(1, &v, &[s, f])]),
+        Expr::number(0.0, DType::F32),
+    ]));
+    let view = build.view(&y, &[t, f]);
+    let sum = reduction(ReduceOp::Sum, &[s], body);
+    build.nest(&[t, f], &[&p, &v, &sel], vec![sum], reduced(0, DType::F32), view);
+    super::random::assert_agrees(&build.plan, "sums of chosen rows");
+    let machine = crate::machine::Machine::named("x86_64").unwrap();
+    let text = crate::loops::lower(&build.plan, &machine).to_string();
+    assert_eq!(text.matches("load f32 b2").count(), 1, "{text}");
+}
