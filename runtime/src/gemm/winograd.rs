@@ -57,7 +57,8 @@ const SUMS_TRANSFORMED: usize = 16;
 /// The most rows that are side by side in transformed weights.
 const MOST_TOGETHER: usize = 16;
 
-/// What the transforms take for each weight, for a place's tile and for a result's tile, in multiply-adds.
+/// What the transforms take for each weight, for a tile of places, and for a tile of results and a block of sums, in
+/// multiply-adds.
 const WEIGHT: f64 = 300.0;
 const PLACES: f64 = 100.0;
 const RESULTS: f64 = 120.0;

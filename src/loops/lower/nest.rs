@@ -26,6 +26,9 @@ const BLOCK: i64 = 16;
 /// The largest bodies of reductions, by [`size_of`], that are computed for several points that share loads.
 const MOST_SHARED: usize = 12;
 
+/// The most vectors of a row that are summed up under one condition: they and what they are made of stay in registers.
+const MOST_CHOSEN: u64 = 10;
+
 /// A nest, or a contraction written as one.
 pub(super) struct Task<'a> {
     pub(super) axes: &'a [AxisId],
@@ -400,7 +403,7 @@ impl Builder {
                 _ if !shares && size <= 4 => 8,
                 // A condition that is the same in all lanes is asked once for all of them.
                 1 if size > MOST_SHARED && has_condition_without(&task.reductions[0].body, axis) => {
-                    let tiles = (groups as u64).div_ceil(10).max(1);
+                    let tiles = (groups as u64).div_ceil(MOST_CHOSEN).max(1);
                     (groups as u64).div_ceil(tiles) as i64
                 }
                 _ => 3,
