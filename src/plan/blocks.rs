@@ -212,17 +212,14 @@ impl Group {
                 && plan.buffers[id].elems.is_multiple_of(whole)
         });
         let again = self.read_again(plan, &own);
-        let all = own.iter().fold(0u64, |sum, &id| sum.saturating_add(plan.buffers[id].bytes()));
-        let bytes = |times: &dyn Fn(u64) -> u64| {
-            let each =
-                |(&id, &count): (&BufferId, &u64)| plan.buffers[id].bytes().saturating_mul(times(count));
-            again.iter().map(each).fold(0u64, u64::saturating_add)
-        };
-        let more = bytes(&|count| count);
+        let bytes = |&id: &BufferId| plan.buffers[id].bytes();
+        let all = own.iter().map(bytes).fold(0, u64::saturating_add);
+        let more =
+            again.iter().map(|(id, &count)| bytes(id).saturating_mul(count)).fold(0, u64::saturating_add);
         if all.saturating_add(more) < limits.far || !self.ends_in(plan, &own, &again) {
             return None;
         }
-        let block = all.saturating_add(bytes(&|_| 1));
+        let block = again.keys().map(bytes).fold(all, u64::saturating_add);
         let most = (limits.near.saturating_mul(self.extent) / block.max(1)).min(self.extent / limits.blocks);
         let rows = (1..=most).rev().find(|&rows| self.extent.is_multiple_of(rows))?;
         let count = self.extent / rows;

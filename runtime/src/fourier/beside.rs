@@ -24,7 +24,7 @@ pub(super) unsafe fn run<T: Real>(
     to: *mut T,
     work: *mut T,
 ) {
-    let is_complex = way.1.is_none() && !spec.real && !spec.real_parts;
+    let is_complex = !spec.real && !spec.real_parts;
     // SAFETY: the caller's promise.
     unsafe {
         // What one function of all ways prepares before its loop takes as long as a block of short rows.
@@ -116,10 +116,7 @@ unsafe fn blocks<T: Real, V: VectorFloat<Elem = T>>(
                 }
                 None => {
                     if spec.inverse {
-                        let scale = V::splat(scale);
-                        for at in (0..len * line).step_by(V::LANES) {
-                            V::load(found.add(at)).mul(scale).store(found.add(at));
-                        }
+                        scale_lines::<T, V>(found, len, scale);
                     }
                     if spec.real_parts {
                         put(side, found.add(re), line, to, rows);
@@ -185,10 +182,7 @@ unsafe fn rows_with<T: Real, V: VectorFloat<Elem = T>>(
             }
             let found = lines.run::<V>(data, other);
             if spec.inverse {
-                let scale = V::splat(T::of(1.0 / len as f64));
-                for at in (0..len * 2 * T::LINE).step_by(V::LANES) {
-                    V::load(found.add(at)).mul(scale).store(found.add(at));
-                }
+                scale_lines::<T, V>(found, len, T::of(1.0 / len as f64));
                 swap_parts::<T, V>(found, len);
             }
             let rows = Rows { by: 2 * kept, count, len: 2 * kept };
@@ -267,6 +261,18 @@ unsafe fn bring_complex<T: Real, V: VectorFloat<Elem = T>>(
         }
         let rows = Rows { by: 2 * len, count, len: 2 * len };
         bring(Square::of(size_of::<T>()), from.add(first * 2 * len), rows, to, T::LINE);
+    }
+}
+
+/// Multiplies lines by a number.
+#[inline(always)]
+unsafe fn scale_lines<T: Real, V: VectorFloat<Elem = T>>(lines: *mut T, len: usize, scale: T) {
+    // SAFETY: the caller's promise: there are `len` lines.
+    unsafe {
+        let scale = V::splat(scale);
+        for at in (0..len * 2 * T::LINE).step_by(V::LANES) {
+            V::load(lines.add(at)).mul(scale).store(lines.add(at));
+        }
     }
 }
 

@@ -51,7 +51,7 @@ const fn planes(step: usize) -> [[usize; MOST_FACTORS]; MOST_FACTORS] {
 
 /// The transforms of one element type on one machine, for windows that step by so many.
 pub(in super::super) struct Transforms<T> {
-    /// Nine weights of each of some rows, weight by weight, become 16 for each row, from one plane to the next.
+    /// Nine weights of each of some rows, weight by weight, become 16 or 25 for each row, from one plane to the next.
     pub weights: unsafe fn(from: *const T, rows: usize, to: *mut T, plane: usize),
     pub places: unsafe fn(&Places<T>),
     pub results: unsafe fn(&Results<T>),
