@@ -56,6 +56,9 @@ pub(crate) unsafe trait Vector: Copy {
     /// Asks for the line of memory to come near, if the machine can be asked.
     #[inline(always)]
     unsafe fn prefetch(_: *const Self::Elem) {}
+    /// Asks for it to come into a cache that holds what is needed a while later.
+    #[inline(always)]
+    unsafe fn prefetch_far(_: *const Self::Elem) {}
     /// The sum of the lanes.
     unsafe fn sum(self) -> Self::Elem;
     /// The sum of two elements.
@@ -410,6 +413,12 @@ unsafe impl<V: VectorFloat> Vector for Pairs<V> {
     unsafe fn prefetch(from: *const Complex<V::Elem>) {
         // SAFETY: it touches nothing.
         unsafe { V::prefetch(from.cast()) }
+    }
+
+    #[inline(always)]
+    unsafe fn prefetch_far(from: *const Complex<V::Elem>) {
+        // SAFETY: it touches nothing.
+        unsafe { V::prefetch_far(from.cast()) }
     }
 
     #[inline(always)]

@@ -395,6 +395,10 @@ impl<'a, T: HasKernels> Work<'a, T> {
         let k = ready.runs.map_or(sums, |runs| runs.sums.min(sums));
         let tile_runs = sums.checked_div(k).unwrap_or(0);
         let row_run = ready.runs.map_or(usize::MAX, |runs| runs.rows);
+        let area = ready.panel_columns * ready.sums_block;
+        let is_far = !ready.b_unpacked
+            && self.part.rows.len() > ready.rows_block
+            && panels.len() * area * size_of::<T>() > FAR;
         let mut room = 0;
         for number in 0..panels.len() {
             let panel = ready.panel(panels.start + number);
@@ -406,7 +410,6 @@ impl<'a, T: HasKernels> Work<'a, T> {
                         room = panel.room;
                         (0..sums).for_each(|p| *space.sum_packed.add(p) = (p * room) as isize);
                     }
-                    let area = ready.panel_columns * ready.sums_block;
                     (space.b.add(number * area).cast_const(), space.sum_packed)
                 }
             };
@@ -430,6 +433,10 @@ impl<'a, T: HasKernels> Work<'a, T> {
                 true => block.rows.min((panel.first + panel.columns).saturating_sub(first_row)),
                 false => block.rows,
             };
+            // The tiles of this panel ask for the next one, or for the first one, which the next rows are multiplied with.
+            let far = space.b.wrapping_add((number + 1) % panels.len() * area).cast_const();
+            let tiles = end.div_ceil(ready.tile_rows).max(1);
+            let far_step = if is_far { ready.panel_columns.div_ceil(tiles) } else { 0 };
             let mut next = 0;
             while next < end {
                 let start = next;
@@ -462,7 +469,8 @@ impl<'a, T: HasKernels> Work<'a, T> {
                     a_sums,
                     a_row,
                     a_k,
-                    a_ahead: 0,
+                    far: far.wrapping_add(start / ready.tile_rows * sums * far_step),
+                    far_step: far_step as isize,
                     b,
                     b_sums,
                     ahead: if ready.b_unpacked { 0 } else { AHEAD * panel.room },
@@ -506,6 +514,9 @@ impl<'a, T: HasKernels> Work<'a, T> {
     }
 }
 
+/// Bytes of packed columns that are far away again when the next block of rows is multiplied with them.
+const FAR: usize = 1 << 20;
+
 /// Where packed sums start.
 static START: isize = 0;
 
@@ -542,7 +553,8 @@ pub(super) unsafe fn run_listed<T: HasKernels>(
                 a_sums: &raw const START,
                 a_row: row,
                 a_k: sum,
-                a_ahead: 0,
+                far: null(),
+                far_step: 0,
                 b: b.offset(listed.b),
                 b_sums: ready.listed_sums.as_ptr(),
                 ahead: 0,

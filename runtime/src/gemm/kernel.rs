@@ -18,8 +18,9 @@ pub(super) struct Tile<T> {
     pub a_sums: *const isize,
     pub a_row: isize,
     pub a_k: isize,
-    /// How many elements behind those of A that are multiplied is what the next tile multiplies and is far away, else 0.
-    pub a_ahead: isize,
+    /// Where what is multiplied later and is far away starts, of which each step asks for `far_step` elements; 0 for none.
+    pub far: *const T,
+    pub far_step: isize,
     /// Columns of B are side by side.
     pub b: *const T,
     /// Where the columns of each sum start, from `b`.
@@ -124,14 +125,16 @@ pub(super) unsafe fn real<V: Vector, const ROWS: usize, const VECTORS: usize, co
         let steps: [isize; ROWS] =
             std::array::from_fn(|i| if i == 0 { 0 } else { held(i as isize * tile.a_row) });
         let ahead = tile.b.wrapping_offset(held(tile.ahead as isize));
+        let mut far = tile.far;
         for run in 0..tile.runs {
             let first = run * tile.k;
             let mut a = tile.a.offset(*tile.a_sums.add(first));
             for p in first..first + tile.k {
                 let place = *tile.b_sums.add(p);
                 let b = tile.b.offset(place);
-                if tile.a_ahead != 0 {
-                    V::prefetch(a.wrapping_offset(tile.a_ahead));
+                if tile.far_step != 0 {
+                    V::prefetch_far(far);
+                    far = far.wrapping_offset(tile.far_step);
                 }
                 let mut columns = [V::zero(); VECTORS];
                 for (j, column) in columns.iter_mut().enumerate() {

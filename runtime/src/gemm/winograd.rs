@@ -451,7 +451,8 @@ impl Winograd {
                     true => place(factor, next),
                     false => place(factor + runs, rows.start),
                 };
-                let a_ahead = if within == 0 { next as isize - place(factor, start) as isize } else { 0 };
+                let far = areas.weights.wrapping_add(next).cast_const();
+                let far_step = if within == 0 { self.together as isize } else { 0 };
                 let mut column = 0;
                 for panel in 0..panels {
                     // The first panels take one vector more, if they do not come out even.
@@ -466,7 +467,8 @@ impl Winograd {
                             a_k: self.together as isize,
                             b: areas.places.add(factor * places + column),
                             b_sums: areas.terms_b,
-                            a_ahead: if panel == 0 { a_ahead } else { 0 },
+                            far,
+                            far_step: if panel == 0 { far_step } else { 0 },
                             ahead: 0,
                             last: self.lanes,
                             c: areas

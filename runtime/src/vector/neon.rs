@@ -17,6 +17,9 @@ use std::arch::aarch64::*;
 #[inline(always)]
 fn prefetch(_: *const i8) {}
 
+#[inline(always)]
+fn prefetch_far(_: *const i8) {}
+
 vector! {
     F32x4(float32x4_t): f32, 4, usize, |count| count,
         vdupq_n_f32,

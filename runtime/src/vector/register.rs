@@ -109,6 +109,11 @@ macro_rules! vector {
             }
 
             #[inline(always)]
+            unsafe fn prefetch_far(from: *const $type) {
+                prefetch_far(from.cast());
+            }
+
+            #[inline(always)]
             unsafe fn sum(self) -> $type {
                 let mut lanes = [<$type>::default(); $lanes];
                 // SAFETY: the array has that many lanes.

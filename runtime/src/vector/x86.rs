@@ -11,6 +11,13 @@ fn prefetch(from: *const i8) {
     unsafe { _mm_prefetch::<_MM_HINT_T0>(from) }
 }
 
+/// Asks for it to come into the second cache.
+#[inline(always)]
+fn prefetch_far(from: *const i8) {
+    // SAFETY: it touches nothing.
+    unsafe { _mm_prefetch::<_MM_HINT_T1>(from) }
+}
+
 /// Lanes of 4 bytes that are all ones below `count`.
 #[inline(always)]
 unsafe fn mask_32(count: usize) -> __m256i {
