@@ -123,8 +123,9 @@ impl Joints {
             return own;
         }
         if !joint.contracts {
-            // A loop nest writes as it reads; a contraction packs its operands anyway.
-            return contiguous(own, operands, &[], axes);
+            // A loop nest writes as it reads; a contraction packs its operands anyway, best by vectors of its result.
+            let liked = self.liked(joint, live, loops, axes);
+            return contiguous(own, operands, &[], &liked, axes);
         }
         let Some((reader, partner)) = joint.reader else { return loops.to_vec() };
         let mut partners = Vec::new();
@@ -177,7 +178,29 @@ impl Joints {
             }
         }
         let written = if reader + 1 == self.list.len() { loops } else { &[] };
-        if self.get(reader).contracts { order } else { contiguous(order, &partners, written, axes) }
+        if self.get(reader).contracts { order } else { contiguous(order, &partners, written, &[], axes) }
+    }
+
+    /// The axes of a loop nest's result one of which is innermost in the result of the contraction that reads it, as that one's
+    /// reader needs it: then its columns are packed as they lie. Empty where that is not known.
+    fn liked(&self, nest: &Joint, live: &[Vec<Factor>], loops: &[AxisId], axes: &Axes) -> Vec<AxisId> {
+        let Some((contraction, other)) = nest.reader.filter(|&(reader, _)| self.get(reader).contracts) else {
+            return Vec::new();
+        };
+        let Joint { kept, reader, .. } = self.get(contraction);
+        let mut partners = Vec::new();
+        let mut written = loops;
+        if let &Some((reader, partner)) = reader {
+            if self.get(reader).contracts {
+                return Vec::new();
+            }
+            self.gather(partner, live, &mut partners);
+            written = if reader + 1 == self.list.len() { loops } else { &[] };
+        }
+        let cost = |&&axis: &&AxisId| (axes[axis].extent < SHORT, strided(axis, &partners, written));
+        let Some(least) = kept.iter().map(|axis| cost(&axis)).min() else { return Vec::new() };
+        let is_free = |&&axis: &&AxisId| nest.kept.contains(&axis) && !self.has(other, live, axis);
+        kept.iter().filter(|axis| cost(axis) == least).filter(is_free).copied().collect()
     }
 
     /// Whether an operand has an axis.
@@ -227,14 +250,26 @@ fn for_partner(own: Vec<AxisId>, partner: Option<&Factor>, loops: &[AxisId]) -> 
     order
 }
 
+/// In how many of these factors of a loop nest, and its result if its order is known, elements along an axis lie apart.
+fn strided(axis: AxisId, factors: &[Factor], written: &[AxisId]) -> usize {
+    let read = factors.iter().filter(|factor| factor.view.stride(axis).unsigned_abs() > 1).count();
+    read + usize::from(written.contains(&axis) && written.last() != Some(&axis))
+}
+
 /// The order with that axis moved to its end along which most of these factors of a loop nest, and its result if its order is
-/// known, are contiguous or constant; the last such axis of the order.
-fn contiguous(mut order: Vec<AxisId>, factors: &[Factor], written: &[AxisId], axes: &Axes) -> Vec<AxisId> {
-    let strided = |axis: AxisId| {
-        let read = factors.iter().filter(|factor| factor.view.stride(axis).unsigned_abs() > 1).count();
-        read + usize::from(written.contains(&axis) && written.last() != Some(&axis))
+/// known, are contiguous or constant; one that is liked, if there are any; the last such axis of the order.
+fn contiguous(
+    mut order: Vec<AxisId>,
+    factors: &[Factor],
+    written: &[AxisId],
+    liked: &[AxisId],
+    axes: &Axes,
+) -> Vec<AxisId> {
+    let key = |&at: &usize| {
+        let axis = order[at];
+        let apart = strided(axis, factors, written);
+        (axes[axis].extent < SHORT, apart, !liked.contains(&axis), std::cmp::Reverse(at))
     };
-    let key = |&at: &usize| (axes[order[at]].extent < SHORT, strided(order[at]), std::cmp::Reverse(at));
     if let Some(best) = (0..order.len()).min_by_key(key) {
         let axis = order.remove(best);
         order.push(axis);
@@ -305,6 +340,22 @@ mod tests {
         let stored = factor(vec![(j, 38 * 38), (i, 38), (l, 1)]);
         live.push(vec![stored.clone()]);
         assert_eq!(order(1, [&factors[3], &stored], &live), [k, i, l]);
+    }
+
+    /// `q[k] = A[k,l] A[i,j] A[i,k] A[i,l] A[j,k] A[j,l]`: the product `A[i,l] A[i,j]` may lie either way, and lies as the
+    /// result of the contraction with `A[i,k]`, whose reader has `l` innermost in both other operands.
+    #[test]
+    fn a_product_lies_as_what_is_contracted_with_it() {
+        let mut axes: Axes = IdVec::new();
+        let [i, j, k, l] =
+            ["i", "j", "k", "l"].map(|name| axes.push(Axis { name: name.to_string(), extent: 38 }));
+        let edges = [[k, l], [i, j], [i, k], [i, l], [j, k], [j, l]];
+        let factors: Vec<Factor> = edges.map(|[from, to]| factor(vec![(from, 38), (to, 1)])).into();
+        let pairs = [(3, 1), (2, 6), (0, 5), (7, 8), (4, 9)];
+        let joints = Joints::new(&factors, &pairs, &[k], &axes);
+        let live: Vec<Vec<Factor>> = factors.iter().map(|factor| vec![factor.clone()]).collect();
+        let operands = [factors[3].clone(), factors[1].clone()];
+        assert_eq!(joints.order(0, &operands, &live, &[k], &axes), [i, j, l]);
     }
 
     /// `Z[c,a] = A[a,e,b] B[b,c,d] C[d,e]`, and with nothing but `b` summed: the axes of the result come first, in its order,
@@ -386,7 +437,7 @@ mod tests {
         let mut axes: Axes = IdVec::new();
         let [i, j] =
             [("i", 100), ("j", 2)].map(|(name, extent)| axes.push(Axis { name: name.to_string(), extent }));
-        assert_eq!(contiguous(vec![i, j], &[], &[], &axes), [j, i]);
-        assert_eq!(contiguous(vec![j, i], &[], &[], &axes), [j, i]);
+        assert_eq!(contiguous(vec![i, j], &[], &[], &[], &axes), [j, i]);
+        assert_eq!(contiguous(vec![j, i], &[], &[], &[], &axes), [j, i]);
     }
 }
