@@ -82,12 +82,16 @@ impl Joints {
         let ranks: Vec<AxisId> = loops.iter().copied().chain(summed.into_iter().rev()).collect();
         let is_open = |operand: usize| operand >= factors.len() && operand + 1 < axes.len();
         let is_short = |set: &BTreeSet<AxisId>| set.iter().all(|&axis| extents[axis].extent < SHORT);
-        let products = list.iter().enumerate().filter(|(_, joint)| joint.contracts && is_short(&joint.kept));
+        let products = list
+            .iter()
+            .enumerate()
+            .filter(|(_, joint)| (joint.contracts || joint.reader.is_none()) && is_short(&joint.kept));
         let pairs: Vec<settle::Pair<'_>> = products
             .map(|(k, joint)| {
                 let (a, b) = joint.operands;
                 let result = factors.len() + k;
                 settle::Pair {
+                    contracts: joint.contracts,
                     operands: [(&axes[a], is_open(a)), (&axes[b], is_open(b))],
                     result: (&axes[result], is_open(result)),
                 }

@@ -1,9 +1,10 @@
 //! One order for the short axes of all intermediates of a product, so that vectors have runs of several of them.
 //!
 //! The order begins as the one that suits readers: what is summed soon is innermost. A descent then moves one axis at a time
-//! for as long as the large pairs get cheaper: a result whose innermost axes all come from one operand is written by whole
-//! vectors, one whose innermost axes are in both operands is written element by element, and an operand is packed by runs of
-//! axes that are summed, or kept, together. Takes time cubic in the number of axes that are moved, of which there are few.
+//! for as long as the large pairs get cheaper: products of a batch find little side by side where the axes of the batch are
+//! near, a result whose innermost axes all come from one operand is written by whole vectors, an operand is packed by runs of
+//! axes that are summed, or kept, together, and what a fixed result is written from is read along its rows.
+//! Takes time cubic in the number of axes that are moved, of which there are few.
 
 use crate::expr::{Axes, AxisId, points};
 use std::collections::BTreeSet;
@@ -18,20 +19,42 @@ const PAIRS: usize = 16;
 /// The most rounds in which every axis is moved.
 const ROUNDS: usize = 4;
 
+/// What is added to the cost of an element, 1, as measured on products of many short axes in random orders: where vectors
+/// run along the batch; for every doubling of the products of a batch that have elements among 64 side by side, and among 512; for every
+/// halving of runs shorter than 8; for every halving of what is side by side in an operand and a fixed result, of up to 64.
+const ALONG_BATCH: f64 = 0.75;
+const NEAR_BATCH: f64 = 0.2;
+const FAR_BATCH: f64 = 0.05;
+const SHORT_RUN: f64 = 0.05;
+const ACROSS: f64 = 0.6;
+
 /// One pair of a product: the axes of what it reads and writes, where their order is open.
 pub(super) struct Pair<'a> {
     /// The axes of both operands, and whether each is an intermediate.
     pub operands: [(&'a BTreeSet<AxisId>, bool); 2],
-    /// The axes of the result, and whether it is an intermediate.
+    /// The axes of the result, and whether it is an intermediate; what is none has its axes in the order to begin with.
     pub result: (&'a BTreeSet<AxisId>, bool),
+    /// Whether it is a matrix product. Every other is a loop nest, which goes along the rows of its result.
+    pub contracts: bool,
 }
 
-/// A tensor of a pair: its axes by their place among those that are moved, with what each is to the pair.
+/// A pair: what each of the moved axes is to it, and its tensors whose order is open.
+struct Product {
+    kinds: Kinds,
+    tensors: Vec<Tensor>,
+    contracts: bool,
+    /// The axes of a result whose order is fixed, innermost first.
+    fixed: Vec<usize>,
+}
+
+/// A tensor of a pair.
 struct Tensor {
     elements: f64,
-    axes: Vec<(usize, Kind)>,
-    is_result: bool,
+    kinds: Kinds,
 }
+
+/// What each of the moved axes is to a pair, if it is there.
+type Kinds = Vec<Option<Kind>>;
 
 /// What an axis is to a pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,17 +89,16 @@ pub(super) fn settle(order: &[AxisId], pairs: &[Pair<'_>], axes: &Axes) -> Optio
     }
     let places: Vec<usize> = (0..order.len()).filter(|&at| moved.contains(&order[at])).collect();
     let list: Vec<AxisId> = places.iter().map(|&at| order[at]).collect();
-    let tensors = tensors(&chosen, &list, axes);
+    let products = products(&chosen, &list, axes);
     let extents: Vec<f64> = list.iter().map(|&axis| axes[axis].extent as f64).collect();
-    let best = descend(&tensors, &extents);
+    let best = descend(&products, &extents);
     let mut settled = order.to_vec();
     places.iter().zip(best).for_each(|(&at, axis)| settled[at] = list[axis]);
     Some(settled)
 }
 
-fn tensors(pairs: &[&Pair<'_>], list: &[AxisId], axes: &Axes) -> Vec<Tensor> {
-    let mut tensors = Vec::new();
-    for pair in pairs {
+fn products(pairs: &[&Pair<'_>], list: &[AxisId], axes: &Axes) -> Vec<Product> {
+    let product = |pair: &&Pair<'_>| {
         let [(left, _), (right, _)] = pair.operands;
         let kind =
             |axis: &AxisId| match (left.contains(axis), right.contains(axis), pair.result.0.contains(axis)) {
@@ -85,33 +107,40 @@ fn tensors(pairs: &[&Pair<'_>], list: &[AxisId], axes: &Axes) -> Vec<Tensor> {
                 (true, false, _) => Kind::Left,
                 _ => Kind::Right,
             };
-        let own = pair.operands.iter().map(|operand| (operand, false));
-        for (&(set, is_open), is_result) in own.chain([(&pair.result, true)]) {
-            if is_open {
-                let places = list.iter().enumerate().filter(|(_, axis)| set.contains(axis));
-                tensors.push(Tensor {
-                    elements: points(axes, set) as f64,
-                    axes: places.map(|(at, axis)| (at, kind(axis))).collect(),
-                    is_result,
-                });
-            }
+        let of = |has: &dyn Fn(&AxisId) -> bool| -> Kinds {
+            list.iter().map(|axis| has(axis).then(|| kind(axis))).collect()
+        };
+        let open = pair.operands.iter().chain([&pair.result]).filter(|tensor| tensor.1);
+        Product {
+            kinds: of(&|axis| left.contains(axis) || right.contains(axis)),
+            tensors: open
+                .map(|(set, _)| Tensor {
+                    elements: points(axes, *set) as f64,
+                    kinds: of(&|axis| set.contains(axis)),
+                })
+                .collect(),
+            contracts: pair.contracts,
+            fixed: match pair.result {
+                (_, true) => Vec::new(),
+                (set, false) => (0..list.len()).rev().filter(|&at| set.contains(&list[at])).collect(),
+            },
         }
-    }
-    tensors
+    };
+    pairs.iter().map(product).collect()
 }
 
 /// The order of the axes, outermost first, that no move of one axis makes better.
-fn descend(tensors: &[Tensor], extents: &[f64]) -> Vec<usize> {
+fn descend(products: &[Product], extents: &[f64]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..extents.len()).collect();
-    let mut rank = order.clone();
-    let mut cost = |order: &[usize]| {
-        order.iter().enumerate().for_each(|(place, &axis)| rank[axis] = place);
-        tensors.iter().map(|tensor| tensor.elements * for_element(tensor, &rank, extents)).sum::<f64>()
-    };
-    let mut best = cost(&order);
     for _ in 0..ROUNDS {
-        let before = best;
+        let mut moved = false;
         for axis in 0..extents.len() {
+            // Others are not changed by a move.
+            let changed: Vec<&Product> =
+                products.iter().filter(|product| product.kinds[axis].is_some()).collect();
+            let cost =
+                |order: &[usize]| changed.iter().map(|product| cost(product, order, extents)).sum::<f64>();
+            let best = cost(&order);
             let from = order.iter().position(|&other| other == axis).expect("it is an order of all axes");
             order.remove(from);
             let mut found = (best, from);
@@ -125,34 +154,75 @@ fn descend(tensors: &[Tensor], extents: &[f64]) -> Vec<usize> {
                 }
             }
             order.insert(found.1, axis);
-            best = found.0;
+            moved |= found.1 != from;
         }
-        if best == before {
+        if !moved {
             break;
         }
     }
     order
 }
 
-/// What an element of a tensor costs to read or write: by how many innermost elements are of one kind.
-fn for_element(tensor: &Tensor, rank: &[usize], extents: &[f64]) -> f64 {
-    let mut run = 1.0;
-    let mut below = usize::MAX;
-    let mut first = None;
-    while run < 8.0 {
-        let next = tensor.axes.iter().filter(|axis| rank[axis.0] < below).max_by_key(|axis| rank[axis.0]);
-        let Some(&(axis, kind)) = next else { break };
-        if *first.get_or_insert(kind) != kind {
+/// What the tensors of a product cost to read and write, more or less: products of a batch run at a distance from one
+/// another where its axes are near, and each finds little side by side, unless vectors run along the batch. Operands of a
+/// result whose order is fixed are read across their rows where theirs is another.
+fn cost(product: &Product, order: &[usize], extents: &[f64]) -> f64 {
+    let strips = match innermost_run(&product.kinds, order, extents) {
+        (Some(Kind::Batch), run) => run >= 8.0,
+        _ => false,
+    };
+    let for_element = |tensor: &Tensor| {
+        let kinds = &tensor.kinds;
+        let (_, run) = innermost_run(kinds, order, extents);
+        let [near, far] = [64.0, 512.0].map(|reach| batch_within(reach, kinds, order, extents).log2());
+        let inside = match (product.contracts, strips) {
+            (false, _) => 0.0,
+            (true, true) => ALONG_BATCH,
+            (true, false) => {
+                NEAR_BATCH * near + FAR_BATCH * (far - near) + SHORT_RUN * (8.0 / run.min(8.0)).log2()
+            }
+        };
+        let across = match product.fixed.is_empty() {
+            true => 0.0,
+            false => (64.0 / common_run(kinds, &product.fixed, order, extents).min(64.0)).log2(),
+        };
+        1.0 + inside + ACROSS * across
+    };
+    product.tensors.iter().map(|tensor| tensor.elements * for_element(tensor)).sum()
+}
+
+/// Axes from the innermost on.
+fn inwards<'a>(kinds: &'a [Option<Kind>], order: &'a [usize]) -> impl Iterator<Item = (usize, Kind)> + 'a {
+    order.iter().rev().filter_map(|&axis| Some((axis, kinds[axis]?)))
+}
+
+/// The kind of the innermost axis, and how many elements are side by side along it and others of its kind.
+fn innermost_run(kinds: &[Option<Kind>], order: &[usize], extents: &[f64]) -> (Option<Kind>, f64) {
+    let first = inwards(kinds, order).next().map(|axis| axis.1);
+    let run = inwards(kinds, order).take_while(|axis| Some(axis.1) == first);
+    (first, run.map(|axis| extents[axis.0]).product())
+}
+
+/// How many products of the batch have elements among so many that are side by side.
+fn batch_within(reach: f64, kinds: &[Option<Kind>], order: &[usize], extents: &[f64]) -> f64 {
+    let (mut all, mut batch) = (1.0, 1.0);
+    for (axis, kind) in inwards(kinds, order) {
+        if all >= reach {
             break;
         }
-        run *= extents[axis];
-        below = rank[axis];
+        if kind == Kind::Batch {
+            batch *= extents[axis].min(reach / all);
+        }
+        all *= extents[axis];
     }
-    match (tensor.is_result, first) {
-        (true, Some(Kind::Batch)) => 4.0,
-        (true, _) => 1.0 + 4.0 / run.clamp(1.0, 8.0),
-        (false, _) => 1.0 + 1.0 / run.clamp(1.0, 4.0),
-    }
+    batch
+}
+
+/// How many elements are side by side in a tensor and in a result, apart from axes that only one of them has.
+fn common_run(kinds: &[Option<Kind>], fixed: &[usize], order: &[usize], extents: &[f64]) -> f64 {
+    let own = inwards(kinds, order).filter(|axis| axis.1 != Kind::Summed).map(|axis| axis.0);
+    let of_result = fixed.iter().copied().filter(|&axis| kinds[axis].is_some());
+    own.zip(of_result).take_while(|(a, b)| a == b).map(|axis| extents[axis.0]).product()
 }
 
 #[cfg(test)]
@@ -180,7 +250,8 @@ mod tests {
         let left = set(&|k| k >= 20 || k % 3 != 2);
         let right = set(&|k| k >= 20 || k % 3 != 0 || k == 18);
         let result = set(&|k| k < 20);
-        let pair = Pair { operands: [(&left, true), (&right, true)], result: (&result, true) };
+        let pair =
+            Pair { operands: [(&left, true), (&right, true)], result: (&result, true), contracts: true };
         let settled = settle(&ids, &[pair], &axes).expect("the result has 2^20 elements");
         assert_eq!(settled.iter().copied().collect::<BTreeSet<_>>(), ids.iter().copied().collect());
         let inner: Vec<AxisId> =
@@ -195,9 +266,53 @@ mod tests {
     fn small_products_and_fixed_tensors_stay_as_they_are() {
         let (few, ids) = axes(&[2; 9]);
         let all: BTreeSet<AxisId> = ids.iter().copied().collect();
-        let pair = |is_open| Pair { operands: [(&all, is_open), (&all, is_open)], result: (&all, is_open) };
+        let pair = |is_open| Pair {
+            operands: [(&all, is_open), (&all, is_open)],
+            result: (&all, is_open),
+            contracts: true,
+        };
         assert_eq!(settle(&ids, &[pair(true)], &few), None);
         let (many, ids) = axes(&[4; 12]);
         assert_eq!(settle(&ids, &[pair(false)], &many), Some(ids));
+    }
+
+    /// `C[b,m,n] = sum[k] A[b,m,k] B[b,k,n]`, all of them several axes: those of the batch leave the innermost places.
+    #[test]
+    fn axes_of_the_batch_are_outside() {
+        let (axes, ids) = axes(&[3; 16]);
+        let set = |has: &dyn Fn(usize) -> bool| -> BTreeSet<AxisId> {
+            ids.iter().enumerate().filter(|(k, _)| has(*k)).map(|(_, &id)| id).collect()
+        };
+        // Axes in turn: rows, columns, batch, sums.
+        let left = set(&|k| k % 4 != 1);
+        let right = set(&|k| k % 4 != 0);
+        let result = set(&|k| k % 4 != 3);
+        let pair =
+            Pair { operands: [(&left, true), (&right, true)], result: (&result, true), contracts: true };
+        let settled = settle(&ids, &[pair], &axes).expect("the result has 3^12 elements");
+        for tensor in [&left, &right, &result] {
+            let inner = settled.iter().rev().filter(|axis| tensor.contains(axis)).take(4);
+            for axis in inner {
+                assert_ne!(ids.iter().position(|id| id == axis).map(|k| k % 4), Some(2), "{settled:?}");
+            }
+        }
+    }
+
+    /// An operand that is copied to a fixed result lies as it does, however a product before it would have it.
+    #[test]
+    fn what_a_fixed_result_is_read_from_lies_alike() {
+        let (axes, ids) = axes(&[2; 22]);
+        let set = |has: &dyn Fn(usize) -> bool| -> BTreeSet<AxisId> {
+            ids.iter().enumerate().filter(|(k, _)| has(*k)).map(|(_, &id)| id).collect()
+        };
+        let (left, right) = (set(&|k| k >= 20 || k % 2 == 0), set(&|k| k >= 20 || k % 3 != 0));
+        let (whole, vector) = (set(&|k| k < 20), set(&|k| k == 4));
+        let product =
+            Pair { operands: [(&left, true), (&right, true)], result: (&whole, true), contracts: true };
+        let nest =
+            Pair { operands: [(&whole, true), (&vector, true)], result: (&whole, false), contracts: false };
+        let settled = settle(&ids, &[product, nest], &axes).expect("the result has 2^20 elements");
+        let kept: Vec<AxisId> = settled.into_iter().filter(|axis| whole.contains(axis)).collect();
+        assert_eq!(kept[14..], ids[14..20]);
     }
 }
