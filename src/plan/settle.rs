@@ -13,8 +13,8 @@ use std::collections::BTreeSet;
 const LARGE: f64 = 262_144.0;
 
 /// The most axes that are moved, and the most pairs that say where.
-const MOVED: usize = 40;
-const PAIRS: usize = 16;
+const MOVED: usize = 64;
+const PAIRS: usize = 32;
 
 /// The most rounds in which every axis is moved.
 const ROUNDS: usize = 4;
@@ -79,13 +79,12 @@ pub(super) fn settle(order: &[AxisId], pairs: &[Pair<'_>], axes: &Axes) -> Optio
     }
     let mut moved: BTreeSet<AxisId> = BTreeSet::new();
     let mut chosen = Vec::new();
-    for (_, pair) in large.into_iter().take(PAIRS) {
+    for (_, pair) in large {
         let more: BTreeSet<AxisId> = pair.operands.iter().flat_map(|operand| operand.0).copied().collect();
-        if moved.union(&more).count() > MOVED {
-            break;
+        if chosen.len() < PAIRS && moved.union(&more).count() <= MOVED {
+            moved.extend(more);
+            chosen.push(pair);
         }
-        moved.extend(more);
-        chosen.push(pair);
     }
     let places: Vec<usize> = (0..order.len()).filter(|&at| moved.contains(&order[at])).collect();
     let list: Vec<AxisId> = places.iter().map(|&at| order[at]).collect();
@@ -144,7 +143,11 @@ fn descend(products: &[Product], extents: &[f64]) -> Vec<usize> {
             let from = order.iter().position(|&other| other == axis).expect("it is an order of all axes");
             order.remove(from);
             let mut found = (best, from);
-            for to in (0..=order.len()).filter(|&to| to != from) {
+            // A move past what shares no product with the axis changes nothing.
+            let shares = |at: usize| changed.iter().any(|product| product.kinds[order[at]].is_some());
+            let inwards = (from + 1..=order.len()).filter(|&to| shares(to - 1));
+            let places: Vec<usize> = (0..from).filter(|&to| shares(to)).chain(inwards).collect();
+            for to in places {
                 order.insert(to, axis);
                 let cost = cost(&order);
                 order.remove(to);
@@ -167,19 +170,16 @@ fn descend(products: &[Product], extents: &[f64]) -> Vec<usize> {
 /// another where its axes are near, and each finds little side by side, unless vectors run along the batch. Operands of a
 /// result whose order is fixed are read across their rows where theirs is another.
 fn cost(product: &Product, order: &[usize], extents: &[f64]) -> f64 {
-    let strips = match innermost_run(&product.kinds, order, extents) {
-        (Some(Kind::Batch), run) => run >= 8.0,
-        _ => false,
-    };
+    let whole = Inside::of(&product.kinds, order, extents);
+    let strips = whole.kind == Some(Kind::Batch) && whole.run >= 8.0;
     let for_element = |tensor: &Tensor| {
         let kinds = &tensor.kinds;
-        let (_, run) = innermost_run(kinds, order, extents);
-        let [near, far] = [64.0, 512.0].map(|reach| batch_within(reach, kinds, order, extents).log2());
         let inside = match (product.contracts, strips) {
             (false, _) => 0.0,
             (true, true) => ALONG_BATCH,
             (true, false) => {
-                NEAR_BATCH * near + FAR_BATCH * (far - near) + SHORT_RUN * (8.0 / run.min(8.0)).log2()
+                let Inside { run, near, far, .. } = Inside::of(kinds, order, extents);
+                NEAR_BATCH * near.log2() + FAR_BATCH * (far / near).log2() + SHORT_RUN * (8.0 / run).log2()
             }
         };
         let across = match product.fixed.is_empty() {
@@ -196,26 +196,36 @@ fn inwards<'a>(kinds: &'a [Option<Kind>], order: &'a [usize]) -> impl Iterator<I
     order.iter().rev().filter_map(|&axis| Some((axis, kinds[axis]?)))
 }
 
-/// The kind of the innermost axis, and how many elements are side by side along it and others of its kind.
-fn innermost_run(kinds: &[Option<Kind>], order: &[usize], extents: &[f64]) -> (Option<Kind>, f64) {
-    let first = inwards(kinds, order).next().map(|axis| axis.1);
-    let run = inwards(kinds, order).take_while(|axis| Some(axis.1) == first);
-    (first, run.map(|axis| extents[axis.0]).product())
+/// What is side by side in a tensor.
+struct Inside {
+    /// The kind of the innermost axis.
+    kind: Option<Kind>,
+    /// How many elements are side by side along it and others of its kind, of up to 8.
+    run: f64,
+    /// How many products of the batch have elements among 64 that are side by side, and among 512.
+    near: f64,
+    far: f64,
 }
 
-/// How many products of the batch have elements among so many that are side by side.
-fn batch_within(reach: f64, kinds: &[Option<Kind>], order: &[usize], extents: &[f64]) -> f64 {
-    let (mut all, mut batch) = (1.0, 1.0);
-    for (axis, kind) in inwards(kinds, order) {
-        if all >= reach {
-            break;
+impl Inside {
+    fn of(kinds: &[Option<Kind>], order: &[usize], extents: &[f64]) -> Inside {
+        let (mut inside, mut all) = (Inside { kind: None, run: 1.0, near: 1.0, far: 1.0 }, 1.0);
+        for (axis, kind) in inwards(kinds, order) {
+            let extent = extents[axis];
+            if *inside.kind.get_or_insert(kind) == kind && inside.run == f64::min(all, 8.0) {
+                inside.run = (inside.run * extent).min(8.0);
+            }
+            if kind == Kind::Batch {
+                inside.near *= extent.min(64.0 / all).max(1.0);
+                inside.far *= extent.min(512.0 / all);
+            }
+            all *= extent;
+            if all >= 512.0 {
+                break;
+            }
         }
-        if kind == Kind::Batch {
-            batch *= extents[axis].min(reach / all);
-        }
-        all *= extents[axis];
+        inside
     }
-    batch
 }
 
 /// How many elements are side by side in a tensor and in a result, apart from axes that only one of them has.
