@@ -16,6 +16,9 @@ const GOALS: [Goal; 6] = [Goal::Time, Goal::Macs, Goal::Flops, Goal::Size, Goal:
 /// How long all runs of a network take together, in seconds.
 const SECONDS: f64 = 4.0;
 
+/// How long runs that are timed together take at least, in seconds: the clock of a thread tells no single microseconds.
+const TOGETHER: f64 = 1e-3;
+
 /// A network as a program, with random operands.
 struct Runnable {
     program: Program,
@@ -55,7 +58,9 @@ struct Contender {
     predicted: f64,
     compiled: Compiled,
     results: Vec<Tensor>,
-    /// The least of all runs so far.
+    /// How many runs are timed together.
+    runs: u32,
+    /// The least that a run has taken so far.
     seconds: f64,
 }
 
@@ -105,6 +110,7 @@ fn compare(name: &str, network: &Network, rates: &Rates, effort: Effort) -> Opti
             predicted: cost(&plan, rates).seconds,
             compiled: cranelift::compile(&plan, &Machine::host()).ok()?,
             results: runnable.results()?,
+            runs: 1,
             seconds: f64::INFINITY,
         });
     }
@@ -114,10 +120,17 @@ fn compare(name: &str, network: &Network, rates: &Rates, effort: Effort) -> Opti
         if round >= 3 && start.elapsed().as_secs_f64() > SECONDS {
             break;
         }
-        for Contender { compiled, results, seconds, .. } in &mut programs {
+        for Contender { compiled, results, runs, seconds, .. } in &mut programs {
             let before = measure::now(1);
-            compiled.run(&inputs, results, 1).ok()?;
-            *seconds = seconds.min(measure::now(1) - before);
+            for _ in 0..*runs {
+                compiled.run(&inputs, results, 1).ok()?;
+            }
+            let together = measure::now(1) - before;
+            if together < TOGETHER {
+                *runs *= 2;
+            } else {
+                *seconds = seconds.min(together / f64::from(*runs));
+            }
         }
     }
     let fastest = programs.iter().map(|program| program.seconds).fold(f64::INFINITY, f64::min);
