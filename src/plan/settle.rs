@@ -19,9 +19,10 @@ const PAIRS: usize = 32;
 /// The most rounds in which every axis is moved.
 const ROUNDS: usize = 4;
 
-/// What is added to the cost of an element, 1, as measured on products of many short axes in random orders: where vectors
-/// run along the batch; for every doubling of the products of a batch that have elements among 64 side by side, and among 512; for every
-/// halving of runs shorter than 8; for every halving of what is side by side in an operand and a fixed result, of up to 64.
+/// What is added to the cost of an element, 1, as measured on products of many short axes in random orders: where vectors run
+/// along the batch; for every doubling of how many products of the batch have elements among 64 side by side, and then
+/// among 512; for every halving of runs shorter than 8; for every halving of what is side by side in an operand and a fixed
+/// result, of up to 64.
 const ALONG_BATCH: f64 = 0.75;
 const NEAR_BATCH: f64 = 0.2;
 const FAR_BATCH: f64 = 0.05;
@@ -65,8 +66,7 @@ enum Kind {
     Summed,
 }
 
-/// Puts axes, outermost first, in an order that suits the large ones of these pairs, which are matrix products. `None` where
-/// all are small.
+/// Puts axes, outermost first, in an order that suits the large ones of these pairs. `None` where all are small.
 pub(super) fn settle(order: &[AxisId], pairs: &[Pair<'_>], axes: &Axes) -> Option<Vec<AxisId>> {
     let elements = |set: &BTreeSet<AxisId>| points(axes, set) as f64;
     let size = |pair: &Pair<'_>| {
