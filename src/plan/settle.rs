@@ -80,8 +80,11 @@ pub(super) fn settle(order: &[AxisId], pairs: &[Pair<'_>], axes: &Axes) -> Optio
     let mut moved: BTreeSet<AxisId> = BTreeSet::new();
     let mut chosen = Vec::new();
     for (_, pair) in large {
+        if chosen.len() == PAIRS {
+            break;
+        }
         let more: BTreeSet<AxisId> = pair.operands.iter().flat_map(|operand| operand.0).copied().collect();
-        if chosen.len() < PAIRS && moved.union(&more).count() <= MOVED {
+        if moved.union(&more).count() <= MOVED {
             moved.extend(more);
             chosen.push(pair);
         }
