@@ -105,14 +105,12 @@ fn compare(name: &str, network: &Network, rates: &Rates, effort: Effort) -> Opti
     let mut programs: Vec<Contender> = Vec::new();
     for goal in GOALS {
         let Ok(plan) = pipeline::plan(&runnable.program, &settings(goal, rates, effort)) else { continue };
-        programs.push(Contender {
-            goal,
-            predicted: cost(&plan, rates).seconds,
-            compiled: cranelift::compile(&plan, &Machine::host()).ok()?,
-            results: runnable.results()?,
-            runs: 1,
-            seconds: f64::INFINITY,
-        });
+        let compiled = cranelift::compile(&plan, &Machine::host()).ok()?;
+        let mut results = runnable.results()?;
+        compiled.run(&inputs, &mut results, 1).ok()?;
+        let (runs, _) = measure::repeats(1, TOGETHER, &mut || again(&compiled, &inputs, &mut results));
+        let predicted = cost(&plan, rates).seconds;
+        programs.push(Contender { goal, predicted, compiled, results, runs, seconds: f64::INFINITY });
     }
     // In turns, so that what else the machine does meets all of them.
     let start = Instant::now();
@@ -121,16 +119,8 @@ fn compare(name: &str, network: &Network, rates: &Rates, effort: Effort) -> Opti
             break;
         }
         for Contender { compiled, results, runs, seconds, .. } in &mut programs {
-            let before = measure::now(1);
-            for _ in 0..*runs {
-                compiled.run(&inputs, results, 1).ok()?;
-            }
-            let together = measure::now(1) - before;
-            if together < TOGETHER {
-                *runs *= 2;
-            } else {
-                *seconds = seconds.min(together / f64::from(*runs));
-            }
+            let together = measure::timed(1, *runs, &mut || again(compiled, &inputs, results));
+            *seconds = seconds.min(together / f64::from(*runs));
         }
     }
     let fastest = programs.iter().map(|program| program.seconds).fold(f64::INFINITY, f64::min);
@@ -228,9 +218,12 @@ fn run(plan: &Plan, inputs: Vec<&Tensor>) -> Option<f64> {
     results.sort_by_key(|result| result.0);
     let mut results: Vec<Tensor> = results.into_iter().map(|result| result.1).collect();
     compiled.run(&inputs, &mut results, 1).ok()?;
-    Some(measure::best(1, Duration::from_millis(10), &mut || {
-        compiled.run(&inputs, &mut results, 1).expect("it ran before");
-    }))
+    Some(measure::best(1, Duration::from_millis(10), &mut || again(&compiled, &inputs, &mut results)))
+}
+
+/// Runs what has run before.
+fn again(compiled: &Compiled, inputs: &[&Tensor], results: &mut [Tensor]) {
+    compiled.run(inputs, results, 1).expect("it ran before");
 }
 
 fn ranks(values: &[f64]) -> Vec<f64> {

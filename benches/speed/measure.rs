@@ -14,22 +14,30 @@ pub fn now(threads: usize) -> f64 {
 /// clock.
 pub fn best(threads: usize, time: Duration, call: &mut dyn FnMut()) -> f64 {
     const LEAST: f64 = 20e-6;
-    let timed = |repeats: u32, call: &mut dyn FnMut()| {
-        let start = now(threads);
-        (0..repeats).for_each(|_| call());
-        now(threads) - start
-    };
     let start = Instant::now();
-    let mut repeats = 1;
-    let mut taken = timed(1, call);
-    while taken < LEAST && repeats < 1 << 20 {
-        repeats = (repeats * 2).max((f64::from(repeats) * LEAST / taken.max(1e-9)) as u32).min(1 << 20);
-        taken = timed(repeats, call);
-    }
+    let (repeats, taken) = repeats(threads, LEAST, call);
     let (mut best, mut calls) = (taken, 1);
     while calls < 3 || start.elapsed() < time {
-        best = best.min(timed(repeats, call));
+        best = best.min(timed(threads, repeats, call));
         calls += 1;
     }
     best / f64::from(repeats)
+}
+
+/// How many calls take at least so many seconds together, and what they took.
+pub fn repeats(threads: usize, least: f64, call: &mut dyn FnMut()) -> (u32, f64) {
+    let mut repeats = 1;
+    let mut taken = timed(threads, 1, call);
+    while taken < least && repeats < 1 << 20 {
+        repeats = (repeats * 2).max((f64::from(repeats) * least / taken.max(1e-9)) as u32).min(1 << 20);
+        taken = timed(threads, repeats, call);
+    }
+    (repeats, taken)
+}
+
+/// The seconds that so many calls take together.
+pub fn timed(threads: usize, repeats: u32, call: &mut dyn FnMut()) -> f64 {
+    let start = now(threads);
+    (0..repeats).for_each(|_| call());
+    now(threads) - start
 }
