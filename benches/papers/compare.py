@@ -57,13 +57,17 @@ TYPES = {"f32": "float32", "f64": "float64", "c64": "complex64", "c128": "comple
 
 
 def array(name, dtype, shape, case):
-    """An input as the bench makes it: reals of -1 to 1, integers below a bound or at even steps."""
+    """An input as the bench makes it: reals of -1 to 1 or weights of interpolation, integers below a bound or at even steps."""
     if dtype[0] in "iu":
         if name in case.get("step", {}):
             values = np.arange(math.prod(shape)).reshape(shape) * case["step"][name]
         else:
             values = RANDOM.integers(0, case.get("below", {}).get(name, 2), shape)
         return values.astype(f"{'uint' if dtype[0] == 'u' else 'int'}{dtype[1:]}")
+    if name in case.get("interpolate", []):
+        places = np.arange(shape[0]) * (shape[1] - 1) / (shape[0] - 1)
+        values = np.maximum(1 - np.abs(places[:, None] - np.arange(shape[1])), 0)
+        return values.astype(TYPES[dtype])
     values = RANDOM.uniform(-1, 1, shape)
     if dtype[0] == "c":
         values = values + 1j * RANDOM.uniform(-1, 1, shape)

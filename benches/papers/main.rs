@@ -1,7 +1,8 @@
 //! How fast the programs of the papers run at their papers' sizes: `cargo bench --bench papers [-- --json FILE FILTER ..]`.
 //!
 //! The cases are those of `cases.json`: sizes for the programs of each file, in f32 and c64 unless a case says `double`;
-//! integers are below `below` or at even steps of `step`. Writes `target/papers.json` or FILE: each case with its best time in
+//! integers are below `below` or at even steps of `step`, and `interpolate` names matrices of linear interpolation, two
+//! weights in each row. Writes `target/papers.json` or FILE: each case with its best time in
 //! seconds and the arrays that it takes; `benches/papers/compare.py` runs the same cases with NumPy and PyTorch and prints
 //! ratios. Times of one thread are those that it ran, not those that it waited for a core. Environment: `EINC_THREADS`
 //! (default 1).
@@ -58,6 +59,16 @@ fn integers(tensor: &mut Tensor, below: i64, step: Option<i64>) {
     }
 }
 
+/// The weights by which each row of a matrix interpolates between even places, one for each column.
+fn weights(tensor: &mut Tensor) {
+    let [rows, columns] = [0, 1].map(|axis| tensor.shape()[axis] as usize);
+    for at in 0..tensor.elems() {
+        let (row, column) = (at / columns, at % columns);
+        let place = (row * (columns - 1)) as f64 / (rows - 1) as f64;
+        tensor.set(at, Scalar::Real((1.0 - (place - column as f64).abs()).max(0.0)));
+    }
+}
+
 /// The inputs of a case: random, within what the case says of them.
 fn inputs(program: &program::Program, case: &Value) -> Vec<Tensor> {
     let of = |declared: &program::Tensor| {
@@ -67,6 +78,8 @@ fn inputs(program: &program::Program, case: &Value) -> Vec<Tensor> {
         let flag = |key: &str| case[key].as_bool() == Some(true);
         if declared.dtype.is_integer() {
             integers(&mut tensor, given("below").unwrap_or(2), given("step"));
+        } else if case["interpolate"].as_array().is_some_and(|names| names.contains(&json!(declared.name))) {
+            weights(&mut tensor);
         } else if flag("positive") || flag("bits") {
             for at in 0..tensor.elems() {
                 let Scalar::Real(value) = tensor.get(at) else { continue };

@@ -1,10 +1,13 @@
 //! Runs a contraction that is ready: packs blocks and calls kernels on them.
 
+mod packs;
+
 use super::groups::{Free, Shared};
 use super::kernel::{AHEAD, Kernels, MOST_COLUMNS, MOST_ROWS, Tile};
 use super::machine::HasKernels;
-use super::plan::{Panel, Panels, Ready};
-use super::{mirror, pack};
+use super::mirror;
+use super::plan::{Panels, Ready};
+use super::span::Span;
 use std::ops::Range;
 use std::ptr::{null, null_mut};
 
@@ -30,6 +33,9 @@ struct Workspace<T> {
     sum_packed: *mut isize,
     column_b: *mut isize,
     column_c: *mut isize,
+    /// Which sums count for the rows of each tile of packed A, and for each packed panel.
+    row_spans: *mut Span,
+    column_spans: *mut Span,
 }
 
 /// Every area starts at a multiple of this.
@@ -39,7 +45,8 @@ const ALIGN: usize = 64;
 pub(super) fn workspace_bytes<T>(ready: &Ready) -> usize {
     let elements = ready.areas().into_iter().map(|len| (len * size_of::<T>()).next_multiple_of(ALIGN));
     let offsets = ready.offsets().into_iter().map(|len| (len * size_of::<isize>()).next_multiple_of(ALIGN));
-    elements.chain(offsets).sum()
+    let spans = ready.spans().into_iter().map(|len| (len * size_of::<Span>()).next_multiple_of(ALIGN));
+    elements.chain(offsets).chain(spans).sum()
 }
 
 impl<T> Workspace<T> {
@@ -56,7 +63,22 @@ impl<T> Workspace<T> {
         let [a, b, tile] = ready.areas().map(|len| area(len * size_of::<T>()).cast());
         let [row_a, row_c, row_wanted, sum_a, sum_b, sum_packed, column_b, column_c] =
             ready.offsets().map(|len| area(len * size_of::<isize>()).cast());
-        Workspace { a, b, tile, row_a, row_c, row_wanted, sum_a, sum_b, sum_packed, column_b, column_c }
+        let [row_spans, column_spans] = ready.spans().map(|len| area(len * size_of::<Span>()).cast());
+        Workspace {
+            a,
+            b,
+            tile,
+            row_a,
+            row_c,
+            row_wanted,
+            sum_a,
+            sum_b,
+            sum_packed,
+            column_b,
+            column_c,
+            row_spans,
+            column_spans,
+        }
     }
 }
 
@@ -124,8 +146,8 @@ struct Block {
     first_row: usize,
     rows: usize,
     sums: usize,
-    /// Where its rows are in the area of A.
-    a: usize,
+    /// Which of the packed blocks of A its rows are.
+    slot: usize,
     accumulate: bool,
     /// Whether these sums are the last.
     is_last: bool,
@@ -192,7 +214,6 @@ impl<'a, T: HasKernels> Work<'a, T> {
                         self.pack_panels(&panels, &sums);
                     }
                     for rows in blocks(&part.rows, ready.rows_block) {
-                        let at = if stays { number * ready.a_block() } else { 0 };
                         // SAFETY: as above.
                         unsafe {
                             if !self.known {
@@ -203,18 +224,18 @@ impl<'a, T: HasKernels> Work<'a, T> {
                             if !stays {
                                 count = count.min(rows_end.saturating_sub(rows.start));
                             }
-                            // Where several panels are packed in turns, all rows are one block.
-                            if !(ready.a_unpacked || stays && packed || turn > 0) {
-                                self.pack_rows(count, &sums, at);
-                            }
                             let block = Block {
                                 first_row: rows.start,
                                 rows: count,
                                 sums: sums.len(),
-                                a: at,
+                                slot: if stays { number } else { 0 },
                                 accumulate,
                                 is_last: sums.end == part.sums.end,
                             };
+                            // Where several panels are packed in turns, all rows are one block.
+                            if !(stays && packed || turn > 0) {
+                                self.pack_rows(&block, sums.start);
+                            }
                             self.tiles(block, &panels);
                         }
                     }
@@ -263,135 +284,10 @@ impl<'a, T: HasKernels> Work<'a, T> {
         kept
     }
 
-    /// The columns of a panel, from its start in B.
-    ///
-    /// # Safety
-    /// The offsets of the block must have been written.
-    unsafe fn panel_columns(&self, panel: &Panel, number: usize) -> &[isize] {
-        let at = if self.ready.panels == Panels::Flat { number * self.ready.panel_columns } else { 0 };
-        // SAFETY: `place_columns` has written them.
-        unsafe { std::slice::from_raw_parts(self.space.column_b.add(at), panel.columns) }
-    }
-
-    /// Writes the offsets of a block of columns.
-    unsafe fn place_columns(&self, panels: &Range<usize>) {
-        let (ready, space) = (self.ready, &self.space);
-        // SAFETY: the areas are as long as `Ready` says, throughout.
-        match ready.panels {
-            Panels::Flat => {
-                let start = panels.start * ready.panel_columns;
-                let end = (panels.end * ready.panel_columns).min(ready.columns_len);
-                unsafe { offsets(free(&ready.columns), start..end, space.column_b, space.column_c) };
-            }
-            Panels::Runs { .. } => {
-                let stride = ready.columns.first().map_or(0, |axis| axis.from);
-                (0..ready.panel_columns)
-                    .for_each(|j| unsafe { *space.column_b.add(j) = j as isize * stride });
-            }
-        }
-    }
-
-    /// Packs a block of columns, whose offsets have been written.
-    unsafe fn pack_panels(&self, panels: &Range<usize>, sums: &Range<usize>) {
-        let (ready, space) = (self.ready, &self.space);
-        if ready.b_unpacked {
-            return;
-        }
-        // SAFETY: the areas are as long as `Ready` says, throughout; places in B are those of the part.
-        let offsets_of_sums = unsafe { std::slice::from_raw_parts(space.sum_b, sums.len()) };
-        let transpose = self.kernels.transpose;
-        let area = ready.panel_columns * ready.sums_block;
-        let mut number = 0;
-        while number < panels.len() {
-            let panel = ready.panel(panels.start + number);
-            let to = unsafe { space.b.add(number * area) };
-            let from = unsafe { self.b.offset(panel.b) };
-            let columns = unsafe { self.panel_columns(&panel, number) };
-            if ready.b_run >= 8 {
-                unsafe {
-                    pack::columns_of_runs(
-                        transpose,
-                        from,
-                        columns,
-                        offsets_of_sums,
-                        ready.b_run,
-                        sums.start,
-                        panel.room,
-                        to,
-                    );
-                }
-            } else if let Panels::Runs { beside: beside @ 2.., .. } = ready.panels {
-                // The panels that follow are side by side in B, as far as that axis goes.
-                let left = beside - (panels.start + number) % beside;
-                let count = left.min(panels.len() - number);
-                unsafe {
-                    pack::columns_of_panels(
-                        transpose,
-                        from,
-                        columns,
-                        offsets_of_sums,
-                        panel.room,
-                        to,
-                        count,
-                        area,
-                    );
-                }
-                number += count;
-                continue;
-            } else {
-                unsafe { (self.kernels.pack_columns)(from, columns, offsets_of_sums, panel.room, to) };
-            }
-            number += 1;
-        }
-    }
-
-    /// Packs a block of rows to the area of A from `at`.
-    unsafe fn pack_rows(&self, rows: usize, sums: &Range<usize>, at: usize) {
-        let (ready, space) = (self.ready, &self.space);
-        // SAFETY: the areas are as long as `Ready` says, throughout; places in A are those of the part.
-        let offsets_of_sums = unsafe { std::slice::from_raw_parts(space.sum_a, sums.len()) };
-        for start in (0..rows).step_by(ready.tile_rows) {
-            let height = ready.tile_rows.min(rows - start);
-            let offsets_of_rows = unsafe { std::slice::from_raw_parts(space.row_a.add(start), height) };
-            unsafe {
-                let to = space.a.add(at + start * ready.a_stride());
-                if let Some(cut) = ready.a_box {
-                    pack::rows_of_boxes(
-                        self.kernels.transpose,
-                        self.a,
-                        offsets_of_rows,
-                        offsets_of_sums,
-                        cut,
-                        to,
-                        ready.a_stride(),
-                    );
-                } else if ready.a_runs {
-                    pack::rows_of_runs(
-                        self.a,
-                        offsets_of_rows,
-                        offsets_of_sums,
-                        ready.a_run,
-                        sums.start,
-                        to,
-                        ready.a_stride(),
-                    );
-                } else {
-                    (self.kernels.pack_rows)(
-                        self.a,
-                        offsets_of_rows,
-                        offsets_of_sums,
-                        space.a.add(at + start * sums.len()),
-                    );
-                }
-            }
-        }
-    }
-
     /// Computes a block of C by its panels.
     unsafe fn tiles(&self, block: Block, panels: &Range<usize>) {
         let Block { first_row, sums, accumulate, .. } = block;
         let (ready, space) = (self.ready, &self.space);
-        let a_sum = ready.sums.first().map_or(0, |axis| axis.a);
         let k = ready.runs.map_or(sums, |runs| runs.sums.min(sums));
         let tile_runs = sums.checked_div(k).unwrap_or(0);
         let row_run = ready.runs.map_or(usize::MAX, |runs| runs.rows);
@@ -445,34 +341,21 @@ impl<'a, T: HasKernels> Work<'a, T> {
                 let height = ready.tile_rows.min(block.rows - start).min(left);
                 next += height;
                 // SAFETY: the offsets are those of the block, and its places are good by the promise to `run`.
-                let (a, a_sums, a_row, a_k) = unsafe {
-                    if ready.a_unpacked {
-                        let row = ready.rows.first().map_or(0, |axis| axis.from);
-                        (self.a.offset(*space.row_a.add(start)), space.sum_a.cast_const(), row, a_sum)
-                    } else if ready.a_runs {
-                        let stride = ready.a_stride();
-                        (
-                            space.a.add(block.a + start * stride).cast_const(),
-                            &raw const START,
-                            stride as isize,
-                            1,
-                        )
-                    } else {
-                        let a = space.a.add(block.a + start * sums).cast_const();
-                        (a, &raw const START, 1, height as isize)
-                    }
+                let ((a, a_sums, a_row, a_k), counted) = unsafe {
+                    (self.tile_rows(&block, start, height), self.sums_of(&block, start, number, panel.room))
                 };
+                let k = if counted.len() < sums { counted.len() } else { k };
                 let mut tile = Tile {
                     runs: tile_runs,
                     k,
-                    a,
+                    a: a.wrapping_offset(counted.start as isize * a_k),
                     a_sums,
                     a_row,
                     a_k,
                     far: far.wrapping_add(start / ready.tile_rows * sums * far_step),
                     far_step: far_step as isize,
                     b,
-                    b_sums,
+                    b_sums: b_sums.wrapping_add(counted.start),
                     ahead: if ready.b_unpacked { 0 } else { AHEAD * panel.room },
                     last,
                     c,

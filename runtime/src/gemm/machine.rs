@@ -223,12 +223,15 @@ impl Level {
 }
 
 /// An element type with kernels.
-pub(super) trait HasKernels: Copy + Default + 'static {
+pub(super) trait HasKernels: Copy + Default + PartialEq + 'static {
     /// The best kernels of at most that level, which the machine must have.
     fn kernels(level: Level) -> &'static Kernels<Self>;
 
     /// The sum, which wraps.
     fn plus(self, other: Self) -> Self;
+
+    /// Whether zero times this is zero.
+    fn is_finite(self) -> bool;
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -427,7 +430,7 @@ mod neon {
 }
 
 macro_rules! has_kernels {
-    ($($type:ty: $plain:ident, $plus:expr $(, avx512 $avx512:ident)? $(, avx2 $avx2:ident)? $(, neon $neon:ident)?;)*) => {$(
+    ($($type:ty: $plain:ident, $plus:expr, $finite:expr $(, avx512 $avx512:ident)? $(, avx2 $avx2:ident)? $(, neon $neon:ident)?;)*) => {$(
         impl HasKernels for $type {
             fn kernels(level: Level) -> &'static Kernels<$type> {
                 match level {
@@ -451,15 +454,20 @@ macro_rules! has_kernels {
             fn plus(self, other: $type) -> $type {
                 $plus(self, other)
             }
+
+            #[inline(always)]
+            fn is_finite(self) -> bool {
+                $finite(self)
+            }
         }
     )*};
 }
 
 has_kernels! {
-    f32: F32_PLAIN, std::ops::Add::add, avx512 F32_AVX512, avx2 F32_AVX2, neon F32_NEON;
-    f64: F64_PLAIN, std::ops::Add::add, avx512 F64_AVX512, avx2 F64_AVX2, neon F64_NEON;
-    i32: I32_PLAIN, i32::wrapping_add, avx512 I32_AVX512, avx2 I32_AVX2;
-    i64: I64_PLAIN, i64::wrapping_add, avx512 I64_AVX512;
-    Complex<f32>: C64_PLAIN, std::ops::Add::add, avx512 C64_AVX512, avx2 C64_AVX2, neon C64_NEON;
-    Complex<f64>: C128_PLAIN, std::ops::Add::add, avx512 C128_AVX512, avx2 C128_AVX2, neon C128_NEON;
+    f32: F32_PLAIN, std::ops::Add::add, f32::is_finite, avx512 F32_AVX512, avx2 F32_AVX2, neon F32_NEON;
+    f64: F64_PLAIN, std::ops::Add::add, f64::is_finite, avx512 F64_AVX512, avx2 F64_AVX2, neon F64_NEON;
+    i32: I32_PLAIN, i32::wrapping_add, |_| true, avx512 I32_AVX512, avx2 I32_AVX2;
+    i64: I64_PLAIN, i64::wrapping_add, |_| true, avx512 I64_AVX512;
+    Complex<f32>: C64_PLAIN, std::ops::Add::add, Complex::is_finite, avx512 C64_AVX512, avx2 C64_AVX2, neon C64_NEON;
+    Complex<f64>: C128_PLAIN, std::ops::Add::add, Complex::is_finite, avx512 C128_AVX512, avx2 C128_AVX2, neon C128_NEON;
 }

@@ -5,7 +5,8 @@
 //! columns fill vectors, and cuts the rest into blocks; running it packs the blocks straight from the strided operands
 //! and multiplies the packs in registers. No operand is ever permuted as a whole, and nothing is allocated. Where both
 //! operands are one and the result is therefore its own transpose, half of it is computed; windows of three by three with
-//! many sums and rows are multiplied by Winograd's transforms.
+//! many sums and rows are multiplied by Winograd's transforms; zeros at the ends of packed rows and columns, such as those
+//! beside the diagonal of a banded or triangular matrix, are not multiplied.
 //!
 //! ```
 //! use einc_runtime::gemm::{Axis, Gemm, GemmPlan, gemm};
@@ -40,6 +41,7 @@ mod machine;
 mod mirror;
 mod pack;
 mod plan;
+mod span;
 #[cfg(test)]
 mod tests;
 mod thin;

@@ -16,6 +16,9 @@ const PANELS_UNPACKED: usize = 96;
 /// Panels for which rows that are no single axis are not packed.
 const FEW_PANELS: usize = 2;
 
+/// Sums from which it is worth while to look for zeros.
+const LEAST_SPANNED: usize = 32;
+
 /// How many sums side by side are worth an offset of their own.
 const LEAST_RUN: usize = 16;
 
@@ -136,6 +139,8 @@ pub(super) struct Ready {
     pub b_run: usize,
     /// Whether packed rows of A keep their sums side by side.
     pub a_runs: bool,
+    /// Whether zeros at the ends of packs are looked for, see [`super::span`].
+    pub spans: bool,
     /// The extent of the innermost sums, where those of B are side by side and the next ones of A.
     pub a_box: Option<usize>,
     /// How windows are multiplied by transforms.
@@ -274,6 +279,7 @@ impl Ready {
             b_run,
             a_runs: a_box.is_some() || a_run >= 8 || a_run > 1 && rows_apart,
             a_box,
+            spans: false,
             winograd: None,
             listed: None,
             listed_rows: Vec::new(),
@@ -383,6 +389,9 @@ impl Ready {
         if !self.a_unpacked && spread_out {
             self.read_by_runs(kernels);
         }
+        let lies_side_by_side = self.runs.is_none() && self.a_run == self.sums_len;
+        self.spans =
+            !self.b_unpacked && (!self.a_unpacked || lies_side_by_side) && self.sums_len >= LEAST_SPANNED;
     }
 
     /// Lets kernels read rows where they are by runs: where few columns are computed for each, to pack them is a good part of
@@ -557,6 +566,17 @@ impl Ready {
         let a = if self.a_unpacked { 0 } else { self.a_area };
         let b = if self.b_unpacked { 0 } else { self.panels_packed * self.panel_columns * self.sums_block };
         [a, b, 8 * MOST_COLUMNS]
+    }
+
+    /// Spans one thread keeps: of the tiles of packed rows, of packed panels.
+    pub fn spans(&self) -> [usize; 2] {
+        let slots = if self.spans { self.a_area / self.a_block() } else { 0 };
+        [self.span(slots, 0), if self.spans { self.panels_packed } else { 0 }]
+    }
+
+    /// Which span is that of the rows of a tile from `start` on, of one of the packed blocks of A.
+    pub fn span(&self, slot: usize, start: usize) -> usize {
+        slot * self.rows_block.div_ceil(self.tile_rows) + start / self.tile_rows
     }
 
     /// Offsets one thread keeps: rows of A, of C and of what is wanted, sums of A, B and packed B, columns of B and C.

@@ -1,7 +1,9 @@
 mod mirror;
+mod spans;
 mod windows;
 mod winograd;
 
+use super::span::Lines;
 use super::*;
 use crate::{Element, Scalar};
 
