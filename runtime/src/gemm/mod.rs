@@ -5,7 +5,8 @@
 //! columns fill vectors, and cuts the rest into blocks; running it packs the blocks straight from the strided operands
 //! and multiplies the packs in registers. No operand is ever permuted as a whole, and nothing is allocated. Where both
 //! operands are one and the result is therefore its own transpose, half of it is computed; windows of three by three with
-//! many sums and rows are multiplied by Winograd's transforms; zeros at the ends of packed rows and columns, such as those
+//! many sums and rows are multiplied by Winograd's transforms; few rows that meet many columns are packed instead of these
+//! where both lie along their sums; zeros at the ends of packed rows and columns, such as those
 //! beside the diagonal of a banded or triangular matrix, are not multiplied.
 //!
 //! ```
@@ -45,6 +46,7 @@ mod span;
 #[cfg(test)]
 mod tests;
 mod thin;
+mod turn;
 mod winograd;
 
 use crate::{DType, pool};
@@ -53,6 +55,7 @@ use machine::{HasKernels, Level};
 use num_complex::Complex;
 use plan::{Ready, Way};
 use std::ops::Range;
+use turn::Turn;
 use winograd::Operands;
 
 /// An axis of a contraction: its extent, and its stride in each tensor in elements, 0 where it does not occur.
@@ -96,6 +99,8 @@ pub struct GemmPlan {
     dtype: DType,
     level: Level,
     ready: Ready,
+    /// How the result is turned when it is whole, where it is computed in another order.
+    turn: Option<Turn>,
 }
 
 /// Multiply-adds below which one thread does it all.
@@ -141,8 +146,19 @@ impl GemmPlan {
     }
 
     fn at_level(gemm: &Gemm, level: Level) -> Option<GemmPlan> {
-        let ready = with_elements!(gemm.dtype, T => Ready::new(gemm, <T>::kernels(level))?, else return None);
-        Some(GemmPlan { dtype: gemm.dtype, level, ready })
+        with_elements!(
+            gemm.dtype,
+            T => {
+                let kernels = <T>::kernels(level);
+                let ready = Ready::new(gemm, kernels, None)?;
+                let (ready, turn) = match Turn::of(gemm, &ready) {
+                    Some((turned, turn)) => (Ready::new(&turned, kernels, Some(!ready.swapped))?, Some(turn)),
+                    None => (ready, None),
+                };
+                Some(GemmPlan { dtype: gemm.dtype, level, ready, turn })
+            },
+            else None
+        )
     }
 
     /// Whether windows of three by three are multiplied by Winograd's transforms.
@@ -162,7 +178,7 @@ impl GemmPlan {
 
     /// How many bytes of workspace [`gemm`] needs with that many threads, 64-byte aligned.
     pub fn workspace_bytes(&self, threads: usize) -> usize {
-        if self.ready.listed.is_some() {
+        if self.ready.listed.is_some() && self.turn.is_none() {
             return 0;
         }
         let ready = &self.ready;
@@ -179,7 +195,13 @@ impl GemmPlan {
             },
             else 0
         );
-        all.saturating_add(64)
+        all.saturating_add(self.turned_bytes()).saturating_add(64)
+    }
+
+    /// Bytes of the result in another order.
+    fn turned_bytes(&self) -> usize {
+        let bytes = |turn: &Turn| turn.elements.saturating_mul(self.dtype.bytes()).next_multiple_of(64);
+        self.turn.as_ref().map_or(0, bytes)
     }
 }
 
@@ -217,12 +239,19 @@ pub unsafe fn gemm_where(
     threads: usize,
 ) {
     let (a, b) = if plan.ready.swapped { (b, a) } else { (a, b) };
+    let aligned = workspace.wrapping_add(workspace.align_offset(64));
+    let result = if plan.turn.is_some() { aligned } else { c };
+    let workspace = aligned.wrapping_add(plan.turned_bytes());
     with_elements!(
         plan.dtype,
-        // SAFETY: the caller's promise.
-        T => unsafe { run::<T>(plan, [a.cast(), b.cast()], c.cast(), wanted, workspace, threads) },
+        // SAFETY: the caller's promise; the workspace begins with room for a result that is turned.
+        T => unsafe { run::<T>(plan, [a.cast(), b.cast()], result.cast(), wanted, workspace, threads) },
         else unreachable!("plans have kernels")
     );
+    if let Some(turn) = &plan.turn {
+        // SAFETY: the caller's promise; the result is whole.
+        unsafe { turn.back.run(result, c, threads) };
+    }
 }
 
 /// A pointer that threads share; they write to disjoint parts.

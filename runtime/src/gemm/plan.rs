@@ -13,6 +13,16 @@ const ONE_BLOCK: usize = 2;
 /// Panels for which rows are not packed if they need not be.
 const PANELS_UNPACKED: usize = 96;
 
+/// Panels for which rows from memory are not packed though they share few sets of the cache.
+const PANELS_CLOSE: usize = 6;
+
+/// Bytes of an operand that comes from memory.
+pub(super) const FAR: usize = 8 << 20;
+
+/// Bytes of packed columns that stay near while all rows pass, read where they are, and the most sums of these.
+const STREAMED: usize = 512 << 10;
+const MOST_STREAMED: usize = 4096;
+
 /// Panels for which rows that are no single axis are not packed.
 const FEW_PANELS: usize = 2;
 
@@ -154,8 +164,9 @@ pub(super) struct Ready {
 }
 
 impl Ready {
-    /// Makes a contraction ready for those kernels. `None` where it is too large to address.
-    pub fn new<T>(gemm: &Gemm, kernels: &Kernels<T>) -> Option<Ready> {
+    /// Makes a contraction ready for those kernels, where that is settled with operands that change places or do not. `None`
+    /// where it is too large to address.
+    pub fn new<T>(gemm: &Gemm, kernels: &Kernels<T>, swapped: Option<bool>) -> Option<Ready> {
         let mut groups = Groups::of(gemm)?;
         let chooses = !gemm.wanted.is_empty();
         let turned = chooses && groups.choose();
@@ -202,13 +213,14 @@ impl Ready {
         } else {
             Way::Blocks
         };
-        let swapped = match way {
+        let better = || match way {
             _ if chooses => false,
             Way::Dots => rows_len > columns_len,
             Way::Sweeps => !swept_as_is,
             Way::Runs => !runs_as_is,
             _ => score(&groups.rows) > score(&groups.columns) && cost(&groups.rows) < cost(&groups.columns),
         };
+        let swapped = swapped.filter(|_| way == Way::Blocks).unwrap_or_else(better);
         if swapped {
             groups.swap();
         }
@@ -326,8 +338,30 @@ impl Ready {
             && self.columns.first().is_none_or(|axis| axis.from == 1)
             && matches!(self.panels, Panels::Runs { .. });
         let has_windows = is_in_place && self.overlaps::<T>();
-        let most_sums =
-            if has_windows { self.sums_nearby::<T>(kernels.sums_packed) } else { kernels.sums_packed };
+        // Rows that keep their sums side by side are read as well where they are, but for strides that are multiples of
+        // a page: those would share few sets of the cache. Where they come from memory all the same, this matters less.
+        let row_bytes = self.rows.first().map_or(0, |axis| axis.from.unsigned_abs() * size_of::<T>());
+        let spread_out = !row_bytes.is_multiple_of(4096) || self.rows_len <= 1;
+        let panels = match spread_out {
+            true => PANELS_UNPACKED,
+            false if row_bytes.saturating_mul(self.rows_len) >= FAR => PANELS_CLOSE,
+            false => FEW_PANELS,
+        };
+        let reads_well = self.a_runs && self.panels_len() <= panels;
+        let one_after_another = self.sums.len() <= 1 || self.a_run == self.sums_len;
+        self.a_unpacked = !self.chooses
+            && one_after_another
+            && self.rows.len() <= 1
+            && (self.panels_len() <= 2 || reads_well);
+        let most_sums = if has_windows {
+            self.sums_nearby::<T>(kernels.sums_packed)
+        } else if self.a_unpacked && self.a_run == self.sums_len {
+            // Memory is faster along longer pieces of rows.
+            let columns = self.columns_len.next_multiple_of(self.lanes);
+            (STREAMED / (columns * size_of::<T>()).max(1)).min(MOST_STREAMED).max(kernels.sums_packed)
+        } else {
+            kernels.sums_packed
+        };
         let sums_blocks = self.sums_len.div_ceil(most_sums).max(1);
         self.sums_block = self.sums_len.div_ceil(sums_blocks).next_multiple_of(8).max(8);
         if let Some(cut) = self.a_box {
@@ -376,16 +410,6 @@ impl Ready {
         }
         let all = self.a_block().saturating_mul(self.sums_len.div_ceil(self.sums_block).max(1));
         self.a_area = all.min(kernels.rows_packed * kernels.sums_packed * 5 / 4).max(self.a_block());
-        // Rows that keep their sums side by side are read as well where they are, but for strides that are multiples of
-        // a page: those would share few sets of the cache.
-        let row_bytes = self.rows.first().map_or(0, |axis| axis.from.unsigned_abs() * size_of::<T>());
-        let spread_out = !row_bytes.is_multiple_of(4096) || self.rows_len <= 1;
-        let reads_well = self.a_runs && spread_out && self.panels_len() <= PANELS_UNPACKED;
-        let one_after_another = self.sums.len() <= 1 || self.a_run == self.sums_len;
-        self.a_unpacked = !self.chooses
-            && one_after_another
-            && self.rows.len() <= 1
-            && (self.panels_len() <= 2 || reads_well);
         if !self.a_unpacked && spread_out {
             self.read_by_runs(kernels);
         }

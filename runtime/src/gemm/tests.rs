@@ -1,5 +1,6 @@
 mod mirror;
 mod spans;
+mod turn;
 mod windows;
 mod winograd;
 
