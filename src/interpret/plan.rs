@@ -248,6 +248,9 @@ impl Runner<'_> {
                 total.push(load(at.memory, &step.out, parts[2], out));
             }
             at.for_each_point(&inner, &mut |at| {
+                if step.band.is_some_and(|band| !band.holds(&at.point)) {
+                    return Ok(());
+                }
                 let a = load(at.memory, &step.a, parts[0], element_of(&step.a, &at.point));
                 let b = load(at.memory, &step.b, parts[1], element_of(&step.b, &at.point));
                 total.push(multiply(a, b, step.dtype));

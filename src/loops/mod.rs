@@ -34,7 +34,7 @@ use crate::id::IdVec;
 use crate::id_type;
 use crate::source::Span;
 use einc_runtime::fourier::{Convolution, Transform};
-use einc_runtime::gemm::Gemm;
+use einc_runtime::gemm::{Band, Gemm};
 use einc_runtime::permute::CopyAxis;
 use einc_runtime::{DType, Tensor};
 use std::sync::Arc;

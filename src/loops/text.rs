@@ -181,7 +181,11 @@ impl Loops {
             }
             Stmt::Gemm(gemm, [a, b, c], wanted) => {
                 let [a, b, c] = [a, b, c].map(|address| self.address(address));
+                let band = self.gemms[*gemm].band;
                 write!(out, "{gemm} {c} = {a} * {b}")?;
+                if let Some(Band { first, end, .. }) = band {
+                    write!(out, " in a band {first}..{end}")?;
+                }
                 match wanted {
                     Some(wanted) => writeln!(out, " where {}", self.address(wanted)),
                     None => writeln!(out),

@@ -157,6 +157,11 @@ impl Check<'_> {
                 if gemm.wanted.len() != strides {
                     return Err("a matrix product whose wanted elements are not told".to_string());
                 }
+                let is_row = |axis: &einc_runtime::gemm::Axis| axis.c != 0 && (axis.a != 0) != (axis.b != 0);
+                let fits = |band: Band| axes().nth(band.axis).is_some_and(is_row) && gemm.k.len() == 1;
+                if gemm.band.is_some_and(|band| !fits(band) || wanted.is_some()) {
+                    return Err("a matrix product in a band that is none of its own".to_string());
+                }
                 if axes().any(|axis| axis.extent == 0) {
                     return Ok(());
                 }

@@ -88,6 +88,7 @@ fn matrix_products_and_copies_are_of_their_memorys_dtype() {
         k: vec![],
         accumulate: false,
         wanted: vec![],
+        band: None,
     };
     let addresses = || [at(1, 0, &[]), at(1, 0, &[]), at(1, 5, &[])];
     let with = |dtype, memory| {

@@ -145,7 +145,9 @@ fn best(plan: &Plan, start: usize, limits: Limits) -> Option<(Group, Cut)> {
 fn kept(step: &Step) -> Vec<AxisId> {
     match step {
         Step::Contract(step) if step.wanted.is_none() => {
-            step.out.strides.iter().map(|stride| stride.0).collect()
+            // What is summed at a row of a band depends on its number.
+            let in_band = |axis: AxisId| step.band.is_some_and(|band| band.free == axis);
+            step.out.strides.iter().map(|stride| stride.0).filter(|&axis| !in_band(axis)).collect()
         }
         Step::Nest(step) if step.wanted.is_none() => step.axes.clone(),
         Step::Along(step) => step.rows.clone(),

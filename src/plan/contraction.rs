@@ -158,6 +158,7 @@ impl Lowering<'_> {
                     dtype: site.dtype,
                     accumulate: last && accumulate,
                     wanted: None,
+                    band: None,
                     place: site.place,
                 }));
                 if !late.is_one() {

@@ -50,7 +50,7 @@ pub(super) fn reads_windows(view: &View, kept: &dyn Fn(AxisId) -> bool, axes: &A
 impl Contract {
     /// The convolution that it is, if transforms are the faster way; the axes of scans around are held.
     pub fn long_sum(&self, axes: &Axes, held: &dyn Fn(AxisId) -> bool) -> Option<LongSum<'_>> {
-        if !matches!(self.dtype, DType::F32 | DType::F64) || self.wanted.is_some() {
+        if !matches!(self.dtype, DType::F32 | DType::F64) || self.wanted.is_some() || self.band.is_some() {
             return None;
         }
         let extent = |axis: AxisId| axes[axis].extent;

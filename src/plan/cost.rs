@@ -234,6 +234,8 @@ fn step_cost(plan: &Plan, step: &Step, fixed: &[AxisId], rates: &Rates) -> StepC
             }
             let macs = points(&plan.axes, &all);
             let ready = ready(step, &plan.axes, &|axis| fixed.contains(&axis));
+            let taken = step.band.map_or(1.0, |band| band.share(&plan.axes));
+            let macs = macs * taken;
             let share = ready.as_ref().map_or(1.0, |ready| ready.share(step.is_square()));
             let shape = StepShape::of(left, right, result, macs * share);
             let kernel = match ready.is_some_and(|ready| ready.transforms_windows()) {

@@ -12,6 +12,7 @@
 //! ```
 
 mod arena;
+mod band;
 pub(crate) mod blocks;
 pub mod cache;
 mod contraction;
@@ -229,8 +230,23 @@ pub struct Contract {
     pub accumulate: bool,
     /// The `bool`s that say which elements of the result are wanted: the others hold anything afterwards.
     pub wanted: Option<View>,
+    /// Which sums are taken, if not all are.
+    pub band: Option<Band>,
     /// The statement's place.
     pub place: Span,
+}
+
+/// Which sums of a contraction are taken: those at which `free + first <= summed < free + end`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Band {
+    /// An axis of the result and of one operand.
+    pub free: AxisId,
+    /// The only axis that is summed over.
+    pub summed: AxisId,
+    /// The first sum where `free` is 0; no less than minus the extent of `free`, no more than that of `summed`.
+    pub first: i64,
+    /// The one behind the last, within the same bounds.
+    pub end: i64,
 }
 
 /// Memory addressed by axes: element `offset + sum of stride * axis`.

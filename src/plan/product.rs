@@ -1,9 +1,9 @@
 //! Which contractions are matrix products of the library, and the memory that these take while they run.
 
-use super::{Contract, Plan, Step};
+use super::{Band, Contract, Plan, Step};
 use crate::expr::{Axes, AxisId};
 use einc_runtime::DType;
-use einc_runtime::gemm::{Axis, Gemm, GemmPlan};
+use einc_runtime::gemm::{self, Axis, Gemm, GemmPlan};
 
 /// Multiply-adds for one index of the batch above which packing pays.
 const GEMM_WORK: u64 = 8192;
@@ -95,7 +95,16 @@ fn gemm_of<'a>(contract: &Contract, axes: &Axes, list: impl Iterator<Item = &'a 
         dtype => dtype,
     };
     let accumulate = contract.accumulate;
-    let mut gemm = Gemm { dtype, batch: vec![], m: vec![], n: vec![], k: vec![], accumulate, wanted: vec![] };
+    let mut gemm = Gemm {
+        dtype,
+        batch: vec![],
+        m: vec![],
+        n: vec![],
+        k: vec![],
+        accumulate,
+        wanted: vec![],
+        band: None,
+    };
     for &id in &list {
         let [a, b, c] = [&contract.a, &contract.b, &contract.out].map(|view| view.stride(id));
         let axis = Axis { extent: axes[id].extent, a, b, c };
@@ -107,21 +116,23 @@ fn gemm_of<'a>(contract: &Contract, axes: &Axes, list: impl Iterator<Item = &'a 
         }
         .push(axis);
     }
-    if let Some(wanted) = &contract.wanted {
-        // In the order of the groups, as the axes were put there.
-        let group = |id: AxisId| {
-            let [a, b, c] = [&contract.a, &contract.b, &contract.out].map(|view| view.stride(id) != 0);
-            match (a, b, c) {
-                (_, _, false) => 3,
-                (true, false, true) => 1,
-                (false, true, true) => 2,
-                _ => 0,
-            }
-        };
-        for number in 0..4 {
-            let of_group = list.iter().filter(|&&id| group(id) == number);
-            gemm.wanted.extend(of_group.map(|&id| wanted.stride(id)));
+    // In the order of the groups, as the axes were put there.
+    let group = |id: AxisId| {
+        let [a, b, c] = [&contract.a, &contract.b, &contract.out].map(|view| view.stride(id) != 0);
+        match (a, b, c) {
+            (_, _, false) => 3,
+            (true, false, true) => 1,
+            (false, true, true) => 2,
+            _ => 0,
         }
+    };
+    let ordered = || (0..4).flat_map(|number| list.iter().filter(move |&&id| group(id) == number));
+    if let Some(wanted) = &contract.wanted {
+        gemm.wanted.extend(ordered().map(|&id| wanted.stride(id)));
+    }
+    if let Some(Band { free, first, end, .. }) = contract.band {
+        let axis = ordered().position(|&id| id == free);
+        gemm.band = axis.map(|axis| gemm::Band { axis, first, end });
     }
     gemm
 }

@@ -236,6 +236,47 @@ pub(crate) fn random_program(seed: u64, dtype: DType, extents: &[u64]) -> Progra
     writer.sample.program
 }
 
+/// The program of that seed: a sum of products under a condition on two indices, axes in any order.
+pub(crate) fn banded_program(seed: u64, dtype: DType) -> Program {
+    let mut dice = Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+    let mut sample = Sample::new(dtype);
+    let extents: Vec<u64> = [&[1, 2, 3][..], &[1, 67, 100], &[5, 16, 33], &[64, 90, 120]]
+        .iter()
+        .map(|list| dice.pick(list))
+        .collect();
+    let names = ["h", "t", "e", "s"];
+    let axes: Vec<AxisId> =
+        names.iter().zip(&extents).map(|(name, &extent)| sample.axis(name, extent)).collect();
+    let mut laid = |places: &[usize]| {
+        let mut places = places.to_vec();
+        (1..places.len()).for_each(|at| places.swap(at, dice.roll(at + 1)));
+        places
+    };
+    let (p, v, y) = (laid(&[0, 1, 3]), laid(&[2, 3]), laid(&[0, 1, 2]));
+    let mut input = |name: &str, places: &[usize]| {
+        let id = sample.input(name, &places.iter().map(|&place| extents[place]).collect::<Vec<u64>>());
+        sample.at(id, &places.iter().map(|&place| axes[place]).collect::<Vec<AxisId>>())
+    };
+    let product = mul([input("p", &p), input("v", &v)]);
+    let (t, s) = (axes[1], axes[3]);
+    let near = |dice: &mut Dice| dice.roll(20) as i64 - 5;
+    let low = binary(Binary::Lt, affine(&[(1, t)], -60 + near(&mut dice)), ix(s));
+    let high = match dice.roll(2) {
+        0 => binary(Binary::Le, affine(&[(1, s)], near(&mut dice)), ix(t)),
+        _ => binary(Binary::Gt, ix(t), affine(&[(1, s)], near(&mut dice))),
+    };
+    let condition = match dice.roll(3) {
+        0 => low,
+        1 => high,
+        _ => binary(Binary::And, low, high),
+    };
+    let parts = [condition, product, Expr::number(0.0, dtype)];
+    let order: Vec<AxisId> = y.iter().map(|&place| axes[place]).collect();
+    let y = sample.define("y", &order, sum(&[s], Expr::Select(Box::new(parts))));
+    sample.output(y);
+    sample.program
+}
+
 fn random_programs(seeds: std::ops::Range<u64>, dtype: DType) {
     for seed in seeds {
         let program = random_program(seed, dtype, &[1, 2, 3, 3, 4, 5]);

@@ -35,6 +35,10 @@ impl Plan {
                 let equals = if step.accumulate { "+=" } else { "=" };
                 let [a, b, out] = [&step.a, &step.b, &step.out].map(|view| self.show_view(view));
                 write!(f, "{indent}contract {out} {equals} {a} * {b}")?;
+                if let Some(band) = &step.band {
+                    let condition: Expr<Source> = band.condition(&self.axes);
+                    write!(f, " for {}", Shown(&condition, &self.axes))?;
+                }
                 self.show_wanted(&step.wanted, f)
             }
             Step::Nest(step) => {

@@ -1,6 +1,6 @@
 //! The laws of the plan.
 
-use super::{BufferId, Contract, Nest, Operand, Place, Plan, Source, Step, View, arena};
+use super::{Band, BufferId, Contract, Nest, Operand, Place, Plan, Source, Step, View, arena};
 use crate::expr::{AxisId, Expr, Outside};
 use crate::id::Id;
 use std::collections::{BTreeMap, BTreeSet};
@@ -180,6 +180,9 @@ impl Plan {
             self.verify_read(step.out.buffer, written)?;
         }
         self.verify_wanted(&step.wanted, &step.out, written)?;
+        if let Some(band) = &step.band {
+            self.verify_band(step, band, around)?;
+        }
         let fits = |view: &View| self.buffers[view.buffer].dtype == step.dtype || in_parts(view);
         if ![&step.a, &step.b, &step.out].into_iter().all(fits) {
             return Err("a contraction of different dtypes".to_string());
@@ -188,6 +191,22 @@ impl Plan {
         self.verify_writable(step.out.buffer)?;
         written.insert(step.out.buffer);
         Ok(())
+    }
+
+    fn verify_band(&self, step: &Contract, band: &Band, around: &BTreeSet<AxisId>) -> Result<(), String> {
+        let held = |axis: AxisId| around.contains(&axis);
+        let (free, summed) = step.free_and_summed(&held);
+        let is_of_one = (step.a.stride(band.free) != 0) != (step.b.stride(band.free) != 0);
+        let [rows, sums] =
+            [band.free, band.summed].map(|axis| i64::try_from(self.axes[axis].extent).unwrap_or(i64::MAX));
+        let reaches = [band.first, band.end].iter().all(|by| (-rows..=sums).contains(by));
+        if !free.contains(&band.free) || !is_of_one || summed != [band.summed] || !reaches {
+            return Err("a contraction in a band that is none of its own".to_string());
+        }
+        match step.wanted {
+            Some(_) => Err("a contraction in a band of which not all is wanted".to_string()),
+            None => Ok(()),
+        }
     }
 
     fn verify_wanted(

@@ -15,7 +15,7 @@
 use super::lower::row_major;
 use super::real_parts::is_product;
 use super::{Buffer, BufferId, Contract, Nest, Operand, Place, Plan, Source, Step, View};
-use crate::expr::{Affine, AxisId, Expr, Outside, points};
+use crate::expr::{AxisId, Expr, points};
 
 /// How many multiply-adds there must be for each value of a condition: fewer are soon done.
 const LEAST_WORK: u64 = 512;
@@ -247,18 +247,7 @@ fn read_of(nest: &Nest, expr: &Expr<Source>, buffer: BufferId) -> Option<View> {
         if operand.buffer != buffer {
             return;
         }
-        let start = Affine { terms: Vec::new(), constant: operand.offset };
-        let place = read
-            .indices
-            .iter()
-            .zip(&operand.dims)
-            .try_fold(start, |sum, (index, &(_, stride))| sum.plus(&index.affine()?.scaled(stride)?));
-        let plain = matches!(read.outside, Outside::Never);
-        views.push(place.filter(|place| plain && place.constant == 0).map(|place| View {
-            buffer,
-            offset: 0,
-            strides: place.terms,
-        }));
+        views.push(operand.view(read).filter(|view| view.offset == 0));
     });
     let first = views.first()?.clone()?;
     views.iter().all(|view| view.as_ref() == Some(&first)).then_some(first)

@@ -1,5 +1,6 @@
 //! Runs a contraction that is ready: packs blocks and calls kernels on them.
 
+mod band;
 mod packs;
 
 use super::groups::{Free, Shared};
@@ -28,6 +29,7 @@ struct Workspace<T> {
     row_a: *mut isize,
     row_c: *mut isize,
     row_wanted: *mut isize,
+    row_band: *mut isize,
     sum_a: *mut isize,
     sum_b: *mut isize,
     sum_packed: *mut isize,
@@ -61,7 +63,7 @@ impl<T> Workspace<T> {
             area
         };
         let [a, b, tile] = ready.areas().map(|len| area(len * size_of::<T>()).cast());
-        let [row_a, row_c, row_wanted, sum_a, sum_b, sum_packed, column_b, column_c] =
+        let [row_a, row_c, row_wanted, row_band, sum_a, sum_b, sum_packed, column_b, column_c] =
             ready.offsets().map(|len| area(len * size_of::<isize>()).cast());
         let [row_spans, column_spans] = ready.spans().map(|len| area(len * size_of::<Span>()).cast());
         Workspace {
@@ -71,6 +73,7 @@ impl<T> Workspace<T> {
             row_a,
             row_c,
             row_wanted,
+            row_band,
             sum_a,
             sum_b,
             sum_packed,
@@ -145,6 +148,7 @@ pub(super) struct Work<'a, T: 'static> {
 struct Block {
     first_row: usize,
     rows: usize,
+    first_sum: usize,
     sums: usize,
     /// Which of the packed blocks of A its rows are.
     slot: usize,
@@ -218,6 +222,7 @@ impl<'a, T: HasKernels> Work<'a, T> {
                         unsafe {
                             if !self.known {
                                 offsets(free(&ready.rows), rows.clone(), self.space.row_a, self.space.row_c);
+                                self.place_band(&rows);
                             }
                             let mut count =
                                 if ready.chooses { self.choose(rows.clone(), wanted) } else { rows.len() };
@@ -227,6 +232,7 @@ impl<'a, T: HasKernels> Work<'a, T> {
                             let block = Block {
                                 first_row: rows.start,
                                 rows: count,
+                                first_sum: sums.start,
                                 sums: sums.len(),
                                 slot: if stays { number } else { 0 },
                                 accumulate,
@@ -234,7 +240,7 @@ impl<'a, T: HasKernels> Work<'a, T> {
                             };
                             // Where several panels are packed in turns, all rows are one block.
                             if !(stays && packed || turn > 0) {
-                                self.pack_rows(&block, sums.start);
+                                self.pack_rows(&block);
                             }
                             self.tiles(block, &panels);
                         }
@@ -362,14 +368,19 @@ impl<'a, T: HasKernels> Work<'a, T> {
                     c_rows: unsafe { space.row_c.add(start) },
                     accumulate,
                 };
-                let kernel = kernels[height - 1];
+                let compute = |tile: &Tile<T>| unsafe {
+                    match &ready.band {
+                        None => kernels[height - 1](tile),
+                        Some(band) => self.compute_band(band, tile, kernels, &block, start..start + height),
+                    }
+                };
                 match scattered {
-                    None => unsafe { kernel(&tile) },
+                    None => compute(&tile),
                     Some(columns) => unsafe {
                         tile.c = space.tile;
                         tile.c_rows = TILE_ROWS.as_ptr();
                         tile.accumulate = false;
-                        kernel(&tile);
+                        compute(&tile);
                         self.scatter(start, height, columns, accumulate);
                     },
                 }

@@ -13,6 +13,8 @@ pub(super) struct Free {
     pub from: isize,
     pub c: isize,
     pub wanted: isize,
+    /// 1 for the axis that a band of sums goes along, else 0.
+    pub band: isize,
 }
 
 /// An axis that is summed over, or of the batch (then with a stride in C).
@@ -27,12 +29,12 @@ pub(super) struct Shared {
 
 impl Shared {
     /// An axis of rows as one of the batch.
-    fn of_rows(Free { extent, from, c, wanted }: Free) -> Shared {
+    fn of_rows(Free { extent, from, c, wanted, .. }: Free) -> Shared {
         Shared { extent, a: from, b: 0, c, wanted }
     }
 
     /// An axis of columns as one of the batch.
-    fn of_columns(Free { extent, from, c, wanted }: Free) -> Shared {
+    fn of_columns(Free { extent, from, c, wanted, .. }: Free) -> Shared {
         Shared { extent, a: 0, b: from, c, wanted }
     }
 }
@@ -46,12 +48,20 @@ pub(super) struct Groups {
 }
 
 impl Groups {
-    /// Sorts axes into groups by where they occur. `None` where an extent or reach is too large to address.
+    /// Sorts axes into groups by where they occur. `None` where an extent or reach is too large to address, and where there
+    /// is no such band or choice.
     pub fn of(gemm: &Gemm) -> Option<Groups> {
         let mut groups = Groups { batch: vec![], rows: vec![], columns: vec![], sums: vec![] };
         let (mut reach_a, mut reach_b, mut reach_c) = (0i64, 0i64, 0i64);
         let mut reach_wanted = 0i64;
         let list = gemm.batch.iter().chain(&gemm.m).chain(&gemm.n).chain(&gemm.k);
+        if let Some(band) = gemm.band {
+            let axis = list.clone().nth(band.axis)?;
+            let is_row = axis.c != 0 && (axis.a != 0) != (axis.b != 0);
+            if !is_row || gemm.k.len() != 1 || !gemm.wanted.is_empty() {
+                return None;
+            }
+        }
         for (number, &Axis { extent, a, b, c }) in list.enumerate() {
             let wanted = gemm.wanted.get(number).copied().unwrap_or(0);
             let reaches =
@@ -65,9 +75,10 @@ impl Groups {
             }
             let extent = usize::try_from(extent).ok()?;
             let [a, b, c, wanted] = [a, b, c, wanted].map(|stride| stride as isize);
+            let band = isize::from(gemm.band.is_some_and(|band| band.axis == number));
             match (a != 0, b != 0, c != 0) {
-                (true, false, true) => groups.rows.push(Free { extent, from: a, c, wanted }),
-                (false, true, true) => groups.columns.push(Free { extent, from: b, c, wanted }),
+                (true, false, true) => groups.rows.push(Free { extent, from: a, c, wanted, band }),
+                (false, true, true) => groups.columns.push(Free { extent, from: b, c, wanted, band }),
                 (_, _, true) => groups.batch.push(Shared { extent, a, b, c, wanted }),
                 (_, _, false) if wanted == 0 => groups.sums.push(Shared { extent, a, b, c, wanted }),
                 // A sum is wanted as a whole.
@@ -105,10 +116,19 @@ impl Groups {
         swapped
     }
 
+    /// Makes the axis that a band goes along one of rows; whether operands change places for that.
+    pub fn put_band_in_rows(&mut self) -> bool {
+        let swapped = self.columns.iter().any(|axis| axis.band != 0);
+        if swapped {
+            self.swap();
+        }
+        swapped
+    }
+
     pub fn merge(&mut self) {
         let chained = |inner: isize, extent: usize, outer: isize| inner * extent as isize == outer;
         let free = |p: &Free, q: &Free| {
-            let all = [(p.from, q.from), (p.c, q.c), (p.wanted, q.wanted)];
+            let all = [(p.from, q.from), (p.c, q.c), (p.wanted, q.wanted), (p.band, q.band)];
             all.into_iter()
                 .all(|(inner, outer)| chained(inner, p.extent, outer))
                 .then_some(Free { extent: p.extent * q.extent, ..*p })
@@ -160,6 +180,7 @@ impl Groups {
                         from: by(axis.from),
                         c: by(axis.c),
                         wanted: by(axis.wanted),
+                        band: by(axis.band),
                     }));
                 }
                 axis.extent = near;

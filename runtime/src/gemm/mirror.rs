@@ -22,6 +22,7 @@ pub(super) fn is_mirrored(ready: &Ready) -> bool {
     ready.way == Way::Blocks
         && ready.listed.is_none()
         && !ready.chooses
+        && ready.band.is_none()
         && !ready.accumulate
         && ready.rows_len >= LEAST_ROWS
         && ready.sums_len >= LEAST_SUMS

@@ -6,8 +6,9 @@
 //! and multiplies the packs in registers. No operand is ever permuted as a whole, and nothing is allocated. Where both
 //! operands are one and the result is therefore its own transpose, half of it is computed; windows of three by three with
 //! many sums and rows are multiplied by Winograd's transforms; few rows that meet many columns are packed instead of these
-//! where both lie along their sums; zeros at the ends of packed rows and columns, such as those
-//! beside the diagonal of a banded or triangular matrix, are not multiplied.
+//! where both lie along their sums; zeros at the ends of packed rows and columns, such as those beside the diagonal of a
+//! banded or triangular matrix, are not multiplied; of a product in a [`Band`] nothing is that is outside of it, whatever
+//! stands there.
 //!
 //! ```
 //! use einc_runtime::gemm::{Axis, Gemm, GemmPlan, gemm};
@@ -22,6 +23,7 @@
 //!     k: vec![Axis { extent: 3, a: 1, b: 1, c: 0 }],
 //!     accumulate: false,
 //!     wanted: vec![],
+//!     band: None,
 //! })
 //! .unwrap();
 //! let (a, b, mut c) = ([1f64, 2.0, 3.0, 4.0, 5.0, 6.0], [1f64, 0.0, 1.0, 0.0, 2.0, 0.0], [0f64; 4]);
@@ -91,6 +93,27 @@ pub struct Gemm {
     /// The stride of each axis, batch, m, n and k, in a tensor of bytes: elements of the result where its byte is 0 are not
     /// wanted, and are not written. Empty where all are.
     pub wanted: Vec<i64>,
+    /// Which sums are taken, if not all are; there is one axis of sums then, and all is wanted.
+    pub band: Option<Band>,
+}
+
+/// Sums that move along with an axis of rows or columns: at its index `t`, those from `t + first` on and before `t + end`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Band {
+    /// The number of the axis among those of batch, m, n and k.
+    pub axis: usize,
+    /// The first sum at index 0.
+    pub first: i64,
+    /// The one behind the last.
+    pub end: i64,
+}
+
+impl Band {
+    /// The sums at an index, of so many.
+    pub fn sums(&self, index: usize, len: usize) -> Range<usize> {
+        let place = |by: i64| by.saturating_add(index as i64).clamp(0, len as i64) as usize;
+        place(self.first)..place(self.end).max(place(self.first))
+    }
 }
 
 /// A contraction made ready to run on this machine.

@@ -1,11 +1,11 @@
 //! By which loops a contraction is computed, and how its rows, columns and sums are cut into panels and blocks.
 
-use super::Gemm;
 use super::groups::{Free, Groups, Shared, fill, product, reach, run_of, split_box};
 use super::kernel::{Kernels, MOST_COLUMNS};
 use super::mirror;
 use super::thin::ROWS;
 use super::winograd::Winograd;
+use super::{Band, Gemm};
 
 /// How many times as many rows as a block has otherwise make one block, if there are no more.
 const ONE_BLOCK: usize = 2;
@@ -111,6 +111,8 @@ pub(super) struct Ready {
     pub accumulate: bool,
     /// Whether only rows that are wanted are computed.
     pub chooses: bool,
+    /// Which sums of each row are taken, if not all are.
+    pub band: Option<Band>,
     /// Whether the result is its own transpose where both operands are one.
     pub mirrored: bool,
     pub batch: Vec<Shared>,
@@ -169,7 +171,9 @@ impl Ready {
     pub fn new<T>(gemm: &Gemm, kernels: &Kernels<T>, swapped: Option<bool>) -> Option<Ready> {
         let mut groups = Groups::of(gemm)?;
         let chooses = !gemm.wanted.is_empty();
-        let turned = chooses && groups.choose();
+        let turned = if chooses { groups.choose() } else { groups.put_band_in_rows() };
+        // Packed blocks alone know how to leave something out.
+        let in_blocks = chooses || gemm.band.is_some();
         groups.merge();
         let lanes = kernels.lanes;
         let score = |axes: &[Free]| {
@@ -200,7 +204,7 @@ impl Ready {
             rows.is_empty() && matches!(columns, [axis] if (axis.from, axis.c) == (1, 1) && axis.extent >= 16)
         };
         let swept_as_is = is_swept(&groups.rows, &groups.columns);
-        let way = if chooses {
+        let way = if in_blocks {
             Way::Blocks
         } else if rows_len.min(columns_len) <= ROWS && groups.sums.iter().any(has_runs) {
             Way::Dots
@@ -214,7 +218,7 @@ impl Ready {
             Way::Blocks
         };
         let better = || match way {
-            _ if chooses => false,
+            _ if in_blocks => false,
             Way::Dots => rows_len > columns_len,
             Way::Sweeps => !swept_as_is,
             Way::Runs => !runs_as_is,
@@ -227,7 +231,7 @@ impl Ready {
         let batch_len = groups.batch.iter().map(|axis| axis.extent).fold(1, usize::saturating_mul);
         let elements = [rows_len, columns_len, batch_len].into_iter().fold(1, usize::saturating_mul);
         let is_large = elements.saturating_mul(size_of::<T>()) > C_STAYS;
-        if way == Way::Blocks && !chooses && is_large && sums_len <= FEW_SUMS {
+        if way == Way::Blocks && !in_blocks && is_large && sums_len <= FEW_SUMS {
             groups.gather(sums_len as usize);
         }
         groups.order();
@@ -270,6 +274,7 @@ impl Ready {
             swapped: swapped || turned,
             accumulate: gemm.accumulate,
             chooses,
+            band: gemm.band,
             mirrored: false,
             batch_len,
             rows_len,
@@ -302,7 +307,7 @@ impl Ready {
             sums,
         };
         ready.cut(kernels);
-        if way == Way::Blocks && !chooses {
+        if way == Way::Blocks && !in_blocks {
             ready.list();
             if ready.listed.is_none() && ready.batch_len <= 1 {
                 ready.winograd = Winograd::of(&ready.rows, &ready.columns, &ready.sums, kernels);
@@ -414,8 +419,10 @@ impl Ready {
             self.read_by_runs(kernels);
         }
         let lies_side_by_side = self.runs.is_none() && self.a_run == self.sums_len;
-        self.spans =
-            !self.b_unpacked && (!self.a_unpacked || lies_side_by_side) && self.sums_len >= LEAST_SPANNED;
+        self.spans = self.band.is_none()
+            && !self.b_unpacked
+            && (!self.a_unpacked || lies_side_by_side)
+            && self.sums_len >= LEAST_SPANNED;
     }
 
     /// Lets kernels read rows where they are by runs: where few columns are computed for each, to pack them is a good part of
@@ -426,6 +433,7 @@ impl Ready {
         let tiles = rows.div_ceil(kernels.rows);
         let is_worth = self.way == Way::Blocks
             && !self.chooses
+            && self.band.is_none()
             && self.panels_len() <= FEW_PANELS
             && sums >= LEAST_RUN
             && sums <= kernels.sums_packed
@@ -603,14 +611,17 @@ impl Ready {
         slot * self.rows_block.div_ceil(self.tile_rows) + start / self.tile_rows
     }
 
-    /// Offsets one thread keeps: rows of A, of C and of what is wanted, sums of A, B and packed B, columns of B and C.
-    pub fn offsets(&self) -> [usize; 8] {
+    /// Offsets one thread keeps: rows of A, of C, of what is wanted and of a band, sums of A, B and packed B, columns of B
+    /// and C.
+    pub fn offsets(&self) -> [usize; 9] {
         let columns = match self.panels {
             Panels::Runs { .. } => self.panel_columns,
             Panels::Flat => self.panels_packed * self.panel_columns,
         };
         let (rows, sums) = (self.rows_block, self.sums_block);
-        [rows, rows, if self.chooses { rows } else { 0 }, sums, sums, sums, columns, columns]
+        let wanted = if self.chooses { rows } else { 0 };
+        let band = if self.band.is_some() { rows } else { 0 };
+        [rows, rows, wanted, band, sums, sums, sums, columns, columns]
     }
 }
 

@@ -1,3 +1,4 @@
+mod band;
 mod mirror;
 mod spans;
 mod turn;
@@ -60,6 +61,7 @@ fn problem(dtype: DType, axes: &[(u64, [bool; 3])], orders: [&[usize]; 3], accum
         k: group([true, true, false]),
         accumulate,
         wanted: vec![],
+        band: None,
     };
     Problem { gemm, lens }
 }
@@ -434,6 +436,7 @@ fn some_rows_are_wanted() {
                 k: vec![axis(d, 1, f, 0)],
                 accumulate: number % 2 == 1,
                 wanted: [&strides[0][..], &strides[1][..], &[0]].concat(),
+                band: None,
             };
             let mut lens = [b * t * d, e * d * f, b * t * e * f].map(|len| len as usize);
             if swapped {
@@ -452,6 +455,7 @@ fn some_rows_are_wanted() {
                     k: vec![axis(d, 1, f, 0)],
                     accumulate: number % 2 == 0,
                     wanted,
+                    band: None,
                 };
                 let mut lens = [e * t * d, e * d * f, e * t * f].map(|len| len as usize);
                 if swapped {
@@ -508,6 +512,7 @@ fn operands_that_repeat_and_negative_strides() {
         k: vec![Axis { extent: 3, a: 0, b: -1, c: 0 }],
         accumulate: false,
         wanted: vec![],
+        band: None,
     };
     for level in [Level::Plain, Level::Wide, Level::Widest] {
         if level > Level::of_machine() {
@@ -535,8 +540,16 @@ fn operands_that_repeat_and_negative_strides() {
 #[test]
 fn what_has_no_kernels_or_is_too_large_is_refused() {
     let axis = |extent, a, b, c| Axis { extent, a, b, c };
-    let gemm =
-        |dtype, k| Gemm { dtype, batch: vec![], m: vec![], n: vec![], k, accumulate: false, wanted: vec![] };
+    let gemm = |dtype, k| Gemm {
+        dtype,
+        batch: vec![],
+        m: vec![],
+        n: vec![],
+        k,
+        accumulate: false,
+        wanted: vec![],
+        band: None,
+    };
     assert!(GemmPlan::new(&gemm(DType::F32, vec![axis(3, 1, 1, 0)])).is_some());
     assert!(GemmPlan::new(&gemm(DType::F16, vec![axis(3, 1, 1, 0)])).is_none());
     assert!(GemmPlan::new(&gemm(DType::Bool, vec![])).is_none());

@@ -28,8 +28,8 @@ impl Turn {
     /// The product with its result in the other order, and how that is turned, where this pays.
     pub fn of(gemm: &Gemm, ready: &Ready) -> Option<(Gemm, Turn)> {
         let lies_along_sums = ready.a_run >= 8 && ready.b_run >= 8 && !ready.b_unpacked;
-        let is_plain =
-            ready.way == Way::Blocks && ready.listed.is_none() && !ready.chooses && !ready.mirrored;
+        let leaves_out = ready.chooses || ready.band.is_some() || ready.mirrored;
+        let is_plain = ready.way == Way::Blocks && ready.listed.is_none() && !leaves_out;
         let (rows, columns, sums) = (ready.rows_len as f64, ready.columns_len as f64, ready.sums_len as f64);
         let saved = (columns - rows) * sums;
         // Few rows leave vectors half empty, which counts where the columns are near.

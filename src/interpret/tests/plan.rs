@@ -62,6 +62,7 @@ fn contract(a: View, b: View, out: View, accumulate: bool) -> Step {
         dtype: DType::I64,
         accumulate,
         wanted: None,
+        band: None,
         place: Span::default(),
     })
 }

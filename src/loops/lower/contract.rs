@@ -67,7 +67,15 @@ impl Builder {
         let factors =
             vec![read(Source::Operand(0), Some(&contract.a)), read(Source::Operand(1), Some(&contract.b))];
         let operands = [operand(&contract.a), operand(&contract.b)];
-        let reductions = [Reduction { op: ReduceOp::Sum, axes: summed, body: Expr::Product(factors) }];
+        let product = Expr::Product(factors);
+        let body = match &contract.band {
+            Some(band) => {
+                let zero = Expr::number(0.0, contract.dtype);
+                Expr::Select(Box::new([band.condition(axes), product, zero]))
+            }
+            None => product,
+        };
+        let reductions = [Reduction { op: ReduceOp::Sum, axes: summed, body }];
         let task = Task {
             axes: free,
             operands: &operands,

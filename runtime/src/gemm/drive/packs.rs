@@ -145,7 +145,7 @@ impl<T: HasKernels> Work<'_, T> {
     }
 
     /// Packs a block of rows, unless they are read where they are, and looks for zeros.
-    pub(super) unsafe fn pack_rows(&self, block: &Block, first_sum: usize) {
+    pub(super) unsafe fn pack_rows(&self, block: &Block) {
         let (ready, space) = (self.ready, &self.space);
         if ready.a_unpacked && !ready.spans {
             return;
@@ -157,8 +157,10 @@ impl<T: HasKernels> Work<'_, T> {
             unsafe {
                 if !ready.a_unpacked {
                     let rows = std::slice::from_raw_parts(space.row_a.add(start), height);
-                    let to = self.tile_rows(block, start, height).0.cast_mut();
-                    self.pack_tile(rows, sums, first_sum, to);
+                    let (to, _, _, by) = self.tile_rows(block, start, height);
+                    let taken = self.taken_by_any(block, start..start + height);
+                    let to = to.cast_mut().offset(taken.start as isize * by);
+                    self.pack_tile(rows, &sums[taken.clone()], block.first_sum + taken.start, to);
                 }
                 if ready.spans {
                     let (a, lines) = self.tile_lines(block, start);

@@ -33,6 +33,7 @@ fn check<T: HasKernels + Element + PartialEq>(
         k: vec![Axis { extent: k, a: of_k, b: of_k, c: 0 }],
         accumulate: false,
         wanted: vec![],
+        band: None,
     };
     let mut value = || {
         let mut one = || (numbers.below(2001) as f64 - 1000.0) / 256.0;

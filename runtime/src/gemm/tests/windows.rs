@@ -28,6 +28,7 @@ fn a_vector_times_windows() {
                 k: vec![axis(u, v, width, 0), axis(v, 1, 1, 0)],
                 accumulate: number % 2 == 1,
                 wanted: vec![],
+                band: None,
             };
             let mut lens = [n * u * v, n * height * width, n * p * q].map(|len| len as usize);
             if swapped {
@@ -73,6 +74,7 @@ fn rows_times_windows_of_short_rows() {
                 k: vec![axis(u, v, width, 0), axis(v, 1, 1, 0)],
                 accumulate: number % 2 == 1,
                 wanted: vec![],
+                band: None,
             };
             let mut lens = [o * u * v, n * height * width, n * o * p * q].map(|len| len as usize);
             if swapped {
@@ -119,6 +121,7 @@ fn rows_times_windows_of_long_rows() {
                 k: vec![axis(c, u * v, channel, 0), axis(u, v, row, 0), axis(v, 1, 1, 0)],
                 accumulate: number % 2 == 1,
                 wanted: vec![],
+                band: None,
             };
             let image = (c - 1) * channel + (p + u - 2) * row + q + v - 1;
             let mut lens = [o * c * u * v, image, o * p * q].map(|len| len as usize);
@@ -152,6 +155,7 @@ fn windows_stay_in_the_nearest_cache() {
             k: vec![axis(c, u * v, channel, 0), axis(u, v, row, 0), axis(v, 1, 1, 0)],
             accumulate: false,
             wanted: vec![],
+            band: None,
         };
         let ready = GemmPlan::new(&gemm).unwrap().ready;
         assert!(ready.b_unpacked, "{ready:?}");
@@ -200,6 +204,7 @@ fn windows_of_channels_are_read_by_runs() {
                 k: vec![axis(u, width, v * c * o, 0), axis(v, c, c * o, 0), axis(c, 1, o, 0)],
                 accumulate: number % 2 == 1,
                 wanted: vec![],
+                band: None,
             };
             let mut lens = [n * image, u * v * c * o, n * p * q * o].map(|len| len as usize);
             if swapped {

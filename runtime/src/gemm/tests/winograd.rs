@@ -21,6 +21,7 @@ fn convolution(
         k: vec![axis(i, 9, height * width, 0), axis(3, 3, width, 0), axis(3, 1, 1, 0)],
         accumulate,
         wanted: vec![],
+        band: None,
     };
     let mut lens = [o * i * 9, n * i * height * width, n * o * p * q].map(|len| len as usize);
     if swapped {

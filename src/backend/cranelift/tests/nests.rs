@@ -67,7 +67,16 @@ fn contraction(dtype: DType, [m, n, k]: [u64; 3], swap: [bool; 3], accumulate: b
     for accumulate in if accumulate { vec![false, true] } else { vec![false] } {
         let (a, b, out) = (build.view(&a, &axes_a), build.view(&b, &axes_b), build.view(&c, &axes_c));
         let place = Span::default();
-        build.plan.steps.push(Step::Contract(Contract { a, b, out, dtype, accumulate, wanted: None, place }));
+        build.plan.steps.push(Step::Contract(Contract {
+            a,
+            b,
+            out,
+            dtype,
+            accumulate,
+            wanted: None,
+            band: None,
+            place,
+        }));
         times = if accumulate { 2.0 } else { 1.0 };
     }
     let (ta, tb) = (reals(dtype, &shape_a, 3), reals(dtype, &shape_b, 4));

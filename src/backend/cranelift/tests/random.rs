@@ -10,7 +10,7 @@ use crate::loops::lower;
 use crate::machine::Machine;
 use crate::pass;
 use crate::plan::blocks::in_small_blocks;
-use crate::plan::random_tests::random_program;
+use crate::plan::random_tests::{banded_program, random_program};
 use crate::plan::{Place, Plan, Settings, plan};
 use crate::program::Program;
 use einc_runtime::{DType, Scalar, Tensor};
@@ -184,6 +184,17 @@ fn random_float_programs() {
     random(500..560, DType::F32, &[1, 3, 4, 5, 9, 17]);
     random(600..610, DType::F16, &[1, 4, 5]);
     random(700..710, DType::Bf16, &[1, 4, 5]);
+}
+
+#[test]
+fn random_sums_in_bands() {
+    for (seed, dtype) in (0..60).zip([DType::F32, DType::F64, DType::I32, DType::C64].into_iter().cycle()) {
+        let program = banded_program(seed, dtype);
+        let graph = pass::run(Graph::new(&program), PASSES, &mut |_, _| {});
+        let plan = plan(&graph, &Settings::default()).unwrap();
+        assert_agrees(&plan, &format!("seed {seed} {dtype}"));
+        assert_agrees(&in_small_blocks(&plan), &format!("seed {seed} {dtype} in blocks"));
+    }
 }
 
 #[test]
