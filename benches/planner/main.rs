@@ -65,7 +65,7 @@ fn main() {
         return verify(&data);
     }
     if let Some(limit) = option("--largest").and_then(|text| text.parse::<f64>().ok()) {
-        return sliced(&data, &only, limit, seconds);
+        return sliced(&data, &only, limit, (effort, seeds));
     }
     let mut gaps = Vec::new();
     println!("{:<44} {:>9} {:>9} {:>9}  {:>8} {:>7}", "network", "macs", "best", "gap", "work", "s");
@@ -212,18 +212,25 @@ fn verify(data: &str) {
 }
 
 /// Plans under a limit of the largest result.
-fn sliced(data: &str, only: &str, limit: f64, seconds: f64) {
+fn sliced(data: &str, only: &str, limit: f64, (effort, seeds): (Effort, u64)) {
     for (name, best) in names(data, only) {
         let network = load(data, &name);
-        let memory = Some(MemoryLimit::Largest(limit.exp2()));
-        match optimize(&network, &mut Options { memory, seconds: Some(seconds), ..Options::default() }) {
-            Ok(plan) => println!(
-                "{name}: log10 macs {:.4}, best unsliced {best:.4}, log2 size {:.2}, {} slices",
-                plan.cost.macs.log10(),
-                plan.cost.size.log2(),
-                plan.slices.len()
-            ),
-            Err(refusal) => println!("{name}: {refusal}"),
+        for seed in 0..seeds {
+            let memory = Some(MemoryLimit::Largest(limit.exp2()));
+            let mut options = Options { memory, seed, ..Options::default() };
+            match effort {
+                Effort::Seconds(seconds) => options.seconds = Some(seconds),
+                Effort::Work(work) => options.work = Some(work),
+            }
+            match optimize(&network, &mut options) {
+                Ok(plan) => println!(
+                    "{name}: log10 macs {:.4}, best unsliced {best:.4}, log2 size {:.2}, {} slices",
+                    plan.cost.macs.log10(),
+                    plan.cost.size.log2(),
+                    plan.slices.len()
+                ),
+                Err(refusal) => println!("{name}: {refusal}"),
+            }
         }
     }
 }

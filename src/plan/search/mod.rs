@@ -29,6 +29,7 @@ mod network;
 mod partition;
 mod problem;
 mod region;
+mod relocate;
 mod rounds;
 mod several;
 mod solve;
@@ -54,7 +55,7 @@ pub use variants::{Range, Variants, variants};
 use std::sync::atomic::AtomicBool;
 
 /// Plans are kept under this number: it changes when the search finds other plans.
-pub const VERSION: u32 = 14;
+pub const VERSION: u32 = 15;
 
 /// Networks of at most this many operands get the optimum over all trees.
 pub const EXACT_OPERANDS: usize = 12;

@@ -450,10 +450,10 @@ impl<'a, 'b> Search<'a, 'b> {
         self.offer(tree);
     }
 
-    /// Goes down to a tree that neither moves nor windows nor intervals improve.
+    /// Goes down to a tree that neither moves nor other places of leaves nor windows nor intervals improve.
     ///
     /// Ends early when so much work is done.
-    fn descend(&mut self, tree: &mut Tree, share: u64) {
+    pub(super) fn descend(&mut self, tree: &mut Tree, share: u64) {
         let end = self.budget.work.saturating_add(share);
         let mut value = self.value(tree);
         for _ in 0..4 {
@@ -461,6 +461,9 @@ impl<'a, 'b> Search<'a, 'b> {
             for _ in 0..6 {
                 self.budget.work +=
                     tree.sweep(&self.measure, &self.energy, (1e4, floor), &mut self.random, self.table);
+            }
+            if self.relocates() {
+                self.relocate(tree, end);
             }
             self.windows(tree, 9, end);
             if let Some(better) = self.intervals(tree) {

@@ -132,7 +132,7 @@ impl<'a> Energy<'a> {
     }
 
     #[inline]
-    fn step(&self, left: f64, right: f64, result: f64, all: f64, inputs: (bool, bool)) -> f64 {
+    pub(super) fn step(&self, left: f64, right: f64, result: f64, all: f64, inputs: (bool, bool)) -> f64 {
         let plain = match self.objective {
             Objective::Macs => all,
             Objective::Combo(_) => self.table.add(all, result + self.written),
@@ -285,6 +285,29 @@ impl Tree {
     #[inline]
     pub(super) fn leaf_input(&self, node: u32) -> bool {
         (node as usize) < self.count && self.is_input[node as usize]
+    }
+
+    /// Joins a leaf beside another node, not the step that joins it now; sets and numbers are left to [`Tree::fill`].
+    pub(super) fn move_leaf(&mut self, leaf: u32, beside: u32) {
+        let joint = self.parent[leaf as usize];
+        let other = self.left[joint as usize] ^ self.right[joint as usize] ^ leaf;
+        self.replace(joint, other);
+        self.replace(beside, joint);
+        (self.left[joint as usize], self.right[joint as usize]) = (beside, leaf);
+        self.parent[beside as usize] = joint;
+    }
+
+    /// Puts a node where another one is.
+    fn replace(&mut self, old: u32, new: u32) {
+        let parent = self.parent[old as usize];
+        self.parent[new as usize] = parent;
+        if parent == NONE {
+            self.root = new;
+        } else if self.left[parent as usize] == old {
+            self.left[parent as usize] = new;
+        } else {
+            self.right[parent as usize] = new;
+        }
     }
 
     /// The inner nodes, every node after its children.
