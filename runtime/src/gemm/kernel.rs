@@ -111,15 +111,13 @@ pub(super) unsafe fn real<V: Vector, const ROWS: usize, const VECTORS: usize, co
     unsafe {
         let mask = V::mask(tile.last);
         let mut sums = [[V::zero(); VECTORS]; ROWS];
-        if tile.runs * tile.k >= 64 {
-            // C is far away as a rule, and needed at once when the sums are done.
-            for i in 0..ROWS {
-                let row = tile.c.offset(*tile.c_rows.add(i));
-                for j in 0..VECTORS {
-                    V::prefetch(row.wrapping_add(j * V::LANES));
-                }
-                V::prefetch(row.wrapping_add(VECTORS * V::LANES - 1));
+        // C is far away as a rule, and needed when the sums are done.
+        for i in 0..ROWS {
+            let row = tile.c.offset(*tile.c_rows.add(i));
+            for j in 0..VECTORS {
+                V::prefetch(row.wrapping_add(j * V::LANES));
             }
+            V::prefetch(row.wrapping_add(VECTORS * V::LANES - 1));
         }
         // What would be added up anew at every step: the units that add also multiply.
         let steps: [isize; ROWS] =
