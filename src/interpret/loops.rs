@@ -243,12 +243,15 @@ impl Runner<'_> {
             free.iter().zip(&gemm.wanted).map(|(axis, &stride)| Axis { a: stride, ..*axis }).collect();
         let chosen = wanted.map(|wanted| (wanted.buffer, self.element(wanted), points(&choice)));
         let [at_a, at_b, at_c] = [a, b, c].map(|address| self.element(address));
-        // The index that a band goes by, at every point.
-        let by = |at: usize| i64::from(gemm.band.is_some_and(|band| band.axis == at));
-        let number_of: Vec<Axis> =
-            free.iter().enumerate().map(|(at, axis)| Axis { a: by(at), ..*axis }).collect();
-        let rows: Vec<usize> = points(&number_of).into_iter().map(|point| point[0] as usize).collect();
-        let sums = points(&gemm.k).len();
+        // The sums that each point takes.
+        let band = gemm.band.map(|band| {
+            let by = |at: usize| i64::from(band.axis == at);
+            let rows: Vec<Axis> =
+                free.iter().enumerate().map(|(at, axis)| Axis { a: by(at), ..*axis }).collect();
+            let sums = points(&gemm.k).len();
+            let taken = points(&rows).into_iter().map(|point| band.sums(point[0] as usize, sums));
+            taken.collect::<Vec<_>>()
+        });
         let zero = if gemm.dtype.is_complex() { DType::C128 } else { gemm.dtype };
         for (nth, point) in points(&free).into_iter().enumerate() {
             if let Some((buffer, at, list)) = &chosen
@@ -257,7 +260,7 @@ impl Runner<'_> {
                 continue;
             }
             let mut sum = number(0, zero);
-            let taken = |at: usize| gemm.band.is_none_or(|band| band.sums(rows[nth], sums).contains(&at));
+            let taken = |at: usize| band.as_ref().is_none_or(|band| band[nth].contains(&at));
             for (_, inner) in points(&gemm.k).into_iter().enumerate().filter(|sum| taken(sum.0)) {
                 let x = self.read(a.buffer, gemm.dtype, at_a + point[0] + inner[0]);
                 let y = self.read(b.buffer, gemm.dtype, at_b + point[1] + inner[1]);

@@ -29,28 +29,19 @@ pub(super) struct Lines {
 /// Elements that are looked at in one go.
 const AT_ONCE: usize = 64;
 
-/// How many elements there are before the first that is not zero.
-fn zeros_before<T: HasKernels>(elements: &[T]) -> usize {
-    let zero = T::default();
-    if elements.first().is_some_and(|&element| element != zero) {
+/// How many zeros come before all other elements, which are given one by one and, in the same order, in chunks.
+fn zeros<'a, T: HasKernels>(
+    elements: impl Iterator<Item = &'a T> + Clone,
+    chunks: impl Iterator<Item = &'a [T]>,
+) -> usize {
+    let is_zero = |element: &T| *element == T::default();
+    // As a rule there are none, and the first one tells.
+    if elements.clone().next().is_some_and(|element| !is_zero(element)) {
         return 0;
     }
-    let some = |chunk: &[T]| chunk.iter().fold(false, |some, &element| some | (element != zero));
-    let chunks = elements.chunks(AT_ONCE).take_while(|chunk| !some(chunk)).count();
-    let start = (chunks * AT_ONCE).min(elements.len());
-    start + elements[start..].iter().take_while(|&&element| element == zero).count()
-}
-
-/// How many elements there are behind the last that is not zero.
-fn zeros_behind<T: HasKernels>(elements: &[T]) -> usize {
-    let zero = T::default();
-    if elements.last().is_some_and(|&element| element != zero) {
-        return 0;
-    }
-    let some = |chunk: &[T]| chunk.iter().fold(false, |some, &element| some | (element != zero));
-    let chunks = elements.rchunks(AT_ONCE).take_while(|chunk| !some(chunk)).count();
-    let end = elements.len().saturating_sub(chunks * AT_ONCE);
-    elements.len() - end + elements[..end].iter().rev().take_while(|&&element| element == zero).count()
+    let all_zeros = |chunk: &&[T]| chunk.iter().fold(true, |all, element| all & is_zero(element));
+    let skipped = chunks.take_while(all_zeros).map(<[T]>::len).sum();
+    skipped + elements.skip(skipped).take_while(|element| is_zero(element)).count()
 }
 
 impl Lines {
@@ -82,10 +73,12 @@ impl Lines {
         for line in unsafe { self.each(pack, sums) } {
             // No line is looked at farther than the others had zeros, most of them not at all.
             if first > 0 {
-                first = zeros_before(&line[..first * width]) / width;
+                let line = &line[..first * width];
+                first = zeros(line.iter(), line.chunks(AT_ONCE)) / width;
             }
             if behind > 0 {
-                behind = zeros_behind(&line[line.len() - behind * width..]) / width;
+                let line = &line[line.len() - behind * width..];
+                behind = zeros(line.iter().rev(), line.rchunks(AT_ONCE)) / width;
             }
         }
         let end = (sums - behind).max(first);
