@@ -55,7 +55,7 @@ pub use variants::{Range, Variants, variants};
 use std::sync::atomic::AtomicBool;
 
 /// Plans are kept under this number: it changes when the search finds other plans.
-pub const VERSION: u32 = 15;
+pub const VERSION: u32 = 16;
 
 /// Networks of at most this many operands get the optimum over all trees.
 pub const EXACT_OPERANDS: usize = 12;

@@ -79,12 +79,14 @@ impl Scratch {
 }
 
 impl Search<'_, '_> {
-    /// Whether it is worth the work to look for other places of leaves: where steps read and write no more than they multiply,
-    /// annealing alone does as well.
+    /// Whether it is worth the work to look for other places of leaves: where few leaves have an axis, annealing alone does
+    /// as well.
     pub(super) fn relocates(&self) -> bool {
         let carriers: usize = self.problem.carriers.iter().map(Vec::len).sum();
-        matches!(self.energy.objective, Objective::Combo(_) | Objective::Custom(_))
-            && carriers >= CARRIERS * self.problem.carriers.len()
+        matches!(
+            self.energy.objective,
+            Objective::Macs | Objective::Flops | Objective::Combo(_) | Objective::Custom(_)
+        ) && carriers >= CARRIERS * self.problem.carriers.len()
     }
 
     /// Moves leaves as long as that makes the tree cheaper and not so much work is done.

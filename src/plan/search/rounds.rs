@@ -28,6 +28,10 @@ const ISLANDS: usize = 16;
 /// More than this many are not unless each gets several times what it needs to show what it is worth.
 const FEW_ISLANDS: (usize, u64) = (8, 4);
 
+/// How many times the work of a level goes into the next one: the best of few trees that are annealed for long ends lower
+/// than the best of many.
+const LATER: u64 = 2;
+
 /// Sweeps that a tree needs to show what it is worth.
 pub(super) const TRIAL: u64 = 80;
 
@@ -359,7 +363,7 @@ impl<'a, 'b> Search<'a, 'b> {
             return None;
         }
         let last = trees.last()?.0;
-        let each = work / levels(trees.len());
+        let mut each = work / (0..levels(trees.len())).map(|level| LATER.pow(level as u32)).sum::<u64>();
         // Each with its place in the list of rises.
         let mut islands: Vec<(f64, Shape, usize)> = trees
             .into_iter()
@@ -402,6 +406,7 @@ impl<'a, 'b> Search<'a, 'b> {
             islands.sort_by(|a, b| a.0.total_cmp(&b.0));
             known.extend(islands.iter().map(|(_, shape, _)| shape.clone()));
             islands.truncate(islands.len() / 2);
+            each *= LATER;
         }
     }
 
