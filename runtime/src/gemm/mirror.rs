@@ -6,7 +6,8 @@
 //! it may be in tiles that are computed; they are written when all tiles are. Either way `C[j,i]` is `C[i,j]`, bit by bit.
 
 use super::kernel::{Kernels, MOST_COLUMNS, MOST_ROWS};
-use super::plan::{Panel, Ready, Way};
+use super::panels::Panel;
+use super::plan::{Ready, Way};
 use std::ops::Range;
 
 /// Rows, and sums, below which copying is no cheaper than computing.

@@ -43,6 +43,7 @@ mod kernel;
 mod machine;
 mod mirror;
 mod pack;
+mod panels;
 mod plan;
 mod span;
 #[cfg(test)]
@@ -55,6 +56,7 @@ use crate::{DType, pool};
 use drive::{Part, Work};
 use machine::{HasKernels, Level};
 use num_complex::Complex;
+use panels::Panels;
 use plan::{Ready, Way};
 use std::ops::Range;
 use turn::Turn;
@@ -539,8 +541,8 @@ fn spread(threads: usize, work: &(dyn Fn(usize) + Sync)) {
 /// How many panels a share is a multiple of, if there are enough.
 fn panels_together(ready: &Ready) -> usize {
     match ready.panels {
-        plan::Panels::Runs { beside, .. } if beside >= 8 && ready.panels_len() >= 256 => 32,
-        plan::Panels::Runs { of_run, .. } if ready.panels_len() / of_run >= 8 => of_run,
+        Panels::Runs { beside, .. } if beside >= 8 && ready.panels_len() >= 256 => 32,
+        Panels::Runs { of_run, .. } if ready.panels_len() / of_run >= 8 => of_run,
         _ => 1,
     }
 }

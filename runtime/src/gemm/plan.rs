@@ -3,6 +3,7 @@
 use super::groups::{Free, Groups, Shared, fill, product, reach, run_of, split_box};
 use super::kernel::{Kernels, MOST_COLUMNS};
 use super::mirror;
+use super::panels::Panels;
 use super::thin::ROWS;
 use super::winograd::Winograd;
 use super::{Band, Gemm};
@@ -46,23 +47,6 @@ const LEAST_NEARBY: usize = 128;
 
 /// Sums up to which writing C counts more than multiplying.
 const FEW_SUMS: f64 = 32.0;
-
-/// How columns are cut into panels.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Panels {
-    /// The columns of the innermost axis are side by side in C; each run of them is cut on its own.
-    Runs {
-        /// Panels of a run.
-        of_run: usize,
-        /// Vectors of a run.
-        vectors: usize,
-        /// How many runs that follow each other are side by side in B, if their panels are packed together; 1 if not.
-        /// Panels of one part of these runs follow each other.
-        beside: usize,
-    },
-    /// Any column follows any other; panels take as many as there is room for.
-    Flat,
-}
 
 /// Rows and sums that are read where they are though neither are one axis: tiles end with runs of rows.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -535,48 +519,6 @@ impl Ready {
         self.listed = Some(listed);
     }
 
-    /// How many panels there are.
-    pub fn panels_len(&self) -> usize {
-        match self.panels {
-            Panels::Runs { of_run, .. } => {
-                let run = self.columns.first().map_or(1, |axis| axis.extent);
-                self.columns_len / run.max(1) * of_run
-            }
-            Panels::Flat => self.columns_len.div_ceil(self.panel_columns),
-        }
-    }
-
-    /// Where a panel is.
-    pub fn panel(&self, number: usize) -> Panel {
-        match self.panels {
-            Panels::Runs { of_run, vectors, beside } => {
-                let (rest, near) = (number / beside, number % beside);
-                let (run, part) = (rest / of_run * beside + near, rest % of_run);
-                // The first panels of a run take one vector more, if they do not come out even.
-                let (each, more) = (vectors / of_run, vectors % of_run);
-                let start = (part * each + part.min(more)) * self.lanes;
-                let inner =
-                    self.columns.first().copied().unwrap_or(Free { extent: 1, c: 1, ..Free::default() });
-                let room = (each + usize::from(part < more)) * self.lanes;
-                let (mut b, mut c) = (start as isize * inner.from, start as isize);
-                let mut rest = run;
-                for axis in self.columns.iter().skip(1) {
-                    let index = (rest % axis.extent) as isize;
-                    rest /= axis.extent;
-                    b += index * axis.from;
-                    c += index * axis.c;
-                }
-                let first = run * inner.extent + start;
-                Panel { first, b, c, columns: room.min(inner.extent - start), room }
-            }
-            Panels::Flat => {
-                let start = number * self.panel_columns;
-                let columns = self.panel_columns.min(self.columns_len - start);
-                Panel { first: start, b: 0, c: 0, columns, room: columns.next_multiple_of(self.lanes) }
-            }
-        }
-    }
-
     /// Whether packed A of a part with that many rows and sums fits its area as a whole.
     pub fn a_stays(&self, rows: usize, sums: usize) -> bool {
         let blocks = sums.div_ceil(self.sums_block).max(1);
@@ -628,19 +570,4 @@ impl Ready {
 /// Whether a run cut into tiles fills most of them.
 fn fills(run: usize, tile: usize) -> bool {
     run * 4 >= run.next_multiple_of(tile) * 3
-}
-
-/// Some columns, packed side by side.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Panel {
-    /// The first column's number.
-    pub first: usize,
-    /// The first column's offset in B.
-    pub b: isize,
-    /// The first column's offset in C.
-    pub c: isize,
-    /// How many there are.
-    pub columns: usize,
-    /// How many there is room for: whole vectors.
-    pub room: usize,
 }

@@ -4,7 +4,7 @@ use super::{Block, START, Work};
 use super::{free, offsets};
 use crate::gemm::machine::HasKernels;
 use crate::gemm::pack;
-use crate::gemm::plan::{Panel, Panels};
+use crate::gemm::panels::{Panel, Panels};
 use crate::gemm::span::Lines;
 use std::ops::Range;
 

@@ -1,6 +1,6 @@
 //! Products with an operand that is read through windows.
 
-use super::super::plan::Panels;
+use super::super::panels::Panels;
 use super::*;
 use std::collections::BTreeSet;
 
