@@ -8,17 +8,18 @@
 //! ```
 //!
 //! Steps that follow one another are a group along an axis, the row, where all of them have it in their results, and
-//! whatever they write is read by them at the row that is written. What only they touch then exists for a block of rows, once
-//! for each worker, and blocks run at once. What others touch too stays where it is; maps along axes that read it after one
-//! another, a transform of several factors, find a block of it near. Results are those of the steps as they were: what is
+//! whatever they write is read by them at the row that is written; a scan joins if all steps of its body do, and then runs for
+//! one block after another. What only they touch then exists for a block of rows, once for each worker, and blocks run at
+//! once. What others touch too stays where it is; maps along axes that read it after one another, a transform of several
+//! factors, and the steps of a scan find a block of it near. Results are those of the steps as they were: what is
 //! computed for a row does not change. Takes time quadratic in the steps of a group.
 
 mod access;
 mod rewrite;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
-use super::{BufferId, Place, Plan, Step, View};
+use super::{AlongStep, BufferId, Contract, Nest, Place, Plan, ScanStep, Step, View};
 use crate::expr::{AlongOp, Axes, AxisId, points};
 use access::Rows;
 use std::collections::{BTreeMap, BTreeSet};
@@ -61,10 +62,16 @@ pub(crate) fn in_small_blocks(plan: &Plan) -> Plan {
     super::arena::assign(block(plan.clone(), limits))
 }
 
+/// A step that runs block by block.
+struct Member {
+    number: usize,
+    /// The axes that count rows: the step's, or of a scan those of the steps in it.
+    axes: Vec<AxisId>,
+}
+
 /// Steps that run block by block.
 struct Group {
-    /// The steps, each with its axis that counts rows.
-    members: Vec<(usize, AxisId)>,
+    members: Vec<Member>,
     /// Steps between them that run before.
     before: Vec<usize>,
     extent: u64,
@@ -114,9 +121,12 @@ fn best(plan: &Plan, start: usize, limits: Limits) -> Option<(Group, Cut)> {
         if !group.take(plan, start, axis) {
             continue;
         }
-        let mut found: Option<(usize, usize, Cut)> = None;
+        // A scan alone goes over what it writes again and again.
+        let alone = matches!(plan.steps[start], Step::Scan(_)).then(|| group.cut(plan, &touches, limits));
+        let mut found: Option<(usize, usize, Cut)> = alone.flatten().map(|cut| (1, 0, cut));
         for next in start + 1..plan.steps.len() {
-            let joins = group.candidates(plan, next).into_iter().any(|axis| group.take(plan, next, axis));
+            let candidates = group.candidates(&plan.axes, &kept(&plan.steps[next]));
+            let joins = candidates.into_iter().any(|axis| group.take(plan, next, axis));
             if joins {
                 if let Some(cut) = group.cut(plan, &touches, limits)
                     && found.as_ref().is_none_or(|(_, _, known)| cut.gain > known.gain)
@@ -151,7 +161,38 @@ fn kept(step: &Step) -> Vec<AxisId> {
         }
         Step::Nest(step) if step.wanted.is_none() => step.axes.clone(),
         Step::Along(step) => step.rows.clone(),
+        Step::Scan(scan) if !scan.apart => {
+            let mut axes = scan.body.first().map_or(Vec::new(), kept);
+            axes.retain(|&axis| axis != scan.axis);
+            axes
+        }
         _ => Vec::new(),
+    }
+}
+
+/// The steps in a step that count rows: those of a scan, else it alone.
+fn parts(step: &Step) -> &[Step] {
+    match step {
+        Step::Scan(scan) => &scan.body,
+        _ => std::slice::from_ref(step),
+    }
+}
+
+/// Whether a scan writes other elements of a buffer at each step.
+fn keeps_history(scan: &ScanStep, id: BufferId) -> bool {
+    scan.body.iter().any(|part| match part {
+        Step::Contract(Contract { out, .. })
+        | Step::Nest(Nest { out, .. })
+        | Step::Along(AlongStep { out, .. }) => out.buffer == id && out.stride(scan.axis) != 0,
+        Step::Scatter(_) | Step::Scan(_) => false,
+    })
+}
+
+/// How often the parts of a step run.
+fn times(step: &Step, axes: &Axes) -> u64 {
+    match step {
+        Step::Scan(scan) => axes[scan.axis].extent,
+        _ => 1,
     }
 }
 
@@ -161,29 +202,47 @@ impl Group {
         Group { members, before, extent, written: BTreeMap::new(), read: BTreeSet::new() }
     }
 
-    /// The axes of a step that may count the group's rows, likely ones first.
-    fn candidates(&self, plan: &Plan, number: usize) -> Vec<AxisId> {
-        let mut list = kept(&plan.steps[number]);
-        list.retain(|&axis| plan.axes[axis].extent == self.extent);
-        let own: BTreeSet<AxisId> = self.members.iter().map(|member| member.1).collect();
-        let names: BTreeSet<&str> = own.iter().map(|&axis| &*plan.axes[axis].name).collect();
-        list.sort_by_key(|axis| (!own.contains(axis), !names.contains(&*plan.axes[*axis].name)));
+    /// Those of some axes of a step that may count the group's rows, likely ones first.
+    fn candidates(&self, axes: &Axes, kept: &[AxisId]) -> Vec<AxisId> {
+        let mut list = kept.to_vec();
+        list.retain(|&axis| axes[axis].extent == self.extent);
+        let own: BTreeSet<AxisId> = self.members.iter().flat_map(|member| &member.axes).copied().collect();
+        let names: BTreeSet<&str> = own.iter().map(|&axis| &*axes[axis].name).collect();
+        list.sort_by_key(|axis| (!own.contains(axis), !names.contains(&*axes[*axis].name)));
         list
     }
 
-    /// Takes a step into the group, if its rows are the group's.
+    /// Takes a step into the group, if its rows are the group's; `axis` is that of its first part.
     fn take(&mut self, plan: &Plan, number: usize, axis: AxisId) -> bool {
-        let rows = Rows { plan, axis, extent: self.extent, written: &self.written };
-        let Some((out, by)) = rows.of_step(&plan.steps[number]) else { return false };
-        // What was read before may have been read at other rows.
-        if !self.written.contains_key(&out) && self.read.contains(&out) {
+        let step = &plan.steps[number];
+        let mut written = self.written.clone();
+        let mut axes: Vec<AxisId> = Vec::with_capacity(parts(step).len());
+        let of_part = |part: &Step, axis: AxisId, written: &BTreeMap<BufferId, i64>| {
+            Rows { plan, axis, extent: self.extent, written }.of_step(part)
+        };
+        for part in parts(step) {
+            let choices = if axes.is_empty() { vec![axis] } else { self.candidates(&plan.axes, &kept(part)) };
+            let found = choices.into_iter().find_map(|axis| Some((axis, of_part(part, axis, &written)?)));
+            let Some((axis, (out, by))) = found else { return false };
+            // What was read before may have been read at other rows.
+            if !self.written.contains_key(&out) && self.read.contains(&out) {
+                return false;
+            }
+            written.insert(out, by);
+            axes.push(axis);
+        }
+        // A scan reads what a later part of it has written one step before.
+        let again = matches!(step, Step::Scan(_));
+        if again
+            && !parts(step).iter().zip(&axes).all(|(part, &axis)| of_part(part, axis, &written).is_some())
+        {
             return false;
         }
-        self.written.insert(out, by);
-        plan.steps[number].for_each_buffer(&mut |id| {
+        self.written = written;
+        step.for_each_buffer(&mut |id| {
             self.read.insert(id);
         });
-        self.members.push((number, axis));
+        self.members.push(Member { number, axes });
         true
     }
 
@@ -202,7 +261,7 @@ impl Group {
     /// How the group is best cut, if that is worth it.
     fn cut(&self, plan: &Plan, touches: &BTreeMap<BufferId, usize>, limits: Limits) -> Option<Cut> {
         let mut inside: BTreeMap<BufferId, usize> = BTreeMap::new();
-        for &(number, _) in &self.members {
+        for &Member { number, .. } in &self.members {
             plan.steps[number].for_each_buffer(&mut |id| *inside.entry(id).or_default() += 1);
         }
         let mut own: BTreeSet<BufferId> = self.written.keys().copied().collect();
@@ -214,26 +273,36 @@ impl Group {
                 && plan.buffers[id].elems.is_multiple_of(whole)
         });
         let again = self.read_again(plan, &own);
+        let renewed = self.renewed(plan);
         let bytes = |&id: &BufferId| plan.buffers[id].bytes();
+        let sum = |counts: &BTreeMap<BufferId, u64>, least: u64| {
+            let far = counts.iter().filter(|(id, _)| bytes(id) >= least);
+            far.map(|(id, &count)| bytes(id).saturating_mul(count)).fold(0, u64::saturating_add)
+        };
         let all = own.iter().map(bytes).fold(0, u64::saturating_add);
-        let more =
-            again.iter().map(|(id, &count)| bytes(id).saturating_mul(count)).fold(0, u64::saturating_add);
-        if all.saturating_add(more) < limits.far || !self.ends_in(plan, &own, &again) {
+        // What the caches hold is not as far.
+        let (more, far) = (sum(&again, 0).saturating_add(sum(&renewed, 0)), sum(&renewed, limits.far));
+        let near: BTreeSet<BufferId> = again.keys().chain(renewed.keys()).chain(&own).copied().collect();
+        if all.saturating_add(more) < limits.far || !self.ends_in(plan, &near) {
             return None;
         }
-        let block = again.keys().map(bytes).fold(all, u64::saturating_add);
+        let block = near.iter().map(bytes).fold(0, u64::saturating_add);
         let most = (limits.near.saturating_mul(self.extent) / block.max(1)).min(self.extent / limits.blocks);
         let rows = (1..=most).rev().find(|&rows| self.extent.is_multiple_of(rows))?;
         let count = self.extent / rows;
         let mut lost = 0.0;
-        for &(number, axis) in &self.members {
-            let step = &plan.steps[number];
-            if rows < least_rows(step, axis, &plan.axes, limits.rows).min(self.extent) {
-                return None;
+        for Member { number, axes } in &self.members {
+            let step = &plan.steps[*number];
+            let times = times(step, &plan.axes);
+            for (part, &axis) in parts(step).iter().zip(axes) {
+                if rows < least_rows(part, axis, &plan.axes, limits.rows).min(self.extent) {
+                    return None;
+                }
+                lost += STARTED * count as f64 * times as f64;
+                lost += PACKED * (count - 1) as f64 * shared(part, axis, &plan.axes);
             }
-            lost += STARTED * count as f64 + PACKED * (count - 1) as f64 * shared(step, axis, &plan.axes);
         }
-        let saved = FAR * all as f64 + AGAIN * more as f64;
+        let saved = FAR * all.saturating_add(far) as f64 + AGAIN * (more - far) as f64;
         let gain = saved - limits.worth * lost;
         (gain > 0.0).then_some(Cut { rows, own, gain })
     }
@@ -242,7 +311,7 @@ impl Group {
     /// are not its own: products go over their results block by block themselves.
     fn read_again(&self, plan: &Plan, own: &BTreeSet<BufferId>) -> BTreeMap<BufferId, u64> {
         let (mut written, mut again) = (BTreeSet::new(), BTreeMap::new());
-        for &(number, _) in &self.members {
+        for &Member { number, .. } in &self.members {
             if let Step::Along(step) = &plan.steps[number] {
                 let read: BTreeSet<BufferId> = step.operands.iter().map(|operand| operand.buffer).collect();
                 for &id in read.intersection(&written) {
@@ -252,7 +321,7 @@ impl Group {
             }
         }
         again.retain(|id, _| !own.contains(id));
-        let others = self.members.iter().map(|member| &plan.steps[member.0]);
+        let others = self.members.iter().map(|member| &plan.steps[member.number]);
         for step in others.filter(|step| !matches!(step, Step::Along(_))) {
             step.for_each_buffer(&mut |id| {
                 again.remove(&id);
@@ -261,12 +330,30 @@ impl Group {
         again
     }
 
+    /// How often the loop nests of scans go over values once more that they have written before.
+    fn renewed(&self, plan: &Plan) -> BTreeMap<BufferId, u64> {
+        let mut renewed = BTreeMap::new();
+        for member in &self.members {
+            let step = &plan.steps[member.number];
+            for part in parts(step) {
+                let (Step::Scan(scan), Step::Nest(nest)) = (step, part) else { continue };
+                let read: BTreeSet<BufferId> = nest.operands.iter().map(|operand| operand.buffer).collect();
+                for &id in
+                    read.iter().filter(|&&id| self.written.contains_key(&id) && !keeps_history(scan, id))
+                {
+                    *renewed.entry(id).or_default() += plan.axes[scan.axis].extent.saturating_sub(1);
+                }
+            }
+        }
+        renewed.retain(|_, count| *count > 0);
+        renewed
+    }
+
     /// Whether the first and the last step touch values that are nearer in blocks: others need not be in the group.
-    fn ends_in(&self, plan: &Plan, own: &BTreeSet<BufferId>, again: &BTreeMap<BufferId, u64>) -> bool {
-        let touches = |&(number, _): &(usize, AxisId)| {
+    fn ends_in(&self, plan: &Plan, near: &BTreeSet<BufferId>) -> bool {
+        let touches = |member: &Member| {
             let mut touches = false;
-            let is_nearer = |id: &BufferId| own.contains(id) || again.contains_key(id);
-            plan.steps[number].for_each_buffer(&mut |id| touches |= is_nearer(&id));
+            plan.steps[member.number].for_each_buffer(&mut |id| touches |= near.contains(&id));
             touches
         };
         self.members.first().is_some_and(touches) && self.members.last().is_some_and(touches)

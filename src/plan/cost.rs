@@ -1,21 +1,28 @@
 //! What a plan costs, and what a program would cost if it ran as written.
 //!
-//! Work is counted in operations on elements: an addition, a multiplication, a comparison and a function of one value
-//! count one each, so that a multiply-add counts two. Moving is counted in bytes that steps read and write, each
+//! Work is counted in operations on elements: an addition, a multiplication, a division, a root and a comparison count
+//! one each, so that a multiply-add counts two. Functions such as `exp` are counted apart. What follows from indices
+//! alone, and choosing between two values, is not counted. Moving is counted in bytes that steps read and write, each
 //! operand once for each step.
 
+use super::factors::same_along;
 use super::product::ready;
 use super::search::{Kernel, Rates, StepShape, StepTime};
 use super::{Operand, Place, Plan, Source, Step, View, arena};
 use crate::expr::{AlongOp, Axes, AxisId, Binary, Expr};
 use crate::program::{Program, Statement};
+use einc_runtime::DType;
 use std::collections::BTreeSet;
+use std::iter::Sum;
+use std::ops::{Add, Mul};
 
 /// What a plan costs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cost {
-    /// Operations of all steps.
+    /// Operations of all steps, without functions.
     pub flops: f64,
+    /// Functions such as `exp` that all steps compute.
+    pub functions: f64,
     /// Bytes that all steps read and write.
     pub bytes: f64,
     /// Bytes of memory: inputs, outputs, constants and the arena.
@@ -33,8 +40,10 @@ pub struct StepCost {
     pub name: String,
     /// What it is: `contract`, `nest`, `along`, `scatter` or `scan`.
     pub kind: &'static str,
-    /// Its operations.
+    /// Its operations, without functions.
     pub flops: f64,
+    /// The functions such as `exp` that it computes.
+    pub functions: f64,
     /// The bytes that it reads and writes.
     pub bytes: f64,
     /// What it becomes in native code: what the products of the search are called, `winograd` for such with windows that are
@@ -55,6 +64,7 @@ pub fn cost(plan: &Plan, rates: &Rates) -> Cost {
     Cost {
         seconds: steps.iter().map(|step| step.seconds).sum(),
         flops: steps.iter().map(|step| step.flops).sum(),
+        functions: steps.iter().map(|step| step.functions).sum(),
         bytes: steps.iter().map(|step| step.bytes).sum(),
         peak: plan.memory(),
         steps,
@@ -84,18 +94,20 @@ fn memory_over_time(plan: &Plan) -> Vec<u64> {
     steps.iter().map(|&(first, last)| alive[first..=last].iter().copied().max().unwrap_or(0)).collect()
 }
 
-/// The operations of a program that runs as written: every term at every point of its whole index space.
+/// The operations of a program that runs as written, without functions: every term at every point of its whole index
+/// space.
 pub fn flops_as_written(program: &Program) -> f64 {
     let axes = &program.axes;
-    let define =
-        |define: &crate::program::Define| points(axes, &define.axes()) * operations(&define.value, axes);
+    let define = |define: &crate::program::Define| {
+        points(axes, &define.axes()) * operations(&define.value, axes, None).flops
+    };
     program
         .statements
         .iter()
         .map(|statement| match statement {
             Statement::Define(statement) => define(statement),
             Statement::Scatter(scatter) => {
-                points(axes, &scatter.axes) * (operations(&scatter.value, axes) + 1.0)
+                points(axes, &scatter.axes) * (operations(&scatter.value, axes, None).flops + 1.0)
             }
             Statement::Scan(scan) => {
                 let extent = axes[scan.axis].extent as f64;
@@ -122,7 +134,7 @@ pub(super) fn far_time(plan: &Plan, rates: &Rates) -> f64 {
     }
     let cost = cost(&far, rates);
     let thin: f64 = plan.steps.iter().map(|step| thin_flops(plan, step, &[], rates)).sum();
-    cost.flops + THIN * thin + FLOPS_PER_BYTE * cost.bytes
+    cost.flops + cost.functions + THIN * thin + FLOPS_PER_BYTE * cost.bytes
 }
 
 /// How much longer an operation of a thin product takes.
@@ -167,47 +179,115 @@ fn points(axes: &Axes, list: &[AxisId]) -> f64 {
     list.iter().fold(1.0, |n, &axis| n * axes[axis].extent as f64)
 }
 
-/// The operations of an expression at one point.
-fn operations<S>(expr: &Expr<S>, axes: &Axes) -> f64 {
-    let parts = || expr.parts().into_iter().map(|part| operations(part, axes)).sum::<f64>();
-    match expr {
-        Expr::Const(..) | Expr::Index(_) => 0.0,
-        // Working out where to read is not counted.
-        Expr::Read(_) => 0.0,
-        Expr::Unary(..) | Expr::Binary(..) | Expr::Select(_) => 1.0 + parts(),
-        Expr::Cast(..) => parts(),
-        Expr::Sum(list) | Expr::Product(list) => list.len() as f64 - 1.0 + parts(),
-        Expr::Reduce(reduce) => points(axes, &reduce.axes) * (1.0 + operations(&reduce.body, axes)),
-        // One element of the result, its share of the whole row.
-        Expr::Along(along) => {
-            let body = operations(&along.body, axes) + along_operations(along.op, &along.axes, axes);
-            body * points(axes, &along.axes) / points(axes, &along.out).max(1.0)
-        }
+/// Operations on elements.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Work {
+    /// Those of arithmetic.
+    flops: f64,
+    /// Functions such as `exp`.
+    functions: f64,
+}
+
+impl Work {
+    const FUNCTION: Work = Work { flops: 0.0, functions: 1.0 };
+
+    fn flops(flops: f64) -> Work {
+        Work { flops, functions: 0.0 }
+    }
+
+    fn all(self) -> f64 {
+        self.flops + self.functions
     }
 }
 
+impl Add for Work {
+    type Output = Work;
+
+    fn add(self, other: Work) -> Work {
+        Work { flops: self.flops + other.flops, functions: self.functions + other.functions }
+    }
+}
+
+impl Mul<f64> for Work {
+    type Output = Work;
+
+    fn mul(self, times: f64) -> Work {
+        Work { flops: self.flops * times, functions: self.functions * times }
+    }
+}
+
+impl Sum for Work {
+    fn sum<I: Iterator<Item = Work>>(parts: I) -> Work {
+        parts.fold(Work::default(), Work::add)
+    }
+}
+
+/// The operations of an expression at one point; factors that are the same along the innermost loop are multiplied once
+/// for all of it.
+fn operations<S>(expr: &Expr<S>, axes: &Axes, inner: Option<AxisId>) -> Work {
+    let own = match expr {
+        // Working out where to read is not counted.
+        Expr::Const(..) | Expr::Index(_) | Expr::Read(_) => return Work::default(),
+        Expr::Reduce(reduce) => {
+            return (Work::flops(1.0) + operations(&reduce.body, axes, reduce.axes.last().copied()))
+                * points(axes, &reduce.axes);
+        }
+        // One element of the result, its share of the whole row.
+        Expr::Along(along) => {
+            let row = operations(&along.body, axes, None) + along_operations(along.op, &along.axes, axes);
+            return row * (points(axes, &along.axes) / points(axes, &along.out).max(1.0));
+        }
+        Expr::Select(_) | Expr::Cast(..) => Work::default(),
+        Expr::Unary(op, _) if op.is_function() => Work::FUNCTION,
+        Expr::Binary(Binary::Pow, _, exponent) => match exponent.small_exponent() {
+            Some(small) => Work::flops((small.ilog2() + small.count_ones() - 1).into()),
+            None => Work::FUNCTION,
+        },
+        Expr::Binary(Binary::Atan2, ..) => Work::FUNCTION,
+        Expr::Unary(..) | Expr::Binary(..) => Work::flops(1.0),
+        Expr::Sum(list) => Work::flops(list.len() as f64 - 1.0),
+        Expr::Product(list) => {
+            let saved = inner.map_or(0.0, |axis| {
+                let once = same_along(list, axis).saturating_sub(1) as f64;
+                once - once / (axes[axis].extent as f64).max(1.0)
+            });
+            Work::flops(list.len() as f64 - 1.0 - saved)
+        }
+    };
+    // Nor are conditions on indices.
+    let mut reads = false;
+    if expr.dtype() == DType::Bool {
+        expr.for_each_read(&mut |_| reads = true);
+        if !reads {
+            return Work::default();
+        }
+    }
+    own + expr.parts().into_iter().map(|part| operations(part, axes, inner)).sum()
+}
+
 /// The operations of a map along axes at one element.
-fn along_operations(op: AlongOp, along: &[AxisId], axes: &Axes) -> f64 {
+fn along_operations(op: AlongOp, along: &[AxisId], axes: &Axes) -> Work {
     let length = points(axes, along).max(2.0);
     match op {
-        AlongOp::Softmax | AlongOp::LogSoftmax => 4.0,
-        AlongOp::Normalize => 3.0,
-        AlongOp::CumSum | AlongOp::CumProd => 1.0,
-        AlongOp::Dft | AlongOp::Idft => 5.0 * length.log2(),
-        AlongOp::Sort | AlongOp::ArgSort | AlongOp::TopK | AlongOp::ArgTopK => length.log2(),
+        AlongOp::Softmax | AlongOp::LogSoftmax => Work::flops(3.0) + Work::FUNCTION,
+        AlongOp::Normalize => Work::flops(3.0),
+        AlongOp::CumSum | AlongOp::CumProd => Work::flops(1.0),
+        AlongOp::Dft | AlongOp::Idft => Work::flops(5.0 * length.log2()),
+        AlongOp::Sort | AlongOp::ArgSort | AlongOp::TopK | AlongOp::ArgTopK => Work::flops(length.log2()),
     }
 }
 
 /// What a step costs while the axes of the scans around it are fixed.
 fn step_cost(plan: &Plan, step: &Step, fixed: &[AxisId], rates: &Rates) -> StepCost {
     // Loops over single elements, twice as many operations as multiply-adds.
-    let loops = |name: String, kind: &'static str, flops: f64, bytes: f64| StepCost {
+    let loops = |name: String, kind: &'static str, work: Work, bytes: f64| StepCost {
         name,
         kind,
-        flops,
+        flops: work.flops,
+        functions: work.functions,
         bytes,
         kernel: "loops",
-        seconds: rates.seconds_of_loops(flops / 2.0, bytes),
+        seconds: rates.seconds_of_loops(work.all() / 2.0, bytes),
         alive: 0,
     };
     let named = |buffer: super::BufferId| plan.buffers[buffer].name.clone();
@@ -228,8 +308,8 @@ fn step_cost(plan: &Plan, step: &Step, fixed: &[AxisId], rates: &Rates) -> StepC
             let again = if step.accumulate { bytes(&step.out) } else { 0.0 };
             let [left, right, result] = [&step.a, &step.b, &step.out].map(|view| bytes(view) / each);
             if let Some(sum) = step.long_sum(&plan.axes, &|axis| fixed.contains(&axis)) {
-                let flops = 2.0 * sum.work(&plan.axes);
-                let cost = loops(named(step.out.buffer), "contract", flops, moved + again);
+                let work = Work::flops(2.0 * sum.work(&plan.axes));
+                let cost = loops(named(step.out.buffer), "contract", work, moved + again);
                 return StepCost { kernel: "transform", ..cost };
             }
             let macs = points(&plan.axes, &all);
@@ -250,6 +330,7 @@ fn step_cost(plan: &Plan, step: &Step, fixed: &[AxisId], rates: &Rates) -> StepC
                 kind: "contract",
                 // Operations on complex numbers, as everywhere.
                 flops: if in_parts { macs } else { 2.0 * macs },
+                functions: 0.0,
                 bytes: moved + again,
                 kernel,
                 seconds: StepTime::new(rates, step.dtype.bytes() as u64).seconds(&shape),
@@ -258,30 +339,32 @@ fn step_cost(plan: &Plan, step: &Step, fixed: &[AxisId], rates: &Rates) -> StepC
         }
         Step::Nest(step) => {
             let outer = points(&plan.axes, &step.axes);
-            let reductions: f64 = step
+            let reductions: Work = step
                 .reductions
                 .iter()
                 .map(|reduction| {
                     let (share, body) = masked(&reduction.body, &reduction.axes, &step.axes, &plan.axes);
-                    share * points(&plan.axes, &reduction.axes) * (1.0 + operations(body, &plan.axes))
+                    let times = share * points(&plan.axes, &reduction.axes);
+                    (Work::flops(1.0) + operations(body, &plan.axes, reduction.axes.last().copied())) * times
                 })
                 .sum();
             let inner = step.reductions.iter().map(|r| points(&plan.axes, &r.axes)).fold(1.0, f64::max);
             loops(
                 named(step.out.buffer),
                 "nest",
-                outer * (operations(&step.value, &plan.axes) + reductions),
+                (operations(&step.value, &plan.axes, step.axes.last().copied()) + reductions) * outer,
                 view_bytes(plan, &step.out, fixed) + operand_bytes(plan, &step.operands, outer * inner),
             )
         }
         Step::Along(step) => {
             let rows = points(&plan.axes, &step.rows);
             let length = points(&plan.axes, &step.axes);
-            let each = operations(&step.body, &plan.axes) + along_operations(step.op, &step.axes, &plan.axes);
+            let each =
+                operations(&step.body, &plan.axes, None) + along_operations(step.op, &step.axes, &plan.axes);
             loops(
                 named(step.out.buffer),
                 "along",
-                rows * length * each,
+                each * (rows * length),
                 view_bytes(plan, &step.out, fixed) + operand_bytes(plan, &step.operands, rows * length),
             )
         }
@@ -292,7 +375,7 @@ fn step_cost(plan: &Plan, step: &Step, fixed: &[AxisId], rates: &Rates) -> StepC
             loops(
                 named(step.out.buffer),
                 "scatter",
-                outer * (1.0 + operations::<Source>(value, &plan.axes)),
+                (Work::flops(1.0) + operations::<Source>(value, &plan.axes, None)) * outer,
                 2.0 * outer * each + operand_bytes(plan, &step.operands, outer),
             )
         }
@@ -307,6 +390,7 @@ fn step_cost(plan: &Plan, step: &Step, fixed: &[AxisId], rates: &Rates) -> StepC
                 name,
                 kind: "scan",
                 flops: times * body.iter().map(|step| step.flops).sum::<f64>(),
+                functions: times * body.iter().map(|step| step.functions).sum::<f64>(),
                 bytes: times * body.iter().map(|step| step.bytes).sum::<f64>(),
                 kernel: body
                     .iter()

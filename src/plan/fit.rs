@@ -4,7 +4,9 @@ use super::cost::{cost, far_time};
 use super::lower::Lowering;
 use super::order::Orders;
 use super::spread::{PARTS, Room};
-use super::{Plan, Settings, arena, band, blocks, expand, in_place, real_parts, unwrap, wanted};
+use super::{
+    Plan, Settings, arena, band, batch_sum, blocks, expand, factors, in_place, real_parts, unwrap, wanted,
+};
 use crate::graph::{Graph, NodeId, recompute, slice};
 
 /// How many values are computed in slices at most.
@@ -29,6 +31,7 @@ fn lower(graph: &Graph, settings: &Settings, orders: &Orders<'_>, limit: Option<
     let plan = wanted::choose(real_parts::contract_reals(lowering.run()));
     let plan = band::contract_bands(plan);
     let plan = expand::expand(unwrap::cut(in_place::reuse(plan)));
+    let plan = batch_sum::add_one_by_one(factors::order(plan), batch_sum::FAR);
     let mut plan = arena::assign(blocks::block(plan, blocks::Limits::default()));
     // What more threads take has no say in what the plan is: its results do not depend on their number.
     plan.run_on(1, u64::MAX);

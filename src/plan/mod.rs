@@ -13,6 +13,7 @@
 
 mod arena;
 mod band;
+mod batch_sum;
 pub(crate) mod blocks;
 pub mod cache;
 mod contraction;
@@ -20,6 +21,7 @@ mod convolution;
 mod cost;
 mod distribute;
 mod expand;
+mod factors;
 mod fit;
 mod in_place;
 mod joint;
@@ -181,7 +183,7 @@ pub struct Operand {
 }
 
 /// What an expression of a step reads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Source {
     /// An operand of the step, with one index for each dim.
     Operand(u32),

@@ -53,6 +53,14 @@ fn time(seconds: f64) -> String {
     short_time(Amount::new(seconds))
 }
 
+/// Operations, and functions where there are any.
+fn work(flops: f64, functions: f64) -> String {
+    match functions > 0.0 {
+        true => format!("{}flop and {}functions", short(flops), short(functions)),
+        false => format!("{}flop", short(flops)),
+    }
+}
+
 /// The plan, its steps and the sums.
 pub fn text(report: &Report<'_>) -> String {
     let Report { plan, cost, .. } = report;
@@ -60,16 +68,17 @@ pub fn text(report: &Report<'_>) -> String {
     // Writing to a string cannot fail.
     let _ = writeln!(
         out,
-        "{:9} {:6} {:>13} {:>10} {:>10} {:>10}  result",
-        "step", "kernel", "work", "moved", "time", "alive"
+        "{:9} {:6} {:>13} {:>9} {:>10} {:>10} {:>10}  result",
+        "step", "kernel", "work", "functions", "moved", "time", "alive"
     );
     for step in &cost.steps {
         let (flops, bytes) = (short(step.flops), short(step.bytes));
         let _ = writeln!(
             out,
-            "{:9} {:6} {flops:>9}flop {bytes:>9}B {:>10} {:>10}  {}",
+            "{:9} {:6} {flops:>9}flop {:>9} {bytes:>9}B {:>10} {:>10}  {}",
             step.kind,
             step.kernel,
+            if step.functions > 0.0 { short(step.functions) } else { String::new() },
             time(step.seconds),
             show_bytes(step.alive),
             step.name
@@ -93,11 +102,11 @@ pub fn text(report: &Report<'_>) -> String {
     let (contractions, others) = count(&plan.steps);
     let _ = write!(
         out,
-        "\nas written {}flop, planned {}flop, {}B moved, {} predicted on one thread\n\
+        "\nas written {}flop, planned {}, {}B moved, {} predicted on one thread\n\
          {contractions} contractions, {others} other steps\n\
          memory {}, of which intermediates {}",
         short(report.written),
-        short(cost.flops),
+        work(cost.flops, cost.functions),
         short(cost.bytes),
         time(cost.seconds),
         show_bytes(cost.peak),
@@ -122,6 +131,7 @@ pub fn json(report: &Report<'_>) -> String {
             "kind": step.kind,
             "kernel": step.kernel,
             "flops": step.flops,
+            "functions": step.functions,
             "bytes": step.bytes,
             "seconds": step.seconds,
             "alive_bytes": step.alive,
@@ -137,6 +147,7 @@ pub fn json(report: &Report<'_>) -> String {
         "ranges": report.ranged.iter().map(Ranged::json).collect::<Vec<Value>>(),
         "flops_as_written": report.written,
         "flops": cost.flops,
+        "functions": cost.functions,
         "bytes_moved": cost.bytes,
         "predicted_seconds": cost.seconds,
         "parameters": report.parameters,
@@ -183,15 +194,15 @@ fn nodes(plan: &Plan, cost: &Cost) -> Vec<Node> {
             operands,
             label: measured.name.clone(),
             title: format!(
-                "{} {}: {}flop, {}B, {}",
+                "{} {}: {}, {}B, {}",
                 measured.kind,
                 measured.name,
-                short(measured.flops),
+                work(measured.flops, measured.functions),
                 short(measured.bytes),
                 time(measured.seconds)
             ),
             size: log(elems as f64),
-            work: Some(log(measured.flops)),
+            work: Some(log(measured.flops + measured.functions)),
         });
     }
     nodes
@@ -208,7 +219,10 @@ pub fn html(report: &Report<'_>) -> String {
     let (contractions, others) = count(&plan.steps);
     let mut facts = vec![
         ["as written".to_string(), format!("{}flop", short(report.written))],
-        ["planned".to_string(), format!("{}flop, {}B moved", short(cost.flops), short(cost.bytes))],
+        [
+            "planned".to_string(),
+            format!("{}, {}B moved", work(cost.flops, cost.functions), short(cost.bytes)),
+        ],
         ["predicted".to_string(), format!("{} on one thread", time(cost.seconds))],
         ["steps".to_string(), format!("{contractions} contractions, {others} others")],
         [
@@ -228,6 +242,7 @@ pub fn html(report: &Report<'_>) -> String {
             step.kind.to_string(),
             step.kernel.to_string(),
             short(step.flops),
+            short(step.functions),
             short(step.bytes),
             time(step.seconds),
             show_bytes(step.alive),
@@ -239,7 +254,7 @@ pub fn html(report: &Report<'_>) -> String {
         nodes: nodes(plan, cost),
         alive: cost.steps.iter().map(|step| step.alive as f64).collect(),
         limit: report.limit.map(|limit| limit.saturating_sub(fixed) as f64),
-        heads: vec!["step", "result", "kind", "kernel", "flop", "bytes", "time", "alive"],
+        heads: vec!["step", "result", "kind", "kernel", "flop", "functions", "bytes", "time", "alive"],
         rows: cost.steps.iter().enumerate().map(row).collect(),
         text: plan.to_string(),
     })

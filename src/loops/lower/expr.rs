@@ -118,7 +118,7 @@ impl Builder {
                     return self.lane_by_lane(expr, scope, point);
                 }
                 let dtype = a.dtype();
-                if let (Binary::Pow, Some(exponent)) = (op, small_exponent(b)) {
+                if let (Binary::Pow, Some(exponent)) = (op, b.small_exponent()) {
                     let base = self.value(a, scope, point);
                     return self.power(base, exponent);
                 }
@@ -547,16 +547,6 @@ fn real_divisor(divisor: &Expr<Source>) -> Option<f64> {
     match divisor {
         Expr::Const(Scalar::Complex(re, 0.0) | Scalar::Real(re), dtype) if dtype.is_complex() => {
             Some(*re).filter(|re| re.is_finite() && *re != 0.0)
-        }
-        _ => None,
-    }
-}
-
-/// The exponent of a power of reals that a few products give.
-pub(super) fn small_exponent(exponent: &Expr<Source>) -> Option<u32> {
-    match exponent {
-        Expr::Const(Scalar::Real(value), DType::F32 | DType::F64) => {
-            (1..=8).find(|&small| f64::from(small) == *value)
         }
         _ => None,
     }

@@ -7,7 +7,7 @@
 use super::build::{Builder, Lin};
 use super::clamped::{inside_of, unclamped};
 use super::cut::cuts;
-use super::expr::{Point, Scope, Val, small_exponent, view_at};
+use super::expr::{Point, Scope, Val, view_at};
 use super::join;
 use super::ranges;
 use super::reduce::Sums;
@@ -569,7 +569,7 @@ pub(super) fn size_of(expr: &Expr<Source>) -> usize {
     let own = match expr {
         Expr::Read(_) => return 1,
         Expr::Unary(op, _) if !is_simple(*op) => 16,
-        Expr::Binary(Binary::Pow, _, b) if small_exponent(b).is_some() => 2,
+        Expr::Binary(Binary::Pow, _, b) if b.small_exponent().is_some() => 2,
         Expr::Binary(Binary::Pow | Binary::Rem | Binary::FloorDiv | Binary::Atan2, ..) => 8,
         _ => 1,
     };

@@ -40,8 +40,8 @@ fn int(value: u64) -> i64 {
 
 /// Puts a scan in the place of a group; gives the number of the step behind it.
 pub(super) fn apply(plan: &mut Plan, group: &Group, cut: &Cut) -> usize {
-    let (first, axis) = group.members[0];
-    let last = group.members[group.members.len() - 1].0;
+    let (first, axis) = (group.members[0].number, group.members[0].axes[0]);
+    let last = group.members[group.members.len() - 1].number;
     let name = plan.axes[axis].name.clone();
     let block = plan.axes.push(Axis { name: format!("{name}.block"), extent: group.extent / cut.rows });
     let row = plan.axes.push(Axis { name, extent: cut.rows });
@@ -59,9 +59,13 @@ pub(super) fn apply(plan: &mut Plan, group: &Group, cut: &Cut) -> usize {
     let (mut list, mut body) =
         (Vec::with_capacity(plan.steps.len()), Vec::with_capacity(group.members.len()));
     for (number, mut step) in std::mem::take(&mut plan.steps).into_iter().enumerate() {
-        match group.members.iter().find(|member| member.0 == number) {
-            Some(&(_, axis)) => {
-                rewrite.step(&mut step, axis);
+        match group.members.iter().find(|member| member.number == number) {
+            Some(member) => {
+                let parts = match &mut step {
+                    Step::Scan(scan) => &mut scan.body[..],
+                    other => std::slice::from_mut(other),
+                };
+                parts.iter_mut().zip(&member.axes).for_each(|(part, &axis)| rewrite.step(part, axis));
                 body.push(step);
             }
             None => list.push(step),
