@@ -126,18 +126,21 @@ impl Groups {
     }
 
     pub fn merge(&mut self) {
-        let chained = |inner: isize, extent: usize, outer: isize| inner * extent as isize == outer;
+        // What no memory holds overflows, and stays apart.
+        let chained = |inner: isize, extent: usize, outer: isize| {
+            isize::try_from(extent).ok().and_then(|extent| inner.checked_mul(extent)) == Some(outer)
+        };
         let free = |p: &Free, q: &Free| {
             let all = [(p.from, q.from), (p.c, q.c), (p.wanted, q.wanted), (p.band, q.band)];
-            all.into_iter()
-                .all(|(inner, outer)| chained(inner, p.extent, outer))
-                .then_some(Free { extent: p.extent * q.extent, ..*p })
+            let extent = p.extent.checked_mul(q.extent)?;
+            let is_one = all.into_iter().all(|(inner, outer)| chained(inner, p.extent, outer));
+            is_one.then_some(Free { extent, ..*p })
         };
         let shared = |p: &Shared, q: &Shared| {
             let all = [(p.a, q.a), (p.b, q.b), (p.c, q.c), (p.wanted, q.wanted)];
-            all.into_iter()
-                .all(|(inner, outer)| chained(inner, p.extent, outer))
-                .then_some(Shared { extent: p.extent * q.extent, ..*p })
+            let extent = p.extent.checked_mul(q.extent)?;
+            let is_one = all.into_iter().all(|(inner, outer)| chained(inner, p.extent, outer));
+            is_one.then_some(Shared { extent, ..*p })
         };
         merge(&mut self.rows, free);
         merge(&mut self.columns, free);

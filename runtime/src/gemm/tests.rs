@@ -5,6 +5,7 @@ mod turn;
 mod windows;
 mod winograd;
 
+use super::groups::Groups;
 use super::span::Lines;
 use super::*;
 use crate::{Element, Scalar};
@@ -556,6 +557,24 @@ fn what_has_no_kernels_or_is_too_large_is_refused() {
     assert!(GemmPlan::new(&gemm(DType::F32, vec![axis(1 << 62, 4, 1, 0)])).is_none());
     assert!(GemmPlan::new(&gemm(DType::F32, vec![axis(u64::MAX, 1, 1, 0)])).is_none());
     assert!(GemmPlan::new(&gemm(DType::F32, vec![axis(2, i64::MIN, 1, 0)])).is_none());
+}
+
+#[test]
+fn axes_whose_extents_together_overflow_stay_apart() {
+    let axis = |extent| Axis { extent, a: 1, b: 1, c: 0 };
+    let gemm = Gemm {
+        dtype: DType::F32,
+        batch: vec![],
+        m: vec![],
+        n: vec![],
+        k: vec![axis(1 << 40), axis(1 << 30)],
+        accumulate: false,
+        wanted: vec![],
+        band: None,
+    };
+    let mut groups = Groups::of(&gemm).expect("each element can be addressed");
+    groups.merge();
+    assert_eq!(groups.sums.len(), 2);
 }
 
 #[test]
