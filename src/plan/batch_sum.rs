@@ -9,9 +9,9 @@
 //! ```
 //!
 //! For sums that no cache holds: a product of the batch is read while it is near, and is written over. The terms of each sum
-//! are added in the same order. Takes time linear in the steps and their text.
+//! are added in the same order. Takes time linear in the steps for each such sum.
 
-use super::{Contract, Nest, Operand, Place, Plan, Reduction, ScanStep, Source, Step, View};
+use super::{BufferId, Contract, Nest, Operand, Place, Plan, Reduction, ScanStep, Source, Step, View};
 use crate::expr::{Axes, AxisId, Binary, Expr, Outside, Read, ReduceOp};
 use crate::source::Span;
 use einc_runtime::{DType, Scalar};
@@ -43,7 +43,7 @@ pub(super) fn add_one_by_one(mut plan: Plan, far: u64) -> Plan {
 struct Split {
     list: Vec<Step>,
     /// What holds the products, and the axis that counts them.
-    products: super::BufferId,
+    products: BufferId,
     batch: AxisId,
 }
 
@@ -52,9 +52,7 @@ fn split(plan: &Plan, at: usize, far: u64) -> Option<Split> {
     let [Step::Contract(contract), Step::Nest(nest)] = &plan.steps[at..at + 2] else { return None };
     let products = contract.out.buffer;
     let buffer = &plan.buffers[products];
-    let mut touched = 0;
-    plan.steps.iter().for_each(|step| step.for_each_buffer(&mut |id| touched += usize::from(id == products)));
-    let is_own = matches!(buffer.place, Place::Arena(_)) && touched == 2 && contract.out.offset == 0;
+    let is_whole = matches!(buffer.place, Place::Arena(_)) && contract.out.offset == 0;
     let is_plain = !contract.accumulate && contract.wanted.is_none() && contract.band.is_none();
     let is_long = contract.long_sum(&plan.axes, &|_| false).is_some();
     let [Reduction { op: ReduceOp::Sum, axes, body }] = &nest.reductions[..] else { return None };
@@ -62,7 +60,7 @@ fn split(plan: &Plan, at: usize, far: u64) -> Option<Split> {
     let sums = &plan.buffers[nest.out.buffer];
     let is_alone = nest.operands.iter().all(|operand| operand.buffer != nest.out.buffer);
     let of_sums = matches!(sums.dtype, DType::F32 | DType::F64) && sums.dtype == body.dtype();
-    if !is_own || !is_plain || is_long || !is_alone || !of_sums || body.can_fail() {
+    if !is_whole || !is_plain || is_long || !is_alone || !of_sums || body.can_fail() {
         return None;
     }
     let extent = plan.axes[summed].extent;
@@ -72,10 +70,15 @@ fn split(plan: &Plan, at: usize, far: u64) -> Option<Split> {
     // Products lie one behind the other.
     let by = i64::try_from(buffer.elems / extent).ok()?;
     let batch = contract.out.strides.iter().find(|term| **term == (term.0, by))?.0;
-    let is_whole = plan.axes[batch].extent == extent && buffer.elems.is_multiple_of(extent);
+    let counts_them = plan.axes[batch].extent == extent && buffer.elems.is_multiple_of(extent);
     let number = nest.operands.iter().position(|operand| operand.buffer == products)?;
     let dim = nest.operands[number].dims.iter().position(|&dim| dim == (extent, by))?;
-    if !is_whole || nest.operands[number].offset != 0 {
+    if !counts_them || nest.axes.contains(&batch) || nest.operands[number].offset != 0 {
+        return None;
+    }
+    let mut touched = 0;
+    plan.steps.iter().for_each(|step| step.for_each_buffer(&mut |id| touched += usize::from(id == products)));
+    if touched != 2 {
         return None;
     }
     let fold = Fold { nest, number: number as u32, dim, summed, batch };

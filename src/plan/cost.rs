@@ -1,9 +1,9 @@
 //! What a plan costs, and what a program would cost if it ran as written.
 //!
 //! Work is counted in operations on elements: an addition, a multiplication, a division, a root and a comparison count
-//! one each, so that a multiply-add counts two. Functions such as `exp` are counted apart. What follows from indices
-//! alone, and choosing between two values, is not counted. Moving is counted in bytes that steps read and write, each
-//! operand once for each step.
+//! one each, so that a multiply-add counts two. Functions such as `exp` are counted apart. Conditions on indices alone, and
+//! choosing between two values, are not counted. Moving is counted in bytes that steps read and write, each operand once
+//! for each step.
 
 use super::factors::same_along;
 use super::product::ready;

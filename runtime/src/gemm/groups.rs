@@ -126,21 +126,20 @@ impl Groups {
     }
 
     pub fn merge(&mut self) {
-        // What no memory holds overflows, and stays apart.
-        let chained = |inner: isize, extent: usize, outer: isize| {
-            isize::try_from(extent).ok().and_then(|extent| inner.checked_mul(extent)) == Some(outer)
+        // The extent of an axis and the next one together, if they are one by all their strides. What no memory holds
+        // overflows, and stays apart.
+        let joined = |extent: usize, next: usize, strides: [(isize, isize); 4]| {
+            let by = isize::try_from(extent).ok()?;
+            let is_one = strides.into_iter().all(|(inner, outer)| inner.checked_mul(by) == Some(outer));
+            if is_one { extent.checked_mul(next) } else { None }
         };
         let free = |p: &Free, q: &Free| {
-            let all = [(p.from, q.from), (p.c, q.c), (p.wanted, q.wanted), (p.band, q.band)];
-            let extent = p.extent.checked_mul(q.extent)?;
-            let is_one = all.into_iter().all(|(inner, outer)| chained(inner, p.extent, outer));
-            is_one.then_some(Free { extent, ..*p })
+            let strides = [(p.from, q.from), (p.c, q.c), (p.wanted, q.wanted), (p.band, q.band)];
+            Some(Free { extent: joined(p.extent, q.extent, strides)?, ..*p })
         };
         let shared = |p: &Shared, q: &Shared| {
-            let all = [(p.a, q.a), (p.b, q.b), (p.c, q.c), (p.wanted, q.wanted)];
-            let extent = p.extent.checked_mul(q.extent)?;
-            let is_one = all.into_iter().all(|(inner, outer)| chained(inner, p.extent, outer));
-            is_one.then_some(Shared { extent, ..*p })
+            let strides = [(p.a, q.a), (p.b, q.b), (p.c, q.c), (p.wanted, q.wanted)];
+            Some(Shared { extent: joined(p.extent, q.extent, strides)?, ..*p })
         };
         merge(&mut self.rows, free);
         merge(&mut self.columns, free);
