@@ -59,7 +59,7 @@ fn main() {
         return runs::times(&small_networks(&data, &only), &rates(), effort, steps);
     }
     if wants("--objectives") {
-        return runs::objectives(&small_networks(&data, &only), &rates(), effort);
+        return runs::objectives(&small_networks(&data, &only), &rates(), effort, seeds);
     }
     if wants("--verify") {
         return verify(&data);

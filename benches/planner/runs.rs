@@ -71,8 +71,9 @@ pub enum Effort {
     Work(u64),
 }
 
-fn settings(goal: Goal, rates: &Rates, effort: Effort) -> Settings {
+fn settings(goal: Goal, rates: &Rates, (effort, seed): (Effort, u64)) -> Settings {
     let mut settings = Settings { threads: Some(1), ..Settings::default() };
+    settings.plan.seed = seed;
     settings.plan.objective = goal;
     settings.plan.rates = rates.clone();
     match effort {
@@ -82,12 +83,16 @@ fn settings(goal: Goal, rates: &Rates, effort: Effort) -> Settings {
     settings
 }
 
-/// Compares whole runs of orders that were sought for different objectives, with so much effort each.
-pub fn objectives(networks: &[(String, Network)], rates: &Rates, effort: Effort) {
+/// Compares whole runs of orders that were sought for different objectives, with so much effort and from so many seeds
+/// each; a network counts with the median of its seeds.
+pub fn objectives(networks: &[(String, Network)], rates: &Rates, effort: Effort, seeds: u64) {
     let mut ratios = Vec::new();
     for (name, network) in networks {
-        match compare(name, network, rates, effort) {
-            Some(ratio) => ratios.push(ratio),
+        let mut found: Vec<f64> =
+            (0..seeds).filter_map(|seed| compare(name, network, rates, (effort, seed))).collect();
+        found.sort_by(f64::total_cmp);
+        match found.get(found.len() / 2) {
+            Some(&median) => ratios.push(median),
             None => println!("{name}: does not run"),
         }
     }
@@ -99,7 +104,7 @@ pub fn objectives(networks: &[(String, Network)], rates: &Rates, effort: Effort)
 }
 
 /// How many times as long as the fastest of all orders the one for `time` takes.
-fn compare(name: &str, network: &Network, rates: &Rates, effort: Effort) -> Option<f64> {
+fn compare(name: &str, network: &Network, rates: &Rates, effort: (Effort, u64)) -> Option<f64> {
     let runnable = Runnable::new(network)?;
     let inputs = runnable.inputs();
     let mut programs: Vec<Contender> = Vec::new();
@@ -142,7 +147,7 @@ pub fn times(networks: &[(String, Network)], rates: &Rates, effort: Effort, most
     for (name, network) in networks {
         let Some(runnable) = Runnable::new(network) else { continue };
         for goal in [Goal::Time, Goal::Macs, Goal::Combo] {
-            let Ok(plan) = pipeline::plan(&runnable.program, &settings(goal, rates, effort)) else {
+            let Ok(plan) = pipeline::plan(&runnable.program, &settings(goal, rates, (effort, 0))) else {
                 continue;
             };
             let costs = cost(&plan, rates).steps;

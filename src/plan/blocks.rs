@@ -52,7 +52,7 @@ const STEPS: usize = 64;
 /// written over, that an element costs which is packed for each block anew, and that a step costs for each block.
 const FAR: f64 = 0.15e-9;
 const AGAIN: f64 = 0.02e-9;
-const PACKED: f64 = 0.25e-9;
+const PACKED: f64 = 0.5e-9;
 const STARTED: f64 = 0.2e-6;
 
 /// A plan of which all that can be runs in blocks of a few rows.
