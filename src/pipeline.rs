@@ -296,10 +296,13 @@ impl Executable {
         self.hindrance.as_ref()
     }
 
-    /// Tensors for the results, all zero. `None` where there is no memory for them.
+    /// Tensors for the results; until a run they hold anything. `None` where there is no memory for them.
     pub fn results(&self) -> Option<Vec<Tensor>> {
         let outputs = self.program.outputs.iter();
-        outputs.map(|(_, id)| &self.program.tensors[*id]).map(|t| Tensor::zeros(t.dtype, &t.shape)).collect()
+        outputs
+            .map(|(_, id)| &self.program.tensors[*id])
+            .map(|t| Tensor::unwritten(t.dtype, &t.shape))
+            .collect()
     }
 
     /// Runs it on tensors of the program's types and shapes, in the order of its inputs, into such of its outputs.

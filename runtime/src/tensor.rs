@@ -23,6 +23,17 @@ impl Tensor {
         Some(Tensor { dtype, shape: shape.to_vec(), bytes: AlignedBytes::new(len)? })
     }
 
+    /// A tensor for a result that is written as a whole: until then it holds anything, also of tensors that are gone.
+    /// With debug assertions it is NaN, so that tests see what is read before. `None` as for [`Tensor::zeros`].
+    pub fn unwritten(dtype: DType, shape: &[u64]) -> Option<Tensor> {
+        let len = Tensor::bytes_needed(dtype, shape)?;
+        let mut tensor = Tensor { dtype, shape: shape.to_vec(), bytes: AlignedBytes::used(len)? };
+        if cfg!(debug_assertions) {
+            tensor.bytes_mut().fill(0xff);
+        }
+        Some(tensor)
+    }
+
     /// How many bytes a tensor of this type and shape takes. `None` where that overflows.
     pub fn bytes_needed(dtype: DType, shape: &[u64]) -> Option<usize> {
         if shape.contains(&0) {

@@ -56,7 +56,7 @@ impl Compiled {
         })
     }
 
-    /// Tensors for the results, all zero. `None` where there is no memory for them.
+    /// Tensors for the results; until a call they hold anything. `None` where there is no memory for them.
     ///
     /// ```
     /// let module = einc::Module::parse("input x: f64[2]\noutput y: f64[2]\ny[i] = 2 * x[i]")?;

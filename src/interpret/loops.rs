@@ -8,8 +8,8 @@ use crate::expr::{Binary, ReduceOp, Unary};
 use crate::fault::Fault;
 use crate::id::Id;
 use crate::loops::{
-    Address, Arith, BufferId, ComplexOp, For, Fourier, GemmId, Loops, Number, Op, Part, Place, Sort, Stmt,
-    ValueId, VarId,
+    Address, Arith, BufferId, ComplexOp, For, Fourier, GemmId, Loops, Mapped, Number, Op, Part, Place, Sort,
+    Stmt, ValueId, VarId,
 };
 use einc_runtime::fourier::{Convolution, Transform};
 use einc_runtime::gemm::Axis;
@@ -117,7 +117,12 @@ impl Runner<'_> {
                 let (from, to) = (self.element(&map.from), self.element(&map.to));
                 for k in 0..map.len as i64 {
                     let value = self.read(map.from.buffer, map.dtype, from + k);
-                    let value = unary(map.function, value, map.dtype);
+                    let value = match map.function {
+                        Mapped::Unary(function) => unary(function, value, map.dtype),
+                        Mapped::Power(exponent) => {
+                            binary(Binary::Pow, value, Scalar::Real(exponent), map.dtype)
+                        }
+                    };
                     self.write(map.to.buffer, map.dtype, to + k, value);
                 }
             }

@@ -37,6 +37,7 @@ use einc_runtime::fourier::{Convolution, Transform};
 use einc_runtime::gemm::{Band, Gemm};
 use einc_runtime::permute::CopyAxis;
 use einc_runtime::{DType, Tensor};
+use std::fmt;
 use std::sync::Arc;
 
 id_type! {
@@ -305,8 +306,8 @@ pub enum Stmt {
 /// A function of `f32` or `f64` numbers, by a call for all of them.
 #[derive(Clone, Debug)]
 pub struct Map {
-    /// The function: one of those that [`is_mapped`] says.
-    pub function: Unary,
+    /// The function: one of those that [`Mapped::exists`] says.
+    pub function: Mapped,
     /// The dtype of numbers and results.
     pub dtype: DType,
     /// The numbers.
@@ -349,12 +350,37 @@ pub struct FoldRows {
     pub len: u64,
 }
 
-/// Whether there is a call for many values of a function at once.
-pub fn is_mapped(function: Unary, dtype: DType) -> bool {
-    match dtype {
-        DType::F32 => einc_runtime::math::ARRAY_F32.iter().any(|entry| entry.0 == function.name()),
-        DType::F64 => einc_runtime::math::ARRAY_F64.iter().any(|entry| entry.0 == function.name()),
-        _ => false,
+/// A function that can be called for many values at once.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Mapped {
+    /// A function of the language.
+    Unary(Unary),
+    /// The power of an `f32` with this exponent, which is finite and no integer.
+    Power(f64),
+}
+
+impl Mapped {
+    /// Whether there is a call for values of that dtype.
+    pub fn exists(self, dtype: DType) -> bool {
+        match (self, dtype) {
+            (Mapped::Unary(function), DType::F32) => {
+                einc_runtime::math::ARRAY_F32.iter().any(|entry| entry.0 == function.name())
+            }
+            (Mapped::Unary(function), DType::F64) => {
+                einc_runtime::math::ARRAY_F64.iter().any(|entry| entry.0 == function.name())
+            }
+            (Mapped::Power(exponent), DType::F32) => exponent.is_finite() && exponent.fract() != 0.0,
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for Mapped {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Mapped::Unary(function) => f.write_str(function.name()),
+            Mapped::Power(exponent) => write!(f, "power {exponent}"),
+        }
     }
 }
 

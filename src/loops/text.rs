@@ -237,7 +237,7 @@ impl Loops {
             }
             Stmt::Map(map) => {
                 let (from, to) = (self.address(&map.from), self.address(&map.to));
-                writeln!(out, "{to} = {} of {} {} at {from}", map.function.name(), map.len, map.dtype)
+                writeln!(out, "{to} = {} of {} {} at {from}", map.function, map.len, map.dtype)
             }
             Stmt::Fold(value, fold) => {
                 let (op, ty, from) = (fold.op.name(), self.values[*value], self.address(&fold.from));

@@ -253,8 +253,8 @@ impl Check<'_> {
             }
             Stmt::Map(map) => {
                 let last = i128::from(map.len) - 1;
-                if !is_mapped(map.function, map.dtype) {
-                    return Err(format!("there is no {} of many {}", map.function.name(), map.dtype));
+                if !map.function.exists(map.dtype) {
+                    return Err(format!("there is no {} of many {}", map.function, map.dtype));
                 }
                 self.part(&map.from, map.dtype, 0, last)?;
                 self.part(&map.to, map.dtype, 0, last)

@@ -74,7 +74,7 @@ fn sort(len: u64) -> Stmt {
 
 fn map(from: u32, to: u32) -> Stmt {
     let [from, to] = [from, to].map(|buffer| at(buffer, 0, &[]));
-    Stmt::Map(Box::new(Map { function: Unary::Exp, dtype: DType::F64, from, to, len: 4 }))
+    Stmt::Map(Box::new(Map { function: Mapped::Unary(Unary::Exp), dtype: DType::F64, from, to, len: 4 }))
 }
 
 #[test]

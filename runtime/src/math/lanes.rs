@@ -136,3 +136,9 @@ pub(super) fn sin_f32<const FMA: bool>(m: &Lanes<f32, FMA>, x: f32) -> f32 {
 pub(super) fn cos_f32<const FMA: bool>(m: &Lanes<f32, FMA>, x: f32) -> f32 {
     if FMA { formula::cos(m, x) } else { formula::cos(&Lanes::<f64, FMA>::NEW, x.into()) as f32 }
 }
+
+/// A power of an `f32`: [`formula::power_of_narrow`].
+#[inline(always)]
+pub(super) fn power_f32<const FMA: bool>(_: &Lanes<f32, FMA>, x: f32, exponent: f64) -> f32 {
+    formula::power_of_narrow(&Lanes::<f64, FMA>::NEW, x.into(), exponent) as f32
+}

@@ -123,76 +123,82 @@ pub type ArrayF32 = unsafe extern "C" fn(x: *const f32, y: *mut f32, n: usize);
 /// Elements that are worked on at once, in memory of their own: that `x` and `y` may be one array costs nothing then.
 const CHUNK: usize = 64;
 
+/// Declares a function of arrays. What is given beside them is the same for all elements; where an argument is larger
+/// than the most, all of a chunk go by the scalar function.
+macro_rules! array {
+    ($type:ty, $slice:ident, $function:path, $name:literal $(, fallback $most:expr, $scalar:ident)? $(, given $given:ident: $given_type:ty)?) => {
+        #[doc = concat!("`y[i] = ", $name, "(x[i])` for `i` below `n`; `x` and `y` may be one array.")]
+        ///
+        /// # Safety
+        /// Both pointers must be good for `n` elements; the arrays are one or do not overlap.
+        pub unsafe extern "C" fn $slice(x: *const $type, y: *mut $type, n: usize $(, $given: $given_type)?) {
+            #[inline(always)]
+            fn chunk<const FMA: bool>(from: [$type; CHUNK] $(, $given: $given_type)?) -> [$type; CHUNK] {
+                $(
+                    if !from.iter().fold(true, |all, value| all & (value.abs() <= $most)) {
+                        return from.map(|value| $scalar(value));
+                    }
+                )?
+                let mut to = from;
+                // A closure might be compiled on its own, without the features of the caller.
+                for value in &mut to {
+                    *value = $function(&Lanes::<$type, FMA>::NEW, *value $(, $given)?);
+                }
+                to
+            }
+
+            #[inline(always)]
+            unsafe fn each<const FMA: bool>(x: *const $type, y: *mut $type, n: usize $(, $given: $given_type)?) {
+                let whole = n / CHUNK * CHUNK;
+                for at in (0..whole).step_by(CHUNK) {
+                    // SAFETY: the caller's promise.
+                    unsafe {
+                        let from = x.add(at).cast::<[$type; CHUNK]>().read_unaligned();
+                        y.add(at).cast::<[$type; CHUNK]>().write_unaligned(chunk::<FMA>(from $(, $given)?));
+                    }
+                }
+                if whole < n {
+                    let mut from = [0.0; CHUNK];
+                    // SAFETY: the caller's promise.
+                    unsafe {
+                        std::ptr::copy_nonoverlapping(x.add(whole), from.as_mut_ptr(), n - whole);
+                        let to = chunk::<FMA>(from $(, $given)?);
+                        std::ptr::copy_nonoverlapping(to.as_ptr(), y.add(whole), n - whole);
+                    }
+                }
+            }
+
+            #[cfg(target_arch = "x86_64")]
+            {
+                #[target_feature(enable = "avx2,fma")]
+                unsafe fn avx2(x: *const $type, y: *mut $type, n: usize $(, $given: $given_type)?) {
+                    // SAFETY: the caller's promise.
+                    unsafe { each::<true>(x, y, n $(, $given)?) }
+                }
+
+                #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512bw,fma")]
+                unsafe fn avx512(x: *const $type, y: *mut $type, n: usize $(, $given: $given_type)?) {
+                    // SAFETY: the caller's promise.
+                    unsafe { each::<true>(x, y, n $(, $given)?) }
+                }
+
+                match level() {
+                    // SAFETY: the machine has been asked; the rest is the caller's promise.
+                    2 => return unsafe { avx512(x, y, n $(, $given)?) },
+                    // SAFETY: as above.
+                    1 => return unsafe { avx2(x, y, n $(, $given)?) },
+                    _ => {}
+                }
+            }
+            // SAFETY: the caller's promise.
+            unsafe { each::<{ cfg!(target_arch = "aarch64") }>(x, y, n $(, $given)?) }
+        }
+    };
+}
+
 macro_rules! arrays {
     ($type:ty, $table:ident, $array:ident, $($slice:ident, $function:path, $name:literal $(, fallback $most:expr, $scalar:ident)?;)*) => {
-        $(
-            #[doc = concat!("`y[i] = ", $name, "(x[i])` for `i` below `n`; `x` and `y` may be one array.")]
-            ///
-            /// # Safety
-            /// Both pointers must be good for `n` elements; the arrays are one or do not overlap.
-            pub unsafe extern "C" fn $slice(x: *const $type, y: *mut $type, n: usize) {
-                #[inline(always)]
-                fn chunk<const FMA: bool>(from: [$type; CHUNK]) -> [$type; CHUNK] {
-                    $(
-                        if !from.iter().fold(true, |all, value| all & (value.abs() <= $most)) {
-                            return from.map(|value| $scalar(value));
-                        }
-                    )?
-                    let mut to = from;
-                    // A closure might be compiled on its own, without the features of the caller.
-                    for value in &mut to {
-                        *value = $function(&Lanes::<$type, FMA>::NEW, *value);
-                    }
-                    to
-                }
-
-                #[inline(always)]
-                unsafe fn each<const FMA: bool>(x: *const $type, y: *mut $type, n: usize) {
-                    let whole = n / CHUNK * CHUNK;
-                    for at in (0..whole).step_by(CHUNK) {
-                        // SAFETY: the caller's promise.
-                        unsafe {
-                            let from = x.add(at).cast::<[$type; CHUNK]>().read_unaligned();
-                            y.add(at).cast::<[$type; CHUNK]>().write_unaligned(chunk::<FMA>(from));
-                        }
-                    }
-                    if whole < n {
-                        let mut from = [0.0; CHUNK];
-                        // SAFETY: the caller's promise.
-                        unsafe {
-                            std::ptr::copy_nonoverlapping(x.add(whole), from.as_mut_ptr(), n - whole);
-                            let to = chunk::<FMA>(from);
-                            std::ptr::copy_nonoverlapping(to.as_ptr(), y.add(whole), n - whole);
-                        }
-                    }
-                }
-
-                #[cfg(target_arch = "x86_64")]
-                {
-                    #[target_feature(enable = "avx2,fma")]
-                    unsafe fn avx2(x: *const $type, y: *mut $type, n: usize) {
-                        // SAFETY: the caller's promise.
-                        unsafe { each::<true>(x, y, n) }
-                    }
-
-                    #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512bw,fma")]
-                    unsafe fn avx512(x: *const $type, y: *mut $type, n: usize) {
-                        // SAFETY: the caller's promise.
-                        unsafe { each::<true>(x, y, n) }
-                    }
-
-                    match level() {
-                        // SAFETY: the machine has been asked; the rest is the caller's promise.
-                        2 => return unsafe { avx512(x, y, n) },
-                        // SAFETY: as above.
-                        1 => return unsafe { avx2(x, y, n) },
-                        _ => {}
-                    }
-                }
-                // SAFETY: the caller's promise.
-                unsafe { each::<{ cfg!(target_arch = "aarch64") }>(x, y, n) }
-            }
-        )*
+        $(array!($type, $slice, $function, $name $(, fallback $most, $scalar)?);)*
 
         #[doc = concat!("Functions over arrays of `", stringify!($type), "`, by their names in the language.")]
         pub const $table: &[(&str, $array)] = &[$(($name, $slice)),*];
@@ -243,3 +249,5 @@ arrays! {
     silu_f32_slice, formula::silu, "silu";
     softplus_f32_slice, formula::softplus, "softplus";
 }
+
+array!(f32, powers_f32, lanes::power_f32, "(|x| x ** exponent)", given exponent: f64);

@@ -107,6 +107,31 @@ fn arrays_of_f32_are_close_to_scalars_of_f64() {
 }
 
 #[test]
+fn powers_of_f32_are_rounded_once() {
+    let mut x: Vec<f32> = arguments(1e5).into_iter().map(|x| x as f32).collect();
+    x.extend(SPECIAL.map(|x| x as f32));
+    x.extend([f32::MIN_POSITIVE, f32::MAX, 1e-45, -1e-45, 1e-40, 0.999_999_94, 1.000_000_1]);
+    x.extend((0..2000).map(|k| 1e38f32.powf(k as f32 / 1000.0 - 1.0)));
+    for exponent in
+        [2.2, -2.2, 0.5, -0.5, 1.0 / 3.0, 0.01, -1e-30, 1.5, 30.25, -77.7, 1234.5, -1e30 - 0.5, 1e6 + 0.5]
+    {
+        let mut y = vec![0.0; x.len()];
+        // SAFETY: both are that long.
+        unsafe { powers_f32(x.as_ptr(), y.as_mut_ptr(), x.len(), exponent) };
+        for (&x, &y) in x.iter().zip(&y) {
+            // The system's power of an integer may be negative; of other exponents it is NaN.
+            let expected =
+                if x < 0.0 && x.is_finite() { f64::NAN } else { f64::from(x).abs().powf(exponent) };
+            let error = ulps_f32(y, expected);
+            assert!(
+                error <= 0.53,
+                "{x:e} ** {exponent} = {y:e}, expected {expected:e}: {error} units in the last place"
+            );
+        }
+    }
+}
+
+#[test]
 fn erf_and_gelu_are_those_of_longer_arithmetic() {
     // 40-digit values by mpmath.
     let erfs = [

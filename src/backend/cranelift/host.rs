@@ -71,6 +71,7 @@ fn many_address(name: &str) -> Option<*const u8> {
     match (name.strip_suffix("_f32"), name.strip_suffix("_f64")) {
         (Some(name), _) if is_rows => find!(FOLD_ROWS_F32, name),
         (_, Some(name)) if is_rows => find!(FOLD_ROWS_F64, name),
+        (Some("**"), _) => Some(math::powers_f32 as *const u8),
         (Some(name), _) => {
             find!(ARRAY_F32, name).or_else(|| find!(FOLD_F32, name)).or_else(|| find!(FIND_F32, name))
         }

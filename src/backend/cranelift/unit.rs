@@ -6,7 +6,7 @@
 
 use crate::expr::ReduceOp;
 use crate::id::Id;
-use crate::loops::{Address, BufferId, For, Loops, Number, Op, Place, Stmt, Type, ValueId, VarId};
+use crate::loops::{Address, BufferId, For, Loops, Mapped, Number, Op, Place, Stmt, Type, ValueId, VarId};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{
     AbiParam, Block, ExtFuncData, ExternalName, FuncRef, Function, InstBuilder, MemFlagsData, Signature,
@@ -412,8 +412,17 @@ impl Translator<'_, '_, '_> {
                 let bytes = map.dtype.bytes();
                 let (from, to) = (self.whole_pointer(&map.from, bytes), self.whole_pointer(&map.to, bytes));
                 let len = self.builder.ins().iconst(types::I64, map.len as i64);
-                let name = format!("einc_many_{}_{}", map.function.name(), map.dtype);
-                self.host(&name, &[types::I64; 3], None, &[from, to, len]);
+                match map.function {
+                    Mapped::Unary(function) => {
+                        let name = format!("einc_many_{}_{}", function.name(), map.dtype);
+                        self.host(&name, &[types::I64; 3], None, &[from, to, len]);
+                    }
+                    Mapped::Power(exponent) => {
+                        let exponent = self.builder.ins().f64const(exponent);
+                        let parameters = [types::I64, types::I64, types::I64, types::F64];
+                        self.host("einc_many_**_f32", &parameters, None, &[from, to, len, exponent]);
+                    }
+                }
             }
             Stmt::Fold(value, fold) => {
                 let from = self.whole_pointer(&fold.from, fold.dtype.bytes());

@@ -29,7 +29,7 @@ const LEAST_FOLD: u64 = 64;
 
 /// A function of an argument that is made of strips and operands.
 struct Call {
-    function: Unary,
+    function: Mapped,
     dtype: DType,
     argument: Expr<Source>,
     /// Its strip.
@@ -84,10 +84,8 @@ impl<'a> Strips<'a> {
     /// The expression with functions that vary along the axis replaced by reads of their strips.
     fn extract(&mut self, expr: &Expr<Source>, builder: &mut Builder) -> Expr<Source> {
         match expr {
-            Expr::Unary(function, argument)
-                if is_mapped(*function, argument.dtype()) && argument.free_axes().contains(&self.axis) =>
-            {
-                let (function, dtype) = (*function, argument.dtype());
+            _ if let Some((function, argument)) = mapped(expr, self.axis) => {
+                let dtype = argument.dtype();
                 // Where a read stands in the source makes no difference unless it can fail.
                 let argument = self.extract(argument, builder).map_reads(&mut |read, indices, outside| {
                     let checked = matches!(outside, Outside::Checked);
@@ -103,12 +101,6 @@ impl<'a> Strips<'a> {
                     self.calls.len() - 1
                 });
                 self.read(self.operands.len() - self.calls.len() + number, dtype)
-            }
-            Expr::Binary(Binary::Pow, base, exponent)
-                if base.free_axes().contains(&self.axis) && root(base, exponent).is_some() =>
-            {
-                let power = by_logarithm(base, root(base, exponent).unwrap_or(1.0));
-                self.extract(&power, builder)
             }
             Expr::Unary(op, a) => Expr::Unary(*op, Box::new(self.extract(a, builder))),
             Expr::Cast(dtype, a) => Expr::Cast(*dtype, Box::new(self.extract(a, builder))),
@@ -487,42 +479,26 @@ pub(super) fn address(buffer: BufferId, lin: Lin) -> Address {
 /// Whether an expression calls a function that varies along an axis, where no condition guards it.
 fn has_calls(expr: &Expr<Source>, axis: AxisId) -> bool {
     match expr {
-        Expr::Unary(function, argument)
-            if is_mapped(*function, argument.dtype()) && argument.free_axes().contains(&axis) =>
-        {
-            true
-        }
-        Expr::Binary(Binary::Pow, base, exponent)
-            if base.free_axes().contains(&axis) && root(base, exponent).is_some() =>
-        {
-            true
-        }
+        _ if mapped(expr, axis).is_some() => true,
         Expr::Read(_) | Expr::Select(_) => false,
         _ => expr.parts().into_iter().any(|part| has_calls(part, axis)),
     }
 }
 
-/// The exponent of a power of `f32` values that is taken by way of logarithms: a constant that is no integer.
-fn root(base: &Expr<Source>, exponent: &Expr<Source>) -> Option<f64> {
-    match exponent {
-        Expr::Const(Scalar::Real(exponent), DType::F32) if base.dtype() == DType::F32 => {
-            let exponent = f64::from(*exponent as f32);
-            (exponent.is_finite() && exponent.fract() != 0.0).then_some(exponent)
-        }
-        _ => None,
-    }
-}
-
-/// `base ** exponent` as `exp(exponent * log(base))` in `f64`, whose error is less than a rounding of the result. The
-/// logarithm of a negative number is NaN, as such a power is; only that of negative infinity is infinite.
-fn by_logarithm(base: &Expr<Source>, exponent: f64) -> Expr<Source> {
-    let number = |value: f64| Expr::number(value, DType::F64);
-    let base = Expr::Cast(DType::F64, Box::new(base.clone()));
-    let least = Expr::Binary(Binary::Eq, Box::new(base.clone()), Box::new(number(f64::NEG_INFINITY)));
-    let base = Expr::Select(Box::new([least, number(f64::INFINITY), base]));
-    let log = Expr::Unary(Unary::Log, Box::new(base));
-    let product = Expr::Product(vec![log, number(exponent)]);
-    Expr::Cast(DType::F32, Box::new(Expr::Unary(Unary::Exp, Box::new(product))))
+/// The function that an expression calls and its argument, if that varies along an axis and many can be called at once.
+fn mapped(expr: &Expr<Source>, axis: AxisId) -> Option<(Mapped, &Expr<Source>)> {
+    let (function, argument) = match expr {
+        Expr::Unary(function, argument) => (Mapped::Unary(*function), argument),
+        Expr::Binary(Binary::Pow, base, exponent) => match **exponent {
+            Expr::Const(Scalar::Real(exponent), DType::F32) => {
+                (Mapped::Power((exponent as f32).into()), base)
+            }
+            _ => return None,
+        },
+        _ => return None,
+    };
+    (function.exists(argument.dtype()) && argument.free_axes().contains(&axis))
+        .then_some((function, argument))
 }
 
 /// The buffer and address of a read of numbers of that dtype that lie side by side along an axis.
