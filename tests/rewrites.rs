@@ -510,3 +510,54 @@ fn what_a_condition_leaves_out_of_a_sum_has_no_effect() {
         }
     }
 }
+
+/// Conditions that the softmax of a sum's weights has as well are taken to the other factor, which leaves contractions, and no
+/// value changes: not where masked elements are infinite or NaN, where weights are, nor where nothing is taken.
+#[test]
+fn conditions_of_sums_over_softmax_weights_become_masks() {
+    let text = "fn f(x: f64[B, T, T], v: f64[B, T, F], m: f64[B, T]) -> (y: f64[B, T, F], z: f64[F, B, T], u: f64[B, T, F]) {
+        p[b,t,s] = softmax[s where s <= t, m[b,s] > 0](x[b,t,s] / 2)
+        y[b,t,f] = sum[s where s <= t, m[b,s] > 0](p[b,t,s] * v[b,s,f])
+        q[b,s,t] = softmax[s where m[b,s] > 0](x[b,t,s])
+        z[f,b,t] = sum[s where m[b,s] > 0](q[b,s,t] * v[b,s,f])
+        u[b,t,f] = sum[s where m[b,s] > 0, s < t](q[b,s,t] * v[b,s,f]) }";
+    for (t, f) in [(1, 3), (5, 1), (70, 12)] {
+        let (program, mut inputs) = program(text, &[("B", 3), ("T", t as i64), ("F", f as i64)]);
+        for (b, s) in (0..3).flat_map(|b| (0..t).map(move |s| (b, s))) {
+            // The first of the batch sees nothing in the end, the last nothing at all.
+            let seen = b == 1 && s % 3 != 1 || b == 0 && s < 4;
+            inputs[2].set(b * t + s, Scalar::Real(if seen { 1.0 } else { -1.0 }));
+            for at in (0..f).filter(|_| !seen) {
+                let value = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1.0][(at + s) % 4];
+                inputs[1].set((b * t + s) * f + at, Scalar::Real(value));
+            }
+        }
+        for (row, s, value) in
+            [(2, 0, f64::NAN), (3, 1, f64::NAN), (4, 2, f64::INFINITY), (4, 3, f64::INFINITY)]
+        {
+            if row < t {
+                inputs[0].set((t + row) * t + s, Scalar::Real(value));
+            }
+        }
+        let operands: Vec<&Tensor> = inputs.iter().collect();
+        let graph = pipeline::graph(&program);
+        let masked = graph.ids().into_iter().filter(|&id| graph.node(id).name == "v.masked").count();
+        // The last sum asks for more than its weights; of one row, nothing is used twice.
+        assert_eq!(masked, if t > 1 { 2 } else { 0 }, "{graph}");
+        let expected = interpret::run(&program, &operands).expect("indices inside");
+        let mut all = vec![interpret::run_graph(&graph, &operands).expect("indices inside")];
+        let executable =
+            pipeline::compile(program, &pipeline::Settings::default(), &mut |_, _| ()).expect("it fits");
+        let mut native = executable.results().expect("memory");
+        executable.run(&operands, &mut native).expect("indices inside");
+        all.push(native);
+        for (found, expected) in all.iter().flat_map(|found| found.iter().zip(&expected)) {
+            let [found, expected] = [found, expected].map(|tensor| tensor.as_slice::<f64>().expect("reals"));
+            assert!(expected.iter().any(|value| value.is_finite()), "{t} {f}");
+            for (&found, &expected) in found.iter().zip(expected) {
+                let same = found == expected || found.is_nan() && expected.is_nan();
+                assert!(same || (found - expected).abs() < 1e-13, "{t} {f}: {found} for {expected}");
+            }
+        }
+    }
+}

@@ -28,6 +28,7 @@ mod hoist_from_scan;
 mod inline;
 mod join_sums;
 mod keep_state;
+mod mask_factors;
 mod merge_kernels;
 mod narrow_transforms;
 mod prefix_sum;
@@ -58,6 +59,7 @@ pub use fuse_pointwise::fuse_pointwise;
 pub use hoist_from_scan::hoist_from_scan;
 pub use join_sums::join_sums;
 pub use keep_state::keep_state;
+pub use mask_factors::mask_factors;
 pub use merge_kernels::merge_kernels;
 pub(crate) use merge_kernels::padded;
 pub use narrow_transforms::narrow_transforms;
@@ -103,6 +105,7 @@ pub const PASSES: &[Pass<Graph>] = &[
     Pass { name: "narrow-transforms", run: narrow_transforms }, // their readers may be copies then
     Pass { name: "fold-copies", run: fold_copies },
     Pass { name: "fuse-pointwise", run: fuse_pointwise },
+    Pass { name: "mask-factors", run: mask_factors }, // conditions are in the sums, and masked factors are not fused again
     Pass { name: "find-contractions", run: find_contractions }, // products that were fused into their sums
     Pass { name: "flatten-contraction", run: flatten_contraction },
     Pass { name: "find-transforms", run: find_transforms }, // once all factors of a sum are known
