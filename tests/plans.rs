@@ -75,8 +75,11 @@ fn orders_for_declared_ranges_are_searched_once_for_all_processes() {
     let text = format!("dim N in 2..=64\n{inputs}output y: f64\ny = {}\n", factors.join(" * "));
     folder.text("ring.ein", &text);
     let plan = |size: &str| {
+        // Neither the clock nor what memory is free has a say.
+        let amount = ["--work", "10000000", "--memory", "64GiB"];
+        let kept = ["--plan-cache", "orders", "--format", "json"];
         let (code, out, error) =
-            folder.einc(&["plan", "ring.ein", "--set", size, "--plan-cache", "orders", "--format", "json"]);
+            folder.einc(&[&["plan", "ring.ein", "--set", size][..], &amount, &kept].concat());
         assert_eq!(code, 0, "{error}");
         let value: serde_json::Value = serde_json::from_str(&out).expect("JSON");
         value["orders"][0]["path"].clone()
