@@ -289,6 +289,29 @@ impl<S> Expr<S> {
         }
     }
 
+    /// Whether it is the number zero.
+    pub fn is_zero(&self) -> bool {
+        match self {
+            Expr::Const(Scalar::Int(value), _) => *value == 0,
+            Expr::Const(Scalar::Real(value), _) => *value == 0.0,
+            Expr::Const(Scalar::Complex(re, im), _) => (*re, *im) == (0.0, 0.0),
+            _ => false,
+        }
+    }
+
+    /// The conditions that it joins by `and`, in order.
+    pub fn conjuncts(&self) -> Vec<&Expr<S>> {
+        match self {
+            Expr::Binary(Binary::And, a, b) => [a, b].into_iter().flat_map(|part| part.conjuncts()).collect(),
+            _ => vec![self],
+        }
+    }
+
+    /// Conditions joined by `and`; `None` if there are none.
+    pub fn all_of(conditions: Vec<Expr<S>>) -> Option<Expr<S>> {
+        conditions.into_iter().reduce(|a, b| Expr::Binary(Binary::And, Box::new(a), Box::new(b)))
+    }
+
     /// The same expression with each read replaced by what `read` gives for it (its parts already replaced).
     pub fn map_reads<T>(
         &self,

@@ -58,11 +58,11 @@ struct Change {
 impl Change {
     fn of(graph: &Graph, reduce: &Reduce<NodeId>) -> Option<Change> {
         let (ReduceOp::Sum, Expr::Select(parts)) = (reduce.op, &reduce.body) else { return None };
-        let (Expr::Product(factors), Expr::Const(zero, dtype)) = (&parts[1], &parts[2]) else { return None };
-        let conditions = conjuncts(&parts[0]);
-        if *zero != scalar_of(0, *dtype) || conditions.iter().any(Expr::can_fail) {
+        let Expr::Product(factors) = &parts[1] else { return None };
+        if !parts[2].is_zero() || parts[0].can_fail() {
             return None;
         }
+        let conditions = conditions(&parts[0]);
         let weights = factors.iter().position(|factor| {
             let known = zero_unless(graph, factor, &reduce.axes);
             known.is_some_and(|known| conditions.iter().all(|one| known.contains(one)))
@@ -83,9 +83,6 @@ impl Change {
         let Expr::Read(read) = &self.factors[self.factor] else { unreachable!("the factor is read plainly") };
         let read = read.clone();
         let zero = |dtype: DType| Expr::Const(scalar_of(0, dtype), dtype);
-        let all = |list: Vec<Expr<NodeId>>| {
-            list.into_iter().reduce(|a, b| Expr::Binary(Binary::And, Box::new(a), Box::new(b)))
-        };
         let (fresh, by): (Vec<AxisId>, BTreeMap<AxisId, Expr<NodeId>>) = read
             .indices
             .iter()
@@ -95,7 +92,7 @@ impl Change {
                 (fresh, (axis, Expr::Index(fresh)))
             })
             .unzip();
-        let condition = all(self.moved).expect("some condition is moved");
+        let condition = Expr::all_of(self.moved).expect("some condition is moved");
         let own = Expr::Read(read.clone());
         let value = Expr::Select(Box::new([condition, own, zero(read.dtype)]));
         let node = graph.node(read.source);
@@ -113,7 +110,7 @@ impl Change {
         self.factors[self.factor] = Expr::Read(Read { source, ..read });
         let product = Expr::Product(self.factors);
         let dtype = product.dtype();
-        let body = match all(self.left) {
+        let body = match Expr::all_of(self.left) {
             Some(condition) => Expr::Select(Box::new([condition, product, zero(dtype)])),
             None => product,
         };
@@ -122,14 +119,14 @@ impl Change {
 }
 
 /// The conditions that an expression joins by `and`. Where a read stands in the source makes no difference.
-fn conjuncts(expr: &Expr<NodeId>) -> Vec<Expr<NodeId>> {
-    match expr {
-        Expr::Binary(Binary::And, a, b) => [a, b].into_iter().flat_map(|part| conjuncts(part)).collect(),
-        _ => vec![expr.map_reads(&mut |read, indices, outside| {
+fn conditions(expr: &Expr<NodeId>) -> Vec<Expr<NodeId>> {
+    let placeless = |condition: &Expr<NodeId>| {
+        condition.map_reads(&mut |read, indices, outside| {
             let place = Default::default();
             Expr::Read(Read { source: read.source, dtype: read.dtype, indices, outside, place })
-        })],
-    }
+        })
+    };
+    expr.conjuncts().into_iter().map(placeless).collect()
 }
 
 /// The conditions without which a factor is zero, or its whole row NaN, if it is a softmax over whole rows that are summed.
@@ -154,7 +151,7 @@ fn zero_unless(graph: &Graph, factor: &Expr<NodeId>, summed: &[AxisId]) -> Optio
         }
         by.insert(along_axis.unwrap_or(own), Expr::Index(axis));
     }
-    Some(conjuncts(&substitute(&parts[0], &by)))
+    Some(conditions(&substitute(&parts[0], &by)))
 }
 
 /// The axes of a read of a value outside scans that has one of its own for each dim.

@@ -115,7 +115,7 @@ impl Masked {
                 self.scale = multiply(self.scale, scalar_of(-1, self.dtype), self.dtype)?;
                 self.take(a)?;
             }
-            Expr::Select(parts) if is_zero(&parts[2]) && positions(&parts[0]).is_some() => {
+            Expr::Select(parts) if parts[2].is_zero() && positions(&parts[0]).is_some() => {
                 self.masks.push(parts[0].clone());
                 self.take(&parts[1])?;
             }
@@ -135,16 +135,7 @@ fn has_mask(expr: &Expr<NodeId>) -> bool {
         Expr::Product(list) => list.iter().any(has_mask),
         Expr::Unary(Unary::Neg, a) => has_mask(a),
         Expr::Reduce(reduce) => reduce.op == ReduceOp::Sum && has_mask(&reduce.body),
-        Expr::Select(parts) => is_zero(&parts[2]) && positions(&parts[0]).is_some(),
-        _ => false,
-    }
-}
-
-fn is_zero(expr: &Expr<NodeId>) -> bool {
-    match expr {
-        Expr::Const(Scalar::Int(value), _) => *value == 0,
-        Expr::Const(Scalar::Real(value), _) => *value == 0.0,
-        Expr::Const(Scalar::Complex(re, im), _) => *re == 0.0 && *im == 0.0,
+        Expr::Select(parts) => parts[2].is_zero() && positions(&parts[0]).is_some(),
         _ => false,
     }
 }

@@ -12,7 +12,7 @@
 use super::{Band, Contract, Nest, Operand, Plan, Source, Step, View};
 use crate::expr::{Affine, Axes, AxisId, Binary, Expr, Outside, Read, ReduceOp, points};
 use crate::id::Id;
-use einc_runtime::{DType, Scalar};
+use einc_runtime::DType;
 
 /// How many sums each row of the band has on average, at least: those of a few rows that not all of these take are added row
 /// by row.
@@ -102,7 +102,7 @@ fn contracted(nest: &Nest, plan: &Plan, held: &[AxisId]) -> Option<Contract> {
         return None;
     };
     let is_sum = matches!(&nest.value, Expr::Read(read) if read.source == Source::Reduced(0));
-    if !is_sum || nest.wanted.is_some() || !is_zero(&parts[2]) {
+    if !is_sum || nest.wanted.is_some() || !parts[2].is_zero() {
         return None;
     }
     let Expr::Product(factors) = &parts[1] else { return None };
@@ -134,15 +134,6 @@ fn contracted(nest: &Nest, plan: &Plan, held: &[AxisId]) -> Option<Contract> {
     (least >= LEAST_SIDE && contract.product(&plan.axes, (&free, &summed)).is_some()).then_some(contract)
 }
 
-fn is_zero(expr: &Expr<Source>) -> bool {
-    match expr {
-        Expr::Const(Scalar::Int(value), _) => *value == 0,
-        Expr::Const(Scalar::Real(value), _) => *value == 0.0,
-        Expr::Const(Scalar::Complex(re, im), _) => (*re, *im) == (0.0, 0.0),
-        _ => false,
-    }
-}
-
 /// What a read of a nest reads, as a view over axes.
 fn view_of(nest: &Nest, read: &Read<Source>) -> Option<View> {
     let Source::Operand(number) = read.source else { return None };
@@ -167,14 +158,9 @@ impl Operand {
 
 /// The band that a condition says: comparisons of `summed` with one other axis, plus or minus a number.
 fn band_of(condition: &Expr<Source>, summed: AxisId, axes: &Axes) -> Option<Band> {
-    let mut list = vec![condition];
     let mut band: Option<Band> = None;
-    while let Some(one) = list.pop() {
+    for one in condition.conjuncts() {
         let Expr::Binary(op, a, b) = one else { return None };
-        if *op == Binary::And {
-            list.extend([&**a, &**b]);
-            continue;
-        }
         if a.dtype() != DType::I64 || b.dtype() != DType::I64 {
             return None;
         }

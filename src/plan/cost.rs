@@ -415,22 +415,16 @@ fn masked<'a>(
     axes: &Axes,
 ) -> (f64, &'a Expr<Source>) {
     let Expr::Select(parts) = body else { return (1.0, body) };
-    let mut list = vec![&parts[0]];
     let mut owners: BTreeSet<AxisId> = BTreeSet::new();
-    while let Some(condition) = list.pop() {
-        let Expr::Binary(op, a, b) = condition else { continue };
-        match op {
-            Binary::And => list.extend([&**a, &**b]),
-            Binary::Lt | Binary::Le | Binary::Gt | Binary::Ge => {
-                for (own, other) in [(a, b), (b, a)] {
-                    let single =
-                        own.affine().is_some_and(|form| form.terms.iter().any(|t| inner.contains(&t.0)));
-                    if single && other.affine().is_none() {
-                        owners.extend(other.free_axes().into_iter().filter(|axis| outer.contains(axis)));
-                    }
-                }
+    for condition in parts[0].conjuncts() {
+        let Expr::Binary(Binary::Lt | Binary::Le | Binary::Gt | Binary::Ge, a, b) = condition else {
+            continue;
+        };
+        for (own, other) in [(a, b), (b, a)] {
+            let single = own.affine().is_some_and(|form| form.terms.iter().any(|t| inner.contains(&t.0)));
+            if single && other.affine().is_none() {
+                owners.extend(other.free_axes().into_iter().filter(|axis| outer.contains(axis)));
             }
-            _ => {}
         }
     }
     match owners.is_empty() {

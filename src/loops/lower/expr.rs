@@ -318,11 +318,7 @@ impl Builder {
         let dtype = then.dtype();
         let is_plain = dtype.is_float() && !dtype.is_complex() && !may_fail(then);
         let fills = point.lanes() == 1 || vector_lanes(dtype) == point.lanes();
-        if !is_plain
-            || !fills
-            || !super::ranges::is_zero(otherwise)
-            || self.decided(condition, point).is_some()
-        {
+        if !is_plain || !fills || !otherwise.is_zero() || self.decided(condition, point).is_some() {
             return self.add_term(sum, term, scope, point);
         }
         let condition = self.value(condition, scope, point).one();

@@ -41,17 +41,6 @@ pub(super) struct Range {
     pub(super) to: Option<ValueId>,
 }
 
-/// The parts of a condition that all must hold.
-fn conjuncts<'a>(condition: &'a Expr<Source>, list: &mut Vec<&'a Expr<Source>>) {
-    match condition {
-        Expr::Binary(Binary::And, a, b) => {
-            conjuncts(a, list);
-            conjuncts(b, list);
-        }
-        other => list.push(other),
-    }
-}
-
 /// What a comparison says about an axis.
 fn bounds_of(comparison: &Expr<Source>, axis: AxisId) -> Vec<Bound> {
     let Expr::Binary(op, a, b) = comparison else { return Vec::new() };
@@ -141,24 +130,16 @@ pub(super) fn mask_of(reduction: &Reduction) -> Vec<Bound> {
 
 /// The bounds that a condition sets on some axes, from what does not depend on any of them.
 fn bounds(condition: &Expr<Source>, axes: &[AxisId]) -> Vec<Bound> {
-    let mut list = Vec::new();
-    conjuncts(condition, &mut list);
-    let all = list.into_iter().flat_map(|one| axes.iter().flat_map(|&axis| bounds_of(one, axis)));
+    let all =
+        condition.conjuncts().into_iter().flat_map(|one| axes.iter().flat_map(|&axis| bounds_of(one, axis)));
     all.filter(|bound| bound.is_known(axes)).collect()
-}
-
-/// Whether an expression is the number zero.
-pub(super) fn is_zero(expr: &Expr<Source>) -> bool {
-    is_neutral(expr, ReduceOp::Sum)
 }
 
 /// Whether every part of a condition bounds one of some loops, and none that is fixed; loops whose bounds depend on
 /// others are moved inside these.
 pub(super) fn is_bounds(condition: &Expr<Source>, order: &mut Vec<AxisId>, fixed: &[AxisId]) -> bool {
-    let mut list = Vec::new();
-    conjuncts(condition, &mut list);
     let mut bounded = Vec::new();
-    for one in list {
+    for one in condition.conjuncts() {
         let mut free = order.iter().rev().copied().filter(|axis| !fixed.contains(axis));
         let Some(bound) = free.find_map(|axis| bounds(one, &[axis]).pop()) else { return false };
         bounded.push(bound);
@@ -201,11 +182,9 @@ impl Builder {
             return None;
         }
         let varying = varying(points);
-        let mut list = Vec::new();
-        conjuncts(&parts[0], &mut list);
         let mut ranges: Vec<Range> = Vec::new();
         let mut kept = Vec::new();
-        for one in list {
+        for one in parts[0].conjuncts() {
             let found: Vec<Bound> = reduction
                 .axes
                 .iter()
@@ -223,8 +202,7 @@ impl Builder {
         if ranges.is_empty() {
             return None;
         }
-        let condition = kept.into_iter().reduce(|a, b| Expr::Binary(Binary::And, Box::new(a), Box::new(b)));
-        let body = match condition {
+        let body = match Expr::all_of(kept) {
             None => parts[1].clone(),
             Some(condition) => Expr::Select(Box::new([condition, parts[1].clone(), parts[2].clone()])),
         };

@@ -151,7 +151,7 @@ fn unmasked(
     let Expr::Select(parts) = &step.value else { return None };
     let condition = &parts[0];
     let mut moved = order.clone();
-    if !super::ranges::is_zero(&parts[2]) || !super::ranges::is_bounds(condition, &mut moved, fixed) {
+    if !parts[2].is_zero() || !super::ranges::is_bounds(condition, &mut moved, fixed) {
         return None;
     }
     let inner = |index: &Expr<Source>| match index {
