@@ -320,6 +320,33 @@ fn codes_are_explained_and_pages_printed() {
     assert_eq!(folder.einc(&["help", "run"]).0, 0);
 }
 
+/// A machine is measured once: its rates are kept, and later plans are made with them.
+#[test]
+#[cfg(feature = "cranelift")]
+fn a_machine_is_measured_and_its_rates_are_kept() {
+    let folder = Folder::new("calibrate");
+    let (code, out, error) = folder.einc(&["targets", "--calibrate"]);
+    assert_eq!(code, 0, "{error}");
+    assert!(out.contains("measured: ") && out.contains("kept in "), "{out}");
+    let entries = std::fs::read_dir(folder.path("home")).expect("the home of einc");
+    let kept: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();
+    let [kept] = &kept[..] else { panic!("{kept:?}") };
+    let text = std::fs::read_to_string(kept).expect("the rates");
+    let rates = einc::plan::search::Rates::from_json(&text).expect("positive rates");
+    assert!(rates.memory <= rates.cache, "{rates}");
+    folder.text("product.ein", "input a: f64[64, 64]\noutput y: f64[64, 64]\ny[i, k] = a[i, j] * a[j, k]\n");
+    let predicted = || {
+        let (code, out, error) = folder.einc(&["plan", "product.ein", "--format", "json"]);
+        assert_eq!(code, 0, "{error}");
+        let plan: serde_json::Value = serde_json::from_str(&out).expect("JSON");
+        plan["predicted_seconds"].as_f64().expect("a number")
+    };
+    let own = predicted();
+    let slower = einc::plan::search::Rates { gemm: rates.gemm / 1e6, ..rates };
+    std::fs::write(kept, slower.json()).expect("the rates can be written");
+    assert!(own > 0.0 && predicted() > 1000.0 * own);
+}
+
 #[test]
 fn stages_can_be_looked_at() {
     let folder = Folder::new("dump");

@@ -60,6 +60,11 @@ fn seconds(spec: &str, shapes: &[&[u64]]) -> Option<f64> {
     Some(best)
 }
 
+/// The geometric mean.
+fn mean(rates: &[f64]) -> f64 {
+    (rates.iter().map(|rate| rate.ln()).sum::<f64>() / rates.len() as f64).exp()
+}
+
 /// The rates of this machine; none where programs are interpreted.
 fn measure() -> Option<Rates> {
     let gemm = |m: u64, n: u64, k: u64| seconds("ij,jk->ik", &[&[m, k], &[k, n]]);
@@ -73,18 +78,31 @@ fn measure() -> Option<Rates> {
         Some(((each * rate - 1.0) * short as f64).clamp(0.1, 200.0))
     };
     let halves = [half(4, 768, 768, 4)?, half(768, 4, 768, 4)?, half(768, 768, 4, 4)?];
-    // Loops in the order of their operands, and loops whose operands have other orders: neither is the rule.
-    let rate_of = |macs: u64, spec: &str, shapes: &[&[u64]]| {
-        Some(macs as f64 / (seconds(spec, shapes)? - call).max(1e-9))
+    // Loops that run straight through their operands, and loops over many short axes, as networks have them, in other orders
+    // than those of the operands: neither is the rule.
+    let rate_of = |work: u64, spec: &str, shapes: &[&[u64]]| {
+        Some(work as f64 / (seconds(spec, shapes)? - call).max(1e-9))
     };
-    let straight = rate_of(64 * 64, "ij,j->i", &[&[64, 64], &[64]])?;
-    let crossed = rate_of(4 * 4 * 4 * 256, "abc,cbd->bad", &[&[4, 256, 4], &[4, 256, 4]])?;
-    let loops = (straight * crossed).sqrt();
-    let maps = rate_of(16 * 16 * 16 * 32, "abc,dc->badc", &[&[16, 16, 32], &[16, 32]])?;
-    let map =
-        |elems: u64| Some((seconds("i,i->i", &[&[elems], &[elems]])? - call).max(1e-9) / (24 * elems) as f64);
-    let cache = 1.0 / map(1 << 14)?;
-    let memory = 1.0 / map(1 << 23)?;
+    let short = |axes: usize| vec![2u64; axes];
+    let loops = mean(&[
+        rate_of(1 << 12, "ij,j->i", &[&[64, 64], &[64]])?,
+        rate_of(1 << 10, "abcdefghi,bdfj->acegjhi", &[&short(9), &short(4)])?,
+        rate_of(1 << 16, "abcdefghijklmnop,bdf->acegijkmnophl", &[&short(16), &short(3)])?,
+        rate_of(1 << 16, "abcdefghijklmnop,nop->acegijkmbdfhl", &[&short(16), &short(3)])?,
+    ]);
+    let maps = mean(&[
+        rate_of(1 << 17, "abc,dc->badc", &[&[16, 16, 32], &[16, 32]])?,
+        rate_of(1 << 14, "abcdefgh,ijklmn->aibjckdlmenfgh", &[&short(8), &short(6)])?,
+        rate_of(1 << 14, "abcdefghijklmn,bdfhjl->nabcdefghijklm", &[&short(14), &short(6)])?,
+    ]);
+    // Bytes that are read and written in their order, and where an operand is turned.
+    let bytes = |rows: u64, columns: u64| {
+        let all = 24 * rows * columns;
+        let straight = rate_of(all, "ij,ij->ij", &[&[rows, columns], &[rows, columns]])?;
+        Some(mean(&[straight, rate_of(all, "ij,ji->ij", &[&[rows, columns], &[columns, rows]])?]))
+    };
+    let cache = bytes(128, 128)?;
+    let memory = bytes(4096, 2048)?;
     let shipped = Rates::SHIPPED;
     Some(Rates {
         step: call.min(1e-5),
