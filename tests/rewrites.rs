@@ -515,12 +515,13 @@ fn what_a_condition_leaves_out_of_a_sum_has_no_effect() {
 /// value changes: not where masked elements are infinite or NaN, where weights are, nor where nothing is taken.
 #[test]
 fn conditions_of_sums_over_softmax_weights_become_masks() {
-    let text = "fn f(x: f64[B, T, T], v: f64[B, T, F], m: f64[B, T]) -> (y: f64[B, T, F], z: f64[F, B, T], u: f64[B, T, F]) {
+    let text = "fn f(x: f64[B, T, T], v: f64[B, T, F], m: f64[B, T]) -> (y: f64[B, T, F], z: f64[F, B, T], u: f64[B, T, F], w: f64[B, T, F]) {
         p[b,t,s] = softmax[s where s <= t, m[b,s] > 0](x[b,t,s] / 2)
         y[b,t,f] = sum[s where s <= t, m[b,s] > 0](p[b,t,s] * v[b,s,f])
         q[b,s,t] = softmax[s where m[b,s] > 0](x[b,t,s])
         z[f,b,t] = sum[s where m[b,s] > 0](q[b,s,t] * v[b,s,f])
-        u[b,t,f] = sum[s where m[b,s] > 0, s < t](q[b,s,t] * v[b,s,f]) }";
+        u[b,t,f] = sum[s where m[b,s] > 0, s < t](q[b,s,t] * v[b,s,f])
+        w[b,t,f] = sum[s where m[b,s] > 0](q[b,s,t] * v[b,s,f] * v[b,s,0]) }";
     for (t, f) in [(1, 3), (5, 1), (70, 12)] {
         let (program, mut inputs) = program(text, &[("B", 3), ("T", t as i64), ("F", f as i64)]);
         for (b, s) in (0..3).flat_map(|b| (0..t).map(move |s| (b, s))) {
@@ -542,7 +543,7 @@ fn conditions_of_sums_over_softmax_weights_become_masks() {
         let operands: Vec<&Tensor> = inputs.iter().collect();
         let graph = pipeline::graph(&program);
         let masked = graph.ids().into_iter().filter(|&id| graph.node(id).name == "v.masked").count();
-        // The last sum asks for more than its weights; of one row, nothing is used twice.
+        // The third sum asks for more than its weights, the last has three factors; of one row, nothing is used twice.
         assert_eq!(masked, if t > 1 { 2 } else { 0 }, "{graph}");
         let expected = interpret::run(&program, &operands).expect("indices inside");
         let mut all = vec![interpret::run_graph(&graph, &operands).expect("indices inside")];

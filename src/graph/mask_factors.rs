@@ -1,4 +1,4 @@
-//! Takes conditions of a sum of products to one factor where the other, a softmax, is zero without them.
+//! Takes conditions of a sum of products of two factors to one of them where the other, a softmax, is zero without them.
 //!
 //! ```text
 //! n2[t,s] = softmax[s](select((s <= t) and (n1[s] > 0), .., -inf))
@@ -11,7 +11,8 @@
 //! What is left is a contraction, or one in a band. Why that is right: all that the sum demands, the softmax demands as well.
 //! So where a row of weights is finite, each is zero where what is taken away does not hold, and there `n4` is zero too:
 //! zeros are added to the same products. Otherwise the whole row is NaN, for some weight that the softmax takes is; the sum
-//! is over whole rows and takes that weight too, and is NaN with or without the rest. A row that takes none is zero.
+//! is over whole rows and takes that weight too, and is NaN with or without the rest. A row that takes none is zero. A third
+//! factor could be infinite or NaN where the sum leaves it out.
 //!
 //! Fires where the conditions that are left compare indices, as those of a band do, and where the factor is used for several
 //! rows. Takes time linear in the text.
@@ -48,9 +49,9 @@ fn masked_in(graph: &mut Graph, expr: &Expr<NodeId>) -> Expr<NodeId> {
 
 /// What is taken from a sum.
 struct Change {
-    /// All factors; the one at `factor` is masked.
-    factors: Vec<Expr<NodeId>>,
-    factor: usize,
+    weights: Expr<NodeId>,
+    /// The factor that is masked.
+    factor: Read<NodeId>,
     moved: Vec<Expr<NodeId>>,
     left: Vec<Expr<NodeId>>,
 }
@@ -62,26 +63,24 @@ impl Change {
         if !parts[2].is_zero() || parts[0].can_fail() {
             return None;
         }
+        let [a, b] = &factors[..] else { return None };
         let conditions = conditions(&parts[0]);
-        let weights = factors.iter().position(|factor| {
-            let known = zero_unless(graph, factor, &reduce.axes);
-            known.is_some_and(|known| conditions.iter().all(|one| known.contains(one)))
-        })?;
-        let rows = factors[weights].free_axes();
-        (0..factors.len()).filter(|&number| number != weights).find_map(|factor| {
-            let axes = plain_axes(graph, &factors[factor])?;
+        [(a, b), (b, a)].into_iter().find_map(|(weights, factor)| {
+            let known = zero_unless(graph, weights, &reduce.axes)?;
+            let (axes, Expr::Read(factor)) = (plain_axes(graph, factor)?, factor) else { return None };
             let is_own = |one: &Expr<NodeId>| one.free_axes().iter().all(|axis| axes.contains(axis));
             let (moved, left): (Vec<_>, Vec<_>) = conditions.iter().cloned().partition(is_own);
-            let pays = !moved.is_empty()
+            let rows = weights.free_axes();
+            let fires = conditions.iter().all(|one| known.contains(one))
+                && !moved.is_empty()
                 && left.iter().all(compares_indices)
                 && graph.points(rows.iter().filter(|axis| !axes.contains(axis))) > 1;
-            pays.then(|| Change { factors: factors.clone(), factor, moved, left })
+            fires.then(|| Change { weights: weights.clone(), factor: factor.clone(), moved, left })
         })
     }
 
-    fn write(mut self, graph: &mut Graph, reduce: &Reduce<NodeId>) -> Expr<NodeId> {
-        let Expr::Read(read) = &self.factors[self.factor] else { unreachable!("the factor is read plainly") };
-        let read = read.clone();
+    fn write(self, graph: &mut Graph, reduce: &Reduce<NodeId>) -> Expr<NodeId> {
+        let read = self.factor;
         let zero = |dtype: DType| Expr::Const(scalar_of(0, dtype), dtype);
         let (fresh, by): (Vec<AxisId>, BTreeMap<AxisId, Expr<NodeId>>) = read
             .indices
@@ -107,8 +106,7 @@ impl Change {
             place: node.place,
         };
         let source = graph.add(masked);
-        self.factors[self.factor] = Expr::Read(Read { source, ..read });
-        let product = Expr::Product(self.factors);
+        let product = Expr::Product(vec![self.weights, Expr::Read(Read { source, ..read })]);
         let dtype = product.dtype();
         let body = match Expr::all_of(self.left) {
             Some(condition) => Expr::Select(Box::new([condition, product, zero(dtype)])),
